@@ -1,0 +1,11 @@
+# SPDX-License-Identifier: BSD-3-Clause
+# CVFAST_SANITIZE is a comma separated list as -fsanitize= takes it: "address,undefined" or "thread".
+set(CVFAST_SANITIZE "" CACHE STRING "Sanitizers to build with, as -fsanitize= takes them")
+
+function(cvfast_sanitize target)
+  if(CVFAST_SANITIZE)
+    target_compile_options(${target} PRIVATE -fsanitize=${CVFAST_SANITIZE} -fno-omit-frame-pointer
+                                             -fno-sanitize-recover=undefined)
+    target_link_options(${target} PRIVATE -fsanitize=${CVFAST_SANITIZE})
+  endif()
+endfunction()

@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "cvfast/core/status.hpp"
+
+/// gzip (RFC 1952) by libdeflate, whole buffers.  Multi-member files are read; zero padding after the last member is
+/// allowed, as Python's gzip allows it; any other trailing byte is an error.
+namespace cvfast::decode::gzip {
+
+/// Inflates into exactly `capacity` bytes at most.  `written` is set on success.
+/// @return kBadMagic (not 1f 8b), kTruncated, kCorrupt, kChecksum, kTooLarge (more than capacity), kTrailingBytes.
+Status decompress(std::span<const std::byte> in, std::byte* out, std::size_t capacity,
+                  std::size_t& written) noexcept;
+
+/// Inflates into a vector that grows as needed, up to `limit` bytes: a bomb costs at most the limit.
+/// The length that the last member states sizes the first attempt.
+Status decompress(std::span<const std::byte> in, std::uint64_t limit, std::vector<std::byte>& out) noexcept;
+
+/// Compresses as one member.  level 0 (stored) to 9 as in zlib, up to 12 as libdeflate has them.
+Status compress(std::span<const std::byte> in, int level, std::vector<std::byte>& out) noexcept;
+
+/// Upper bound of the size of a compressed member for n bytes of input.
+[[nodiscard]] std::size_t compress_bound(std::size_t n) noexcept;
+
+}  // namespace cvfast::decode::gzip
