@@ -67,14 +67,35 @@ def fresh_python(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return python
 
 
-def test_outside_package_builds_and_agrees_with_numpy(fresh_python: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("installation", ["wheel", "running"])
+def test_outside_package_builds_and_agrees_with_numpy(
+    installation: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    """The running environment's installation is an editable one under ``make test``."""
+    is_wheel = installation == "wheel"
+    python = request.getfixturevalue("fresh_python") if is_wheel else sys.executable
     for source in OUTSIDE.rglob("*"):
         if source.suffix in {".toml", ".py", ".pyx"} and "build" not in source.parts:
             target = tmp_path / source.relative_to(OUTSIDE)
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes(source.read_bytes())
-    run(fresh_python, "setup.py", "--quiet", "build_ext", "--inplace", cwd=tmp_path)
-    assert "agrees" in run(fresh_python, "check.py", cwd=tmp_path)
+    run(python, "setup.py", "--quiet", "build_ext", "--inplace", cwd=tmp_path)
+    prefix = Path(python).parents[1] if is_wheel else "/"
+    assert "agrees" in run(python, "check.py", prefix, cwd=tmp_path)
+
+
+LIST_MODULES = """
+import pkgutil, cloudvolume_fast
+print(*sorted(m.name for m in pkgutil.walk_packages(cloudvolume_fast.__path__, "cloudvolume_fast.")), sep="\\n")
+"""
+
+
+def test_every_installation_has_the_same_modules(fresh_python: Path, tmp_path: Path) -> None:
+    listings = [
+        run(python, "-c", LIST_MODULES, cwd=tmp_path) for python in (fresh_python, sys.executable)
+    ]
+    assert "cloudvolume_fast._core.paint" in listings[0].splitlines()
+    assert listings[0] == listings[1]
 
 
 def test_wheel_holds_declarations_headers_and_stubs_but_no_sources(wheel: Path) -> None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Runs in a fresh process of the fresh environment: the outside package against numpy and Python."""
+"""Runs in a fresh process, with the prefix that must hold the package: kernels against numpy."""
 
 import sys
 from pathlib import Path
@@ -10,7 +10,7 @@ from outside import headers, kernels
 import cloudvolume_fast
 from cloudvolume_fast._core import murmurhash3
 
-assert Path(cloudvolume_fast.__file__).is_relative_to(sys.prefix), cloudvolume_fast.__file__
+assert Path(cloudvolume_fast.__file__).is_relative_to(sys.argv[1]), cloudvolume_fast.__file__
 assert Path(cloudvolume_fast.get_include(), "cvfast", "core", "box.hpp").is_file()
 
 rng = np.random.default_rng(0)
