@@ -809,9 +809,7 @@ class Bbox:
                 expected=len(lo1),
                 found=len(lo2),
             )
-        return all(
-            a <= c <= b and a <= d <= b for a, b, c, d in zip(lo1, hi1, lo2, hi2)
-        )
+        return all(a <= c <= b and a <= d <= b for a, b, c, d in zip(lo1, hi1, lo2, hi2))
 
     # The chunk grid.
 

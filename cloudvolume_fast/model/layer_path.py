@@ -177,9 +177,7 @@ def parse_layer_path(path: str | os.PathLike[str]) -> LayerPath:
         # Keys with empty segments cannot be told from careless joining, so there are none.
         bucket, *parts = [*_segments(whole, rest)]
     if not parts:
-        return LayerPath(
-            layer_format, protocol, bucket, "", "", bucket, bucket.lstrip("/"), host
-        )
+        return LayerPath(layer_format, protocol, bucket, "", "", bucket, bucket.lstrip("/"), host)
     middle = parts[:-1]
     return LayerPath(
         format=layer_format,

@@ -50,9 +50,7 @@ class Vec(np.ndarray[Any, Any]):
         return np.array(values, dtype=dtype).view(cls)
 
     # Any: the signature numpy calls this with.
-    def __array_wrap__(
-        self, array: Any, context: Any = None, return_scalar: bool = False
-    ) -> Any:
+    def __array_wrap__(self, array: Any, context: Any = None, return_scalar: bool = False) -> Any:
         """Let reductions such as `sum` give scalars, as they do for plain arrays."""
         if array.ndim == 0:
             return array[()]

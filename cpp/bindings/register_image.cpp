@@ -100,7 +100,7 @@ class Run {
   // (kind, name, what, code, offset, expected, found, call, errno, detail)
   static py::object describe(const rt::RunResult& result) {
     static constexpr const char* kKinds[] = {"missing", "io",     "decompress", "decode",
-                                             "encode",  "memory", "external"};
+                                             "encode",  "memory", "compress"};
     if (!result.error) return py::make_tuple("cancelled", "", "", 0, 0, 0, 0, "", 0, "");
     const rt::ChunkError& error = *result.error;
     return py::make_tuple(kKinds[static_cast<int>(error.kind)], error.name, cvfast::describe(error.status.code),

@@ -134,7 +134,7 @@ bool StoredChunk::load(const std::optional<decode::ByteRange>& range, std::byte*
   } else {
     const auto bound = static_cast<std::int64_t>(std::min<std::uint64_t>(limit, INT64_MAX));
     error.detail = options_.decompress(file_.encoding, in, bound, inflated);
-    if (!error.detail.empty()) return fail(ErrorKind::kExternal, {}, error);
+    if (!error.detail.empty()) return fail(ErrorKind::kDecompress, {Code::kCorrupt, 0, 0, 0}, error);
   }
   if (fixed && inflated.size() != *fixed) {
     const Code code = inflated.size() < *fixed ? Code::kTruncated : Code::kTrailingBytes;

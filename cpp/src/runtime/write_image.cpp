@@ -111,7 +111,7 @@ class Writer {
       error.detail = options_.compress(request_.compression, bytes, request_.compression_level,
                                        scratch.compressed);
       if (!error.detail.empty()) {
-        error.kind = ErrorKind::kExternal;
+        error.kind = ErrorKind::kCompress;
         return false;
       }
       bytes = scratch.compressed;

@@ -25,7 +25,7 @@ struct ImageLayout {
   decode::ImageFormat format;
 };
 
-enum class ErrorKind : std::uint8_t { kMissing, kIo, kDecompress, kDecode, kEncode, kNoMemory, kExternal };
+enum class ErrorKind : std::uint8_t { kMissing, kIo, kDecompress, kDecode, kEncode, kNoMemory, kCompress };
 
 /// The first chunk that failed, and why.
 struct ChunkError {
@@ -33,7 +33,7 @@ struct ChunkError {
   std::string name;       ///< chunk name with its suffix
   Status status;          ///< kDecompress, kDecode, kEncode
   fetch::IoError io;      ///< kIo
-  std::string detail;     ///< kExternal: the message of the external codec
+  std::string detail;     ///< what a Python package said, if it was one that failed
   std::int64_t index = 0; ///< position of the chunk in the request
 };
 
