@@ -93,7 +93,8 @@ class Volume:
 
         Returns
         -------
-        ndarray, shape (n,), or (n, channel) when there are several channels
+        ndarray, shape (n,)
+            Of the first channel (upstream behaviour).
 
         Raises
         ------
@@ -105,8 +106,7 @@ class Volume:
                 f"point list: expected three sequences of one length, found {[len(axis) for axis in axes]}",
                 found=[len(axis) for axis in axes],
             )
-        values = self.image.read_point_values(np.stack(axes, axis=1), self.config.mip)
-        return values[:, 0] if values.shape[1] == 1 else values
+        return self.image.read_point_values(np.stack(axes, axis=1), self.config.mip)
 
     def _origin(self, mip: int) -> CutoutOrigin:
         parsed = self.meta.parsed_scale(mip)

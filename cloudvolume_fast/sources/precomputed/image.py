@@ -319,17 +319,20 @@ class PrecomputedImageSource:
         OutOfBoundsError
         """
         mip = self.meta.to_mip(mip)
-        scale = self.image_scale(mip)
         array = np.asarray(points, dtype=np.int64).reshape(-1, 3)
-        self._check_points(array, scale)
-        values = read_points(scale, array, self.read_options(scale), (0, 1))[:, 0]
+        values = self.read_point_values(array, mip)
         return dict(zip(zip(*array.T.tolist(), strict=True), values, strict=True))
 
     def read_point_values(self, points: NDArray[np.int64], mip: int) -> NDArray[Any]:
-        """Return the values of all channels at points, shape (n, channel)."""
+        """Return the values of the first channel at points of shape (n, 3), in their order.
+
+        Raises
+        ------
+        OutOfBoundsError
+        """
         scale = self.image_scale(mip)
         self._check_points(points, scale)
-        return read_points(scale, points, self.read_options(scale), (0, scale.num_channels))
+        return read_points(scale, points, self.read_options(scale), (0, 1))[:, 0]
 
     @staticmethod
     def _check_points(points: NDArray[np.int64], scale: ImageScale) -> None:
