@@ -83,7 +83,7 @@ class Volume:
             # Upstream looks at the bounds before it crops.
             check_bounds(bounds, scale.bounds, scale.folder)
         bounds = self.image.resolve_bounds(bounds, scale)
-        image = self.image.read(bounds, mip, channels=channels)
+        image = self.image.read(bounds, mip, scale=scale, channels=channels)
         if steps != _UNIT_STEPS:
             image = np.asfortranarray(image[:: steps[0], :: steps[1], :: steps[2]])
         return VolumeCutout.wrap(image, self._origin(mip), bounds)
@@ -200,7 +200,13 @@ class Volume:
             image, mapping = self.image.read_renumbered(bounds, level)
             return VolumeCutout.wrap(image, self._origin(level), bounds), mapping
         image = self.image.read(
-            bounds, level, label=label, segids=segids, preserve_zeros=preserve_zeros, threads=threads
+            bounds,
+            level,
+            scale=scale,
+            label=label,
+            segids=segids,
+            preserve_zeros=preserve_zeros,
+            threads=threads,
         )
         return VolumeCutout.wrap(image, self._origin(level), bounds)
 

@@ -183,6 +183,7 @@ class PrecomputedImageSource:
         bounds: Bounds,
         mip: int,
         *,
+        scale: ImageScale | None = None,
         channels: slice = _ALL_CHANNELS,
         label: int | None = None,
         segids: Sequence[int] | None = None,
@@ -190,8 +191,12 @@ class PrecomputedImageSource:
         threads: int | None = None,
         order: str = "F",
     ) -> NDArray[Any]:
-        """Read a box that `resolve_bounds` has passed; see `deliver.read_image.read_box`."""
-        scale = self.image_scale(mip)
+        """Read a box that `resolve_bounds` has passed; see `deliver.read_image.read_box`.
+
+        `scale` is what `image_scale` returns for `mip`, for callers that have it at hand.
+        """
+        if scale is None:
+            scale = self.image_scale(mip)
         options = self.read_options(scale, threads)
         if self.meta._rois and not self.meta.overlaps_roi(Bbox._from_ints(*bounds), mip):
             return self._outside_rois(bounds, scale, options, channels, label)
