@@ -31,6 +31,10 @@ F64 = NDArray[np.float64]
 # what a seed means and must not depend on threads or memory.
 _SLAB = 16
 _BRICK = 32
+# Spacing of the points at which a brick looks for the cells that matter to it, and the distance from
+# them that nearly all of its points keep; what a larger ball would add are specks of a voxel.
+_SAMPLE_STEP = 5
+_SAMPLE_BALL = 3.5
 # Cells are also seeded this far outside the volume, so that its border looks like its middle.
 _MARGIN = 40.0
 # No membrane is drawn further than this from a border; lets far cells be left out of a brick.
@@ -38,6 +42,9 @@ _REACH = 6.0
 # A candidate's number is kept in the low bits of its power, see `_nearest_two`.
 _INDEX_BITS = 8
 _INDEX_MASK = (1 << _INDEX_BITS) - 1
+# Recorded contrast; it sets how well the image packs, since gzip finds hardly more than its
+# histogram. Viewers stretch the grey values anyway.
+_CONTRAST = 0.6
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,8 +117,9 @@ def make_tissue(
 class _SmoothNoise:
     """Gaussian noise of zero mean and unit variance, smooth at a given spacing.
 
-    A lattice of random numbers, blown up by cubic B-splines: three small matrix products, of which
-    each call computes only the rows of its slab.
+    A lattice of random numbers, blown up by cubic B-splines. That is a banded matrix product along
+    each axis, done in pieces so small that no BLAS spreads one over threads: with threads the
+    rounding, and so the voxels, would depend on the machine's load.
     """
 
     def __init__(
@@ -135,12 +143,33 @@ class _SmoothNoise:
             The noise.
         """
         wz, wy, wx = self._weights
-        rows = wz[z0:z1]
-        used = np.flatnonzero(rows.any(axis=0))
-        lo, hi = int(used[0]), int(used[-1]) + 1
-        planes = np.tensordot(rows[:, lo:hi], self._lattice[lo:hi], axes=(1, 0))
-        out: F32 = np.matmul(wy, np.matmul(planes, wx.T))
+        depth = z1 - z0
+        used = _used_columns(wz[z0:z1])
+        lattice = self._lattice[used]
+        planes = np.zeros((depth, *lattice.shape[1:]), np.float32)
+        for plane, weights in zip(planes, wz[z0:z1, used], strict=True):
+            for weight, lattice_plane in zip(weights, lattice, strict=True):
+                if weight != 0.0:
+                    plane += weight * lattice_plane
+        wide = np.empty((depth, planes.shape[1], len(wx)), np.float32)
+        for x in range(0, len(wx), _BAND):
+            used = _used_columns(wx[x : x + _BAND])
+            wide[:, :, x : x + _BAND] = planes[:, :, used] @ wx[x : x + _BAND, used].T
+        out = np.empty((depth, len(wy), len(wx)), np.float32)
+        for y in range(0, len(wy), _BAND):
+            used = _used_columns(wy[y : y + _BAND])
+            np.matmul(wy[y : y + _BAND, used], wide[:, used], out=out[:, y : y + _BAND])
         return out
+
+
+# Rows of a spline matrix handled together.
+_BAND = 16
+
+
+def _used_columns(rows: F32) -> slice:
+    """Range of the columns in which some row is not 0."""
+    used = np.flatnonzero(rows.any(axis=0))
+    return slice(int(used[0]), int(used[-1]) + 1)
 
 
 def _spline_weights(length: int, spacing: float) -> F32:
@@ -177,6 +206,21 @@ class _Ellipsoids:
     radius: F64
     reach: F64
     cell: NDArray[np.intp]
+
+    def near(self, at: list[F32]) -> _Ellipsoids:
+        """Choose those that can matter to some points: within three half axes and a margin."""
+        low = np.array([axis.min() for axis in at], np.float64)
+        high = np.array([axis.max() for axis in at], np.float64)
+        far = 3.0 * self.reach + 24.0
+        outside = np.maximum(low - self.centre, self.centre - high).max(axis=1)
+        chosen = np.flatnonzero(outside < far)
+        return _Ellipsoids(
+            self.centre[chosen],
+            self.form[chosen],
+            self.radius[chosen],
+            self.reach[chosen],
+            self.cell[chosen],
+        )
 
     @staticmethod
     def build(centre: F64, half_axes: F64, frame: F64, cell: NDArray[np.intp]) -> _Ellipsoids:
@@ -222,9 +266,9 @@ class _Scene:
                 ((30.0, 44.0, 44.0), 7.0),
                 ((30.0, 44.0, 44.0), 9.0),
                 ((30.0, 44.0, 44.0), 9.0),
-                ((6.0, 9.0, 9.0), 1.0),
-                ((6.0, 9.0, 9.0), 1.7),
-                ((6.0, 9.0, 9.0), 1.7),
+                ((7.0, 9.0, 9.0), 0.8),
+                ((7.0, 9.0, 9.0), 1.2),
+                ((7.0, 9.0, 9.0), 1.2),
             )
         )
         depth = shape_zyx[0]
@@ -237,7 +281,7 @@ class _Scene:
             mitochondria=mitochondria,
             nuclei=nuclei,
             warp=warp,
-            jitter=rng.normal(0.0, 0.4, (2, depth)).astype(np.float32),
+            jitter=rng.normal(0.0, 0.2, (2, depth)).astype(np.float32),
             section_gain=rng.normal(1.0, 0.02, depth).astype(np.float32),
             section_offset=rng.normal(0.0, 2.0, depth).astype(np.float32),
             fine=_SmoothNoise(rng, shape_zyx, (1.2, 2.2, 2.2)),
@@ -261,11 +305,11 @@ class _Population:
 
 _POPULATIONS = (
     # Thin axons that run through many chunks.
-    _Population(5.0, (2.6, 7.0), 0.30, (8, 26), (1.4, 2.8), 0.75),
+    _Population(11.0, (1.4, 4.3), 0.35, (16, 50), (1.8, 4.2), 0.82),
     # Dendrites: few, thick, long.
-    _Population(0.35, (9.0, 20.0), 0.25, (8, 20), (1.1, 1.6), 0.55),
+    _Population(0.4, (9.0, 20.0), 0.25, (8, 20), (1.1, 1.6), 0.55),
     # Cut spines, boutons and glia sheets.
-    _Population(16.0, (2.0, 6.0), 0.35, (1, 2), (1.2, 3.6), 0.5),
+    _Population(10.0, (1.5, 5.0), 0.35, (1, 3), (1.2, 4.0), 0.5),
 )
 
 
@@ -305,11 +349,13 @@ def _draw_cells(
                 direction.append(heading)
                 cell.append(count)
                 at = at + heading * length * 1.1
+                if np.any(at < -_MARGIN) or np.any(at > size + _MARGIN):
+                    break
                 heading = _unit(heading + rng.normal(0.0, 0.22, 3))
             count += 1
 
-    body = size * rng.uniform(0.55, 0.8, 3)
-    body_axes = np.minimum(size * 0.36, [150.0, 185.0, 150.0])
+    body = size * rng.uniform([0.44, 0.64, 0.64], [0.56, 0.75, 0.75])
+    body_axes = np.minimum(size * 0.38, [200.0, 165.0, 175.0])
     centre.append(body)
     half_axes.append(body_axes)
     direction.append(np.array([1.0, 0.0, 0.0]))
@@ -371,19 +417,22 @@ def _render_slab(
     at = _warped_coordinates(scene, z0, image.shape)
     cell = np.empty(image.shape, np.intp)
     border = np.empty(image.shape, np.float32)
+    in_slab = scene.cells.near(at)
     for y in range(0, image.shape[1], _BRICK):
+        in_row = in_slab.near([axis[:, y : y + _BRICK] for axis in at])
         for x in range(0, image.shape[2], _BRICK):
             box = (slice(None), slice(y, y + _BRICK), slice(x, x + _BRICK))
             shape = image[box].shape
-            coordinates = np.stack([axis[box].ravel() for axis in at])
-            found, distance = _evaluate(scene.cells, coordinates)
+            inside = [axis[box] for axis in at]
+            coordinates = np.stack([axis.ravel() for axis in inside])
+            found, distance = _evaluate(in_row.near(inside), coordinates, _sample(shape))
             cell[box] = found.reshape(shape)
             border[box] = distance.reshape(shape)
 
     uneven = scene.border.slab(z0, z1)
     coarse = scene.coarse.slab(z0, z1)
     # Cells touch almost everywhere; where both noises agree they part, by up to about 3 voxels.
-    gap = np.clip(0.55 * uneven + 0.55 * coarse - 0.75, 0.0, 1.6)
+    gap = np.clip(0.5 * uneven + 0.55 * coarse - 0.8, 0.0, 1.6)
     is_outside = border < gap
     np.take(scene.label_of_cell, cell, out=labels, mode="clip")
     labels[is_outside] = 0
@@ -394,6 +443,13 @@ def _render_slab(
     _draw_vesicles(rng, cell, border, scene.cell_is_large, grey)
     _draw_membranes(grey, border, uneven, coarse, gap)
     _expose(scene, rng, z0, grey, image)
+
+
+def _sample(shape: tuple[int, ...]) -> NDArray[np.intp]:
+    """Flat numbers of a grid of points of a brick, at most `_SAMPLE_STEP` apart, ends included."""
+    ticks = [np.linspace(0, n - 1, -(-(n - 1) // _SAMPLE_STEP) + 1).round() for n in shape]
+    grid = np.meshgrid(*ticks, indexing="ij")
+    return np.ravel_multi_index([axis.astype(np.intp).ravel() for axis in grid], shape)
 
 
 def _warped_coordinates(scene: _Scene, z0: int, shape: tuple[int, ...]) -> list[F32]:
@@ -415,7 +471,9 @@ def _warped_coordinates(scene: _Scene, z0: int, shape: tuple[int, ...]) -> list[
     return at
 
 
-def _evaluate(cells: _Ellipsoids, at: F32) -> tuple[NDArray[np.intp], F32]:
+def _evaluate(cells: _Ellipsoids, at: F32, sample: NDArray[np.intp]) -> tuple[
+    NDArray[np.intp], F32
+]:
     """Find the cell of each point and the distance to its border.
 
     Parameters
@@ -424,6 +482,8 @@ def _evaluate(cells: _Ellipsoids, at: F32) -> tuple[NDArray[np.intp], F32]:
         The power diagram.
     at : ndarray of float32, shape (3, n), C order
         Points, close together.
+    sample : ndarray of intp, shape (m,)
+        Numbers of points such that each point is within `_SAMPLE_BALL` of one of these.
 
     Returns
     -------
@@ -433,19 +493,11 @@ def _evaluate(cells: _Ellipsoids, at: F32) -> tuple[NDArray[np.intp], F32]:
         First-order distance to the nearest other cell, in voxels; a large number where that is
         beyond what a membrane reaches.
     """
-    low = at.min(axis=1).astype(np.float64)
-    high = at.max(axis=1).astype(np.float64)
-    origin = (low + high) / 2
-    near = _candidates(cells, origin, float(np.linalg.norm(high - low)) / 2)
-    form = cells.form[near]
-    centre = cells.centre[near] - origin
-    slope = -2.0 * np.einsum("nij,nj->ni", form, centre)
-    power = -0.5 * np.einsum("ni,ni->n", slope, centre) - cells.radius[near] ** 2
-    # Positive floats order like their bits, which packing the index relies on.
-    power += float(np.max(cells.radius[near])) ** 2 + 1.0
-
-    z, y, x = at - origin.astype(np.float32)[:, None]
-    monomials = np.stack([z * z, y * y, x * x, z * y, z * x, y * x, z, y, x, np.ones_like(z)])
+    origin = ((at.min(axis=1) + at.max(axis=1)) / 2).astype(np.float64)
+    centre = cells.centre - origin
+    slope = -2.0 * np.matmul(cells.form, centre[:, :, None])[:, :, 0]
+    spread_square = -0.5 * np.sum(slope * centre, axis=1)
+    form = cells.form
     coefficients = np.column_stack(
         [
             form[:, 0, 0],
@@ -455,15 +507,23 @@ def _evaluate(cells: _Ellipsoids, at: F32) -> tuple[NDArray[np.intp], F32]:
             2.0 * form[:, 0, 2],
             2.0 * form[:, 1, 2],
             slope,
-            power,
+            spread_square,
         ]
     ).astype(np.float32)
-    nearest, second = _nearest_two(coefficients @ monomials, cells.cell[near])
+    z, y, x = at - origin.astype(np.float32)[:, None]
+    monomials = np.stack([z * z, y * y, x * x, z * y, z * x, y * x, z, y, x, np.ones_like(z)])
+
+    near = _candidates(cells, _products(coefficients, monomials[:, sample]))
+    coefficients = coefficients[near]
+    square = cells.radius[near] ** 2
+    # Positive floats order like their bits, which packing the index relies on.
+    coefficients[:, 9] += (square.max() + 1.0 - square).astype(np.float32)
+    nearest, second = _nearest_two(_products(coefficients, monomials), cells.cell[near])
 
     index = nearest & _INDEX_MASK
     # Gradients of the powers are linear in the point: three rows of (z, y, x, 1) each.
-    gradient = np.concatenate([2.0 * form, slope[:, :, None]], axis=2).astype(np.float32)
-    rows = gradient.reshape(len(near), 12)
+    gradient = np.concatenate([2.0 * form[near], slope[near][:, :, None]], axis=2)
+    rows = gradient.astype(np.float32).reshape(len(near), 12)
     change = rows[second & _INDEX_MASK]
     change -= rows[index]
     steepness = np.zeros(len(z), np.float32)
@@ -480,30 +540,62 @@ def _evaluate(cells: _Ellipsoids, at: F32) -> tuple[NDArray[np.intp], F32]:
     return cells.cell[near][index], distance
 
 
-def _candidates(cells: _Ellipsoids, origin: F64, extent: float) -> NDArray[np.intp]:
-    """Choose the ellipsoids that can be nearest or second within a ball.
+def _products(coefficients: F32, monomials: F32) -> F32:
+    """Multiply two matrices in pieces, see `_SmoothNoise` for why.
+
+    Returns
+    -------
+    ndarray of float32, shape (rows of coefficients, columns of monomials), C order
+        The product.
+    """
+    terms, points = monomials.shape
+    width = max(8, 200_000 // (terms * max(1, len(coefficients))))
+    out = np.empty((len(coefficients), points), np.float32)
+    whole = points - points % width
+    if whole:
+        pieces = monomials[:, :whole].reshape(terms, -1, width).transpose(1, 0, 2)
+        pieces_out = out[:, :whole].reshape(len(out), -1, width).transpose(1, 0, 2)
+        np.matmul(coefficients, pieces, out=pieces_out)
+    np.matmul(coefficients, monomials[:, whole:], out=out[:, whole:])
+    return out
+
+
+def _candidates(cells: _Ellipsoids, spread_square: F32) -> NDArray[np.intp]:
+    """Choose the ellipsoids that can be nearest or second around the sample points.
+
+    Parameters
+    ----------
+    cells : _Ellipsoids
+        Sorted by cell.
+    spread_square : ndarray of float32, shape (ellipsoids, samples), C order
+        Quadratic parts of the powers.
 
     Returns
     -------
     ndarray of intp, shape (n,)
-        Numbers of ellipsoids, those of one cell in a row.
+        Numbers of ellipsoids, ascending.
     """
-    offset = cells.centre - origin
-    spread = np.sqrt(np.einsum("ni,nij,nj->n", offset, cells.form, offset))
-    square = cells.radius**2
-    upper = (spread + extent) ** 2 - square
-    lower = np.maximum(spread - extent, 0.0) ** 2 - square
-    first = int(np.argmin(upper))
-    others = cells.cell != cells.cell[first]
-    limit = float(np.min(upper[others], initial=np.inf))
-    # The power falls by at most twice the spread per voxel, so what is further behind than this
+    spread = np.sqrt(np.maximum(spread_square, 0.0, out=spread_square), out=spread_square)
+    square = (cells.radius**2).astype(np.float32)[:, None]
+    upper = (spread + np.float32(_SAMPLE_BALL)) ** 2
+    upper -= square
+    starts = np.flatnonzero(np.diff(cells.cell, prepend=-1))
+    of_cells = np.minimum.reduceat(upper, starts, axis=0)
+    if len(starts) > 1:
+        first, second = np.partition(of_cells, 1, axis=0)[:2]
+    else:
+        first = second = of_cells[0]
+    lower = np.maximum(spread - np.float32(_SAMPLE_BALL), 0.0)
+    lower *= lower
+    lower -= square
+    # A power falls by at most twice the spread per voxel, so what is further behind than this
     # draws no membrane here.
-    behind = 2.0 * _REACH * (spread + spread[first] + 2.0 * extent)
-    keep = (lower <= limit) & ((lower - upper[first] <= behind) | ~others)
-    near = np.flatnonzero(keep)
+    behind = first + np.float32(2.0 * _REACH) * (spread + np.sqrt(np.maximum(first, 0.0)) + 200.0)
+    margin = (np.minimum(second, behind) - lower).max(axis=1)
+    near = np.flatnonzero(margin >= 0.0)
     if len(near) > _INDEX_MASK:
-        near = near[np.argsort(lower[near], kind="stable")[: _INDEX_MASK + 1]]
-    return near[np.argsort(cells.cell[near], kind="stable")]
+        near = np.sort(near[np.argsort(-margin[near], kind="stable")[: _INDEX_MASK + 1]])
+    return near
 
 
 def _nearest_two(
@@ -540,7 +632,7 @@ def _draw_cytoplasm(
     grey = np.take(scene.shade_of_cell, cell)
     grey += np.float32(160.0)
     fine = scene.fine.slab(z0, z1)
-    fine *= np.float32(9.0)
+    fine *= np.float32(6.0)
     grey += fine
     medium = scene.medium.slab(z0, z1)
     grey += np.float32(5.0) * medium
@@ -684,7 +776,7 @@ def _draw_membranes(grey: F32, border: F32, uneven: F32, coarse: F32, gap: F32) 
     grey += sheet * (np.float32(66.0) - grey) * np.float32(0.92)
     dense = np.clip(np.float32(1.6) * (uneven - np.float32(0.6) * coarse - np.float32(1.75)), 0, 1)
     dense *= np.exp(-((depth * np.float32(0.3)) ** 2))
-    grey -= np.float32(74.0) * dense
+    grey -= np.float32(45.0) * dense
 
 
 def _expose(
@@ -693,10 +785,10 @@ def _expose(
     """Turn grey values into what a detector records: uneven sections, shot noise, 8 bits."""
     z1 = z0 + image.shape[0]
     grey -= np.float32(128.0)
-    grey *= scene.section_gain[z0:z1, None, None]
+    grey *= np.float32(_CONTRAST) * scene.section_gain[z0:z1, None, None]
     grey += (np.float32(128.0) + scene.section_offset)[z0:z1, None, None]
     noise = rng.standard_normal(grey.shape, np.float32)
-    noise *= np.float32(7.5) + np.float32(0.025) * grey
+    noise *= np.float32(2.0) + np.float32(0.012) * grey
     grey += noise
     np.rint(grey, out=grey)
     np.clip(grey, 0.0, 255.0, out=grey)
