@@ -21,6 +21,7 @@ function(cvfast_add_cython_module name)
   python_add_library(${target} MODULE WITH_SOABI "${cpp}")
   set_target_properties(${target} PROPERTIES OUTPUT_NAME "${leaf}" CXX_VISIBILITY_PRESET hidden
     LIBRARY_OUTPUT_DIRECTORY "${CMAKE_CURRENT_BINARY_DIR}/python/cloudvolume_fast/${folder}")
+  target_include_directories(${target} PRIVATE "${PROJECT_SOURCE_DIR}/cpp/bindings")
   target_link_libraries(${target} PRIVATE cvfast)
   cvfast_sanitize(${target})
   install(TARGETS ${target} DESTINATION "cloudvolume_fast/${folder}" COMPONENT python)

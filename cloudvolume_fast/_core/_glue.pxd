@@ -1,0 +1,39 @@
+# SPDX-License-Identifier: BSD-3-Clause
+# Private to the modules of this package: cpp/bindings/cython_glue.hpp and what they all do with its results.
+from libc.stdint cimport int64_t, uint64_t
+from libcpp cimport bool
+from libcpp.vector cimport vector
+
+from cloudvolume_fast._core.status cimport StatusDetail
+from cloudvolume_fast.libcvfast.box cimport Box3, Int3, Int4
+from cloudvolume_fast.libcvfast.compressed_segmentation cimport Geometry
+from cloudvolume_fast.libcvfast.status cimport Status
+from cloudvolume_fast.libcvfast.std cimport byte, const_byte_span
+
+cdef extern from "cython_glue.hpp" namespace "cvfast::glue" nogil:
+    Int3 int3(const int64_t* p) noexcept
+    Int4 int4(const int64_t* p) noexcept
+    bool is_sane(const Geometry& geometry) noexcept
+    Status decode_box(
+        const_byte_span data, const Geometry& geometry, const Box3& box, int64_t channel_begin,
+        int64_t channel_end, byte* dst, const Int4& dst_strides
+    ) noexcept
+    Status unique_box(
+        const_byte_span data, const Geometry& geometry, const Box3& box, int64_t channel_begin,
+        int64_t channel_end, vector[uint64_t]& out
+    ) noexcept
+    Status encode(
+        const byte* src, const Int4& src_strides, const Geometry& geometry, vector[byte]& out
+    ) noexcept
+    Status unique_items(
+        const byte* src, const Int4& src_strides, const Int4& shape, size_t item_size,
+        vector[uint64_t]& out
+    ) noexcept
+
+
+cdef inline int finish(Status status, StatusDetail* detail) noexcept nogil:
+    if detail != NULL:
+        detail.offset = status.offset
+        detail.expected = status.expected
+        detail.found = status.found
+    return <int> status.code

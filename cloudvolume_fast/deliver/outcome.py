@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The core's account of a failed chunk, as an exception."""
+
+from __future__ import annotations
+
+import os
+from typing import NoReturn
+
+from cloudvolume_fast.errors import (
+    ChunkDecodeError,
+    ChunkReadError,
+    ChunkWriteError,
+    CompressionError,
+    DecompressionError,
+    EmptyVolumeException,
+    EncodingError,
+)
+
+Outcome = tuple[str, str, str, int, int, int, int, str, int, str]
+"""(kind, chunk name, what, code, offset, expected, found, system call, errno, detail)"""
+
+
+def raise_outcome(outcome: Outcome, folder: str, *, writing: bool = False) -> NoReturn:
+    """Raise what happened to the first chunk that failed.
+
+    Parameters
+    ----------
+    outcome : Outcome
+        As the core returned it.
+    folder : str
+        Cloud path of the scale's folder, for the key.
+    writing : bool
+        Whether the call was to write.
+
+    Raises
+    ------
+    EmptyVolumeException
+        The chunk is absent.
+    ChunkReadError, ChunkWriteError
+        The file system said no (OSError, with errno).
+    DecompressionError, ChunkDecodeError
+        The bytes are not what they should be.
+    EncodingError, CompressionError
+        The voxels cannot be encoded.
+    MemoryError
+        There is not enough memory for the chunk.
+    """
+    kind, name, what, _code, offset, expected, found, call, errno, detail = outcome
+    key = f"{folder}/{name}"
+    if kind == "missing":
+        raise EmptyVolumeException(
+            f"{key}: expected a chunk, found none (fill_missing=True reads absent chunks as background)",
+            key=key,
+            expected="a chunk",
+            found=None,
+        )
+    if kind == "memory":
+        raise MemoryError(f"{key}: not enough memory")
+    if kind == "io":
+        reason = os.strerror(errno) if errno else "the file changed while it was read"
+        error = ChunkWriteError if writing else ChunkReadError
+        raise error(f"{key}: {call} failed: {reason}", key=key, found=reason, errno=errno or None)
+    if kind == "compress":
+        raise CompressionError(f"{key}: {detail}", key=key, found=detail)
+    error_type = {"decompress": DecompressionError, "decode": ChunkDecodeError, "encode": EncodingError}[kind]
+    message = detail or f"{what} at byte {offset}"
+    if not detail and (expected or found):
+        message += f": expected {expected}, found {found}"
+    raise error_type(
+        f"{key}: cannot {kind}: {message}", key=key, expected=expected, found=found, offset=offset
+    )

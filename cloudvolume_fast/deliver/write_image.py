@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Arrays to the chunks of an image scale, in one call of the core."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from numpy.typing import NDArray
+
+from cloudvolume_fast.deliver.outcome import raise_outcome
+from cloudvolume_fast.deliver.progress import ChunkProgress
+from cloudvolume_fast.deliver.source import ImageScale
+from cloudvolume_fast.errors import ChunkWriteError
+from cloudvolume_fast.fetch.content_encoding import compress, decompress
+from cloudvolume_fast.locate.indexing import Bounds
+from cloudvolume_fast.options import WriteOptions, max_inflight_bytes, sync_writes
+
+
+def write_box(
+    scale: ImageScale, folder_path: str, bounds: Bounds, array: NDArray[Any], options: WriteOptions
+) -> None:
+    """Write a box as whole chunk files, each replaced atomically.
+
+    Parameters
+    ----------
+    scale : ImageScale
+    folder_path : str
+        Absolute path of the scale's folder on the file system; made if absent.
+    bounds : tuple of 6 int
+        Inside the volume.
+    array : ndarray, shape (x, y, z, channel)
+        All channels, in the volume's dtype and native byte order, any strides.
+    options : WriteOptions
+
+    Raises
+    ------
+    ChunkWriteError
+        The file system said no; chunks are old or new, never in between.
+    EmptyVolumeException, ChunkReadError, ChunkDecodeError, DecompressionError
+        A chunk to be merged with is absent or unreadable.
+    EncodingError, CompressionError, MemoryError
+    """
+    try:
+        os.makedirs(folder_path, exist_ok=True)
+    except OSError as error:
+        raise ChunkWriteError(
+            f"{scale.folder}: the folder cannot be made: {error.strerror}",
+            key=scale.folder,
+            errno=error.errno,
+        ) from error
+    with ChunkProgress(options.progress, scale.layout.count_chunks(bounds)) as progress:
+        outcome = scale.layout.write(
+            bounds,
+            array,
+            options.suffix,
+            options.level,
+            options.partial,
+            options.fill_missing,
+            options.delete_background,
+            sync_writes(),
+            options.background,
+            options.threads,
+            max_inflight_bytes(),
+            progress.callback,
+            decompress,
+            compress,
+        )
+    if outcome is not None:
+        raise_outcome(outcome, scale.folder, writing=True)

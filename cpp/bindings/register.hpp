@@ -1,0 +1,10 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#pragma once
+
+#include <pybind11/pybind11.h>
+
+namespace py = pybind11;
+
+void register_build_config(py::module_& module);
+void register_memory(py::module_& module);
+void register_image(py::module_& module);

@@ -1,0 +1,328 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include <pybind11/numpy.h>
+#include <pybind11/stl.h>
+
+#include <array>
+#include <cstdint>
+#include <cstring>
+#include <exception>
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "cvfast/runtime/read_image.hpp"
+#include "cvfast/runtime/write_image.hpp"
+#include "register.hpp"
+
+namespace {
+
+namespace rt = cvfast::runtime;
+using Bounds = std::array<std::int64_t, 6>;
+using cvfast::Box3;
+using cvfast::Int3;
+using cvfast::Int4;
+
+Box3 to_box(const Bounds& b) { return {{b[0], b[1], b[2]}, {b[3], b[4], b[5]}}; }
+
+std::array<std::byte, 16> to_item(const std::string& bytes) {
+  std::array<std::byte, 16> out{};
+  if (bytes.size() > out.size()) throw std::invalid_argument("background: expected at most 16 bytes");
+  std::memcpy(out.data(), bytes.data(), bytes.size());
+  return out;
+}
+
+// Calls a Python function of (suffix, bytes, int) -> bytes on a pool thread.
+rt::ByteTransform to_transform(const py::object& function) {
+  // The object outlives the call that this is made for, so a plain handle does, and needs no GIL to be copied.
+  const py::handle handle = function;
+  return [handle](cvfast::fetch::ContentEncoding encoding, std::span<const std::byte> in, std::int64_t parameter,
+                  std::vector<std::byte>& out) -> std::string {
+    const py::gil_scoped_acquire held;
+    try {
+      const auto view = py::memoryview::from_memory(in.data(), static_cast<py::ssize_t>(in.size()));
+      const auto result = handle(cvfast::fetch::suffix(encoding), view, parameter).cast<py::bytes>();
+      const std::string_view text = result;
+      const auto* const data = reinterpret_cast<const std::byte*>(text.data());
+      out.assign(data, data + text.size());
+      return {};
+    } catch (py::error_already_set& error) {
+      std::string message = error.what();
+      return message.empty() ? "unknown error" : message;
+    } catch (const std::exception& error) {
+      return error.what();
+    }
+  };
+}
+
+// Runs a request without the GIL, taking it about every 50 ms for signals (Ctrl-C) and progress.
+class Run {
+ public:
+  Run(int threads, std::uint64_t max_inflight_bytes, py::object progress, const py::object& decompress,
+      const py::object& compress)
+      : report_(std::move(progress)) {
+    options_.threads = threads;
+    options_.max_inflight_bytes = max_inflight_bytes;
+    options_.decompress = to_transform(decompress);
+    options_.compress = to_transform(compress);
+    options_.poll = [this] { return poll(); };
+  }
+
+  template <typename Request>
+  py::object operator()(const Request& request) {
+    rt::RunResult result;
+    {
+      const py::gil_scoped_release released;
+      result = request(options_, progress_);
+    }
+    if (raised_) std::rethrow_exception(raised_);
+    if (!report_.is_none()) report_(progress_.chunks.load(), progress_.bytes.load());
+    if (result.state == rt::RunState::kDone) return py::none();
+    return describe(result);
+  }
+
+ private:
+  bool poll() {
+    const py::gil_scoped_acquire held;
+    try {
+      if (PyErr_CheckSignals() != 0) throw py::error_already_set();
+      if (!report_.is_none()) {
+        report_(progress_.chunks.load(std::memory_order_relaxed), progress_.bytes.load(std::memory_order_relaxed));
+      }
+      return true;
+    } catch (...) {
+      raised_ = std::current_exception();
+      return false;
+    }
+  }
+
+  // (kind, name, what, code, offset, expected, found, call, errno, detail)
+  static py::object describe(const rt::RunResult& result) {
+    static constexpr const char* kKinds[] = {"missing", "io",     "decompress", "decode",
+                                             "encode",  "memory", "compress"};
+    if (!result.error) return py::make_tuple("cancelled", "", "", 0, 0, 0, 0, "", 0, "");
+    const rt::ChunkError& error = *result.error;
+    return py::make_tuple(kKinds[static_cast<int>(error.kind)], error.name, cvfast::describe(error.status.code),
+                          static_cast<int>(error.status.code), error.status.offset, error.status.expected,
+                          error.status.found, error.io.call, error.io.error, error.detail);
+  }
+
+  rt::RunOptions options_;
+  rt::Progress progress_;
+  py::object report_;
+  std::exception_ptr raised_;
+};
+
+struct Layout {
+  rt::ImageLayout value;
+
+  Layout(std::string folder, const Int3& voxel_offset, const Int3& volume_size, const Int3& chunk_size,
+         const std::string& encoding, std::int64_t item_size, std::int64_t num_channels, const Int3& block_shape) {
+    for (int i = 0; i < 3; ++i) {
+      std::int64_t end = 0;
+      if (volume_size[i] < 1 || chunk_size[i] < 1 || block_shape[i] < 1 ||
+          __builtin_add_overflow(voxel_offset[i], volume_size[i], &end)) {
+        throw std::invalid_argument("ImageLayout: sizes must be positive and bounds within int64");
+      }
+    }
+    if (item_size < 1 || item_size > 16 || num_channels < 1) {
+      throw std::invalid_argument("ImageLayout: item_size must be 1 to 16 and num_channels positive");
+    }
+    value.folder = std::move(folder);
+    value.grid = {voxel_offset, volume_size, chunk_size};
+    value.format.item_size = item_size;
+    value.format.num_channels = num_channels;
+    value.format.block_shape = block_shape;
+    if (encoding == "raw") {
+      value.format.encoding = cvfast::decode::Encoding::kRaw;
+    } else if (encoding == "compressed_segmentation" && (item_size == 4 || item_size == 8)) {
+      value.format.encoding = cvfast::decode::Encoding::kCompressedSegmentation;
+    } else {
+      throw std::invalid_argument("ImageLayout: no native codec for " + encoding + " with items of " +
+                                  std::to_string(item_size) + " bytes");
+    }
+  }
+
+  void check_channels(std::int64_t begin, std::int64_t end) const {
+    if (begin < 0 || end < begin || end > value.format.num_channels) {
+      throw std::invalid_argument("channels out of range");
+    }
+  }
+
+  rt::ReadRequest read_request(std::pair<std::int64_t, std::int64_t> channels, bool fill_missing,
+                               const std::string& background) const {
+    check_channels(channels.first, channels.second);
+    rt::ReadRequest request;
+    request.channel_begin = channels.first;
+    request.channel_end = channels.second;
+    request.fill_missing = fill_missing;
+    request.background = to_item(background);
+    return request;
+  }
+};
+
+Int4 strides_of(const py::array& array) {
+  return {array.strides(0), array.strides(1), array.strides(2), array.strides(3)};
+}
+
+void check_array(const py::array& array, const Box3& box, std::int64_t channels, std::size_t item_size) {
+  const Int3 shape = box.shape();
+  if (array.ndim() != 4 || array.shape(0) != shape[0] || array.shape(1) != shape[1] || array.shape(2) != shape[2] ||
+      array.shape(3) != channels || static_cast<std::size_t>(array.itemsize()) != item_size) {
+    throw std::invalid_argument("array: shape or item size does not fit the request");
+  }
+}
+
+using Labels = py::array_t<std::uint64_t, py::array::c_style>;
+
+py::object read_box(const Layout& self, const Bounds& bounds, std::pair<std::int64_t, std::int64_t> channels,
+                py::array out, bool fill_missing, const std::string& background, std::optional<std::uint64_t> label,
+                const std::optional<Labels>& keep, std::uint64_t other, int threads, std::uint64_t max_inflight_bytes,
+                const py::object& progress, const py::object& decompress) {
+  rt::ReadRequest request = self.read_request(channels, fill_missing, background);
+  request.box = to_box(bounds);
+  if (label) {
+    request.map.op = cvfast::paint::VoxelOp::kEqualsLabel;
+    request.map.label = *label;
+  } else if (keep) {
+    request.map.op = cvfast::paint::VoxelOp::kKeepLabels;
+    request.map.keep = {keep->data(), static_cast<std::size_t>(keep->size())};
+    request.map.other = other;
+  }
+  const auto item_size = static_cast<std::size_t>(self.value.format.item_size);
+  if (request.map.op != cvfast::paint::VoxelOp::kCopy && item_size > 8) {
+    throw std::invalid_argument("labels: expected items of at most 8 bytes");
+  }
+  check_array(out, request.box, channels.second - channels.first, request.map.output_item_size(item_size));
+  auto* const dst = static_cast<std::byte*>(out.mutable_data());
+  const Int4 strides = strides_of(out);
+  return Run(threads, max_inflight_bytes, progress, decompress, py::none())(
+      [&](const rt::RunOptions& options, rt::Progress& counts) {
+        return rt::read_image(self.value, request, dst, strides, options, counts);
+      });
+}
+
+py::object read_points(const Layout& self, const py::array_t<std::int64_t, py::array::c_style>& points,
+                       std::pair<std::int64_t, std::int64_t> channels, py::array out, bool fill_missing,
+                       const std::string& background, int threads, std::uint64_t max_inflight_bytes,
+                       const py::object& progress, const py::object& decompress) {
+  const rt::ReadRequest request = self.read_request(channels, fill_missing, background);
+  if (points.ndim() != 2 || points.shape(1) != 3) throw std::invalid_argument("points: expected shape (n, 3)");
+  if (out.ndim() != 2 || out.shape(0) != points.shape(0) || out.shape(1) != channels.second - channels.first ||
+      out.itemsize() != self.value.format.item_size || !(out.flags() & py::array::c_style)) {
+    throw std::invalid_argument("out: expected a C-contiguous array of shape (n, channels)");
+  }
+  const std::int64_t* const data = points.data();
+  const auto n = static_cast<std::size_t>(points.shape(0));
+  const Box3 volume = self.value.grid.bounds();
+  for (std::size_t i = 0; i < n; ++i) {
+    for (std::size_t axis = 0; axis < 3; ++axis) {
+      const std::int64_t p = data[3 * i + axis];
+      if (p < volume.min[axis] || p >= volume.max[axis]) throw std::invalid_argument("points: outside of the volume");
+    }
+  }
+  auto* const dst = static_cast<std::byte*>(out.mutable_data());
+  return Run(threads, max_inflight_bytes, progress, decompress, py::none())(
+      [&](const rt::RunOptions& options, rt::Progress& counts) {
+        return rt::read_points(self.value, request, data, n, dst, options, counts);
+      });
+}
+
+py::tuple unique_labels(const Layout& self, const Bounds& bounds, std::pair<std::int64_t, std::int64_t> channels,
+                 bool fill_missing, const std::string& background, int threads, std::uint64_t max_inflight_bytes,
+                 const py::object& progress, const py::object& decompress) {
+  if (self.value.format.item_size > 8) throw std::invalid_argument("unique: expected items of at most 8 bytes");
+  rt::ReadRequest request = self.read_request(channels, fill_missing, background);
+  request.box = to_box(bounds);
+  std::vector<std::uint64_t> labels;
+  py::object outcome = Run(threads, max_inflight_bytes, progress, decompress, py::none())(
+      [&](const rt::RunOptions& options, rt::Progress& counts) {
+        return rt::read_unique(self.value, request, labels, options, counts);
+      });
+  return py::make_tuple(std::move(outcome),
+                        py::array_t<std::uint64_t>(static_cast<py::ssize_t>(labels.size()), labels.data()));
+}
+
+py::object write_box(const Layout& self, const Bounds& bounds, const py::array& src, const std::string& compression,
+                 int level, const std::string& partial, bool fill_missing, bool delete_background, bool sync,
+                 const std::string& background, int threads, std::uint64_t max_inflight_bytes,
+                 const py::object& progress, const py::object& decompress, const py::object& compress) {
+  rt::WriteRequest request;
+  request.box = to_box(bounds);
+  if (!contains(self.value.grid.bounds(), request.box)) throw std::invalid_argument("box: outside of the volume");
+  std::size_t found = 0;
+  while (found < cvfast::fetch::kSuffixes.size() && compression != cvfast::fetch::kSuffixes[found]) ++found;
+  if (found == cvfast::fetch::kSuffixes.size()) throw std::invalid_argument("compression: unknown suffix " + compression);
+  request.compression = static_cast<cvfast::fetch::ContentEncoding>(found);
+  request.compression_level = level;
+  if (partial == "merge") {
+    request.partial = rt::PartialChunks::kMerge;
+  } else if (partial == "overwrite") {
+    request.partial = rt::PartialChunks::kOverwrite;
+  } else if (partial != "refuse") {
+    throw std::invalid_argument("partial: expected refuse, merge or overwrite");
+  }
+  request.fill_missing = fill_missing;
+  request.delete_background = delete_background;
+  request.sync = sync;
+  request.background = to_item(background);
+  check_array(src, request.box, self.value.format.num_channels,
+              static_cast<std::size_t>(self.value.format.item_size));
+  const auto* const data = static_cast<const std::byte*>(src.data());
+  const Int4 strides = strides_of(src);
+  return Run(threads, max_inflight_bytes, progress, decompress, compress)(
+      [&](const rt::RunOptions& options, rt::Progress& counts) {
+        return rt::write_image(self.value, request, data, strides, options, counts);
+      });
+}
+
+py::tuple list_chunks(const Layout& self, const Bounds& bounds, bool check_exists, int threads) {
+  std::vector<std::string> names;
+  std::vector<std::uint8_t> exists;
+  py::object outcome = Run(threads, std::uint64_t{1} << 30, py::none(), py::none(), py::none())(
+      [&](const rt::RunOptions& options, rt::Progress&) {
+        return rt::list_chunks(self.value, to_box(bounds), check_exists, names, exists, options);
+      });
+  py::list flags(exists.size());
+  for (std::size_t i = 0; i < exists.size(); ++i) flags[i] = py::bool_(exists[i] != 0);
+  return py::make_tuple(std::move(outcome), py::cast(names), flags);
+}
+
+py::object delete_chunks(const Layout& self, const Bounds& bounds, int threads) {
+  return Run(threads, std::uint64_t{1} << 30, py::none(), py::none(), py::none())(
+      [&](const rt::RunOptions& options, rt::Progress&) {
+        return rt::delete_chunks(self.value, to_box(bounds), options);
+      });
+}
+
+std::int64_t count_chunks(const Layout& self, const Bounds& bounds) {
+  const Box3 inside = intersect(to_box(bounds), self.value.grid.bounds());
+  if (inside.empty()) return 0;
+  const Int3 grid = self.value.grid.grid_range(inside).shape();
+  return grid[0] * grid[1] * grid[2];
+}
+
+}  // namespace
+
+void register_image(py::module_& module) {
+  using py::arg;
+  py::class_<Layout>(module, "ImageLayout")
+      .def(py::init<std::string, const Int3&, const Int3&, const Int3&, const std::string&, std::int64_t, std::int64_t,
+                    const Int3&>(),
+           arg("folder"), arg("voxel_offset"), arg("volume_size"), arg("chunk_size"), arg("encoding"),
+           arg("item_size"), arg("num_channels"), arg("block_shape"))
+      .def("read", &read_box, arg("bounds"), arg("channels"), arg("out"), arg("fill_missing"), arg("background"),
+           arg("label"), arg("keep"), arg("other"), arg("threads"), arg("max_inflight_bytes"), arg("progress"),
+           arg("decompress"))
+      .def("read_points", &read_points, arg("points"), arg("channels"), arg("out"), arg("fill_missing"),
+           arg("background"), arg("threads"), arg("max_inflight_bytes"), arg("progress"), arg("decompress"))
+      .def("unique", &unique_labels, arg("bounds"), arg("channels"), arg("fill_missing"), arg("background"),
+           arg("threads"), arg("max_inflight_bytes"), arg("progress"), arg("decompress"))
+      .def("write", &write_box, arg("bounds"), arg("src"), arg("compression"), arg("level"), arg("partial"),
+           arg("fill_missing"), arg("delete_background"), arg("sync"), arg("background"), arg("threads"),
+           arg("max_inflight_bytes"), arg("progress"), arg("decompress"), arg("compress"))
+      .def("list_chunks", &list_chunks, arg("bounds"), arg("check_exists"), arg("threads"))
+      .def("delete", &delete_chunks, arg("bounds"), arg("threads"))
+      .def("count_chunks", &count_chunks, arg("bounds"));
+}

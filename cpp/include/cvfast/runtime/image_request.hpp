@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "cvfast/core/status.hpp"
+#include "cvfast/decode/image_codec.hpp"
+#include "cvfast/fetch/file.hpp"
+#include "cvfast/locate/grid.hpp"
+
+namespace cvfast::runtime {
+
+/// One scale of a volume on a local file system: where its chunks lie and what their bytes mean.
+struct ImageLayout {
+  std::string folder;  ///< absolute path of the scale's key
+  locate::ChunkGrid grid;
+  decode::ImageFormat format;
+};
+
+enum class ErrorKind : std::uint8_t { kMissing, kIo, kDecompress, kDecode, kEncode, kNoMemory, kCompress };
+
+/// The first chunk that failed, and why.
+struct ChunkError {
+  ErrorKind kind = ErrorKind::kIo;
+  std::string name;       ///< chunk name with its suffix
+  Status status;          ///< kDecompress, kDecode, kEncode
+  fetch::IoError io;      ///< kIo
+  std::string detail;     ///< what a Python package said, if it was one that failed
+  std::int64_t index = 0; ///< position of the chunk in the request
+};
+
+/// Compression of whole objects that the core does not have itself (brotli, zstd, xz, bzip2), either direction.  Called
+/// on pool threads.  `parameter` is the limit of the output when decompressing, the level when compressing.
+/// Returns an empty string, or what went wrong.  Must not throw.
+using ByteTransform = std::function<std::string(fetch::ContentEncoding, std::span<const std::byte> in,
+                                                std::int64_t parameter, std::vector<std::byte>& out)>;
+
+/// What every request shares.
+struct RunOptions {
+  int threads = 0;  ///< 0: default_threads()
+  std::uint64_t max_inflight_bytes = std::uint64_t{256} << 20;
+  std::function<bool()> poll = [] { return true; };  ///< about every 50 ms on the calling thread; false cancels
+  ByteTransform decompress;
+  ByteTransform compress;
+};
+
+/// Written by the pool's threads, read by poll.  Relaxed: the numbers only feed a progress bar.
+struct Progress {
+  std::atomic<std::uint64_t> chunks{0};
+  std::atomic<std::uint64_t> bytes{0};  ///< of voxels
+};
+
+enum class RunState : std::uint8_t { kDone, kFailed, kCancelled };
+
+struct RunResult {
+  RunState state = RunState::kDone;
+  std::optional<ChunkError> error;
+};
+
+}  // namespace cvfast::runtime

@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#pragma once
+
+#include <cstddef>
+
+namespace cvfast::runtime {
+
+/// Anonymous memory for a large output, aligned to and advised for huge pages: first touch of 4 KiB pages costs more
+/// than copying a raw volume does.  Returns null when there is none.
+[[nodiscard]] void* allocate_huge(std::size_t size_bytes) noexcept;
+
+/// Gives back what allocate_huge returned for the same size.
+void release_huge(void* memory, std::size_t size_bytes) noexcept;
+
+/// Below this, malloc serves better: its freed blocks come back without a page fault.
+inline constexpr std::size_t kHugeThresholdBytes = std::size_t{4} << 20;
+
+/// Bytes without initialisation that only ever grow; one per thread and purpose.
+class Scratch {
+ public:
+  Scratch() = default;
+  Scratch(const Scratch&) = delete;
+  Scratch& operator=(const Scratch&) = delete;
+  ~Scratch();
+
+  /// At least n bytes, contents unspecified; null when memory is exhausted.
+  [[nodiscard]] std::byte* get(std::size_t n) noexcept;
+  /// Frees what exceeds a bound, so that one huge chunk does not stay resident for ever.
+  void trim(std::size_t keep_bytes) noexcept;
+
+ private:
+  std::byte* data_ = nullptr;
+  std::size_t capacity_ = 0;
+};
+
+}  // namespace cvfast::runtime

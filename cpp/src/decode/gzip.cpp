@@ -1,0 +1,215 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// The member header and trailer are parsed here and only the DEFLATE stream is left to libdeflate, because its own
+// gzip entry point reports a short header, a wrong checksum and a broken stream as one and the same error.
+// A libdeflate (de)compressor is scratch memory without identity (tables that each call rebuilds), so one per thread
+// is kept: allocating a level 6 compressor for each 64^3 chunk costs more than compressing an empty one.
+#include "cvfast/decode/gzip.hpp"
+
+#include <libdeflate.h>
+
+#include <algorithm>
+#include <array>
+#include <limits>
+#include <memory>
+#include <new>
+#include <stdexcept>
+
+#include "cvfast/core/endian.hpp"
+
+namespace cvfast::decode::gzip {
+namespace {
+
+constexpr std::size_t kHeaderBytes = 10;
+constexpr std::size_t kTrailerBytes = 8;
+constexpr int kMaxLevel = 12;
+
+// RFC 1951: a match is at most 258 bytes and needs at least one bit each for its length and its distance, so one
+// input byte gives at most 4 * 258 = 1032 bytes.
+constexpr std::uint64_t kMaxExpansion = 1032;
+
+enum Flag : unsigned { kHeaderCrc = 2, kExtra = 4, kName = 8, kComment = 16, kReserved = 0xe0 };
+
+struct FreeDecompressor {
+  void operator()(libdeflate_decompressor* p) const noexcept { libdeflate_free_decompressor(p); }
+};
+struct FreeCompressor {
+  void operator()(libdeflate_compressor* p) const noexcept { libdeflate_free_compressor(p); }
+};
+
+libdeflate_decompressor* thread_decompressor() noexcept {
+  thread_local std::unique_ptr<libdeflate_decompressor, FreeDecompressor> decompressor;
+  if (!decompressor) decompressor.reset(libdeflate_alloc_decompressor());
+  return decompressor.get();
+}
+
+libdeflate_compressor* thread_compressor(int level) noexcept {
+  thread_local std::array<std::unique_ptr<libdeflate_compressor, FreeCompressor>, kMaxLevel + 1> compressors;
+  auto& compressor = compressors[static_cast<std::size_t>(level)];
+  if (!compressor) compressor.reset(libdeflate_alloc_compressor(level));
+  return compressor.get();
+}
+
+Status fail(Code code, std::size_t offset, std::uint64_t expected = 0, std::uint64_t found = 0) noexcept {
+  return {code, offset, expected, found};
+}
+
+/// Moves `pos` over a zero-terminated header field.
+bool skip_string(std::span<const std::byte> in, std::size_t& pos) noexcept {
+  while (pos < in.size()) {
+    if (in[pos++] == std::byte{0}) return true;
+  }
+  return false;
+}
+
+/// Moves `pos` from the start of a member to its DEFLATE stream.
+Status skip_header(std::span<const std::byte> in, std::size_t& pos) noexcept {
+  const std::size_t start = pos;
+  const std::size_t left = in.size() - start;
+  if (left > 0 && in[start] != std::byte{0x1f}) return fail(Code::kBadMagic, start);
+  if (left > 1 && in[start + 1] != std::byte{0x8b}) return fail(Code::kBadMagic, start);
+  if (left < kHeaderBytes) return fail(Code::kTruncated, in.size(), kHeaderBytes, left);
+  constexpr std::byte kDeflate{8};
+  if (in[start + 2] != kDeflate) {
+    return fail(Code::kCorrupt, start + 2, 8, std::to_integer<std::uint64_t>(in[start + 2]));
+  }
+  const auto flags = std::to_integer<unsigned>(in[start + 3]);
+  if ((flags & kReserved) != 0) return fail(Code::kCorrupt, start + 3, 0, flags);
+  pos = start + kHeaderBytes;
+  if ((flags & kExtra) != 0) {
+    if (in.size() - pos < 2) return fail(Code::kTruncated, in.size());
+    const std::size_t extra = load_le<std::uint16_t>(in.data() + pos);
+    pos += 2;
+    if (in.size() - pos < extra) return fail(Code::kTruncated, in.size());
+    pos += extra;
+  }
+  if ((flags & kName) != 0 && !skip_string(in, pos)) return fail(Code::kTruncated, in.size());
+  if ((flags & kComment) != 0 && !skip_string(in, pos)) return fail(Code::kTruncated, in.size());
+  if ((flags & kHeaderCrc) != 0) {
+    if (in.size() - pos < 2) return fail(Code::kTruncated, in.size());
+    const std::uint32_t actual = libdeflate_crc32(0, in.data() + start, pos - start) & 0xffffU;
+    const std::uint32_t stored = load_le<std::uint16_t>(in.data() + pos);
+    if (actual != stored) return fail(Code::kChecksum, pos, stored, actual);
+    pos += 2;
+  }
+  return {};
+}
+
+/// Inflates the member at `pos` to out + written, moving both.  kTooLarge leaves them as they are.
+Status inflate_member(std::span<const std::byte> in, std::size_t& pos, std::byte* out, std::size_t capacity,
+                      std::size_t& written) noexcept {
+  std::size_t cursor = pos;
+  if (const Status status = skip_header(in, cursor); !status.ok()) return status;
+  if (cursor == in.size()) return fail(Code::kTruncated, in.size());
+  libdeflate_decompressor* const decompressor = thread_decompressor();
+  if (decompressor == nullptr) return fail(Code::kNoMemory, pos);
+
+  std::byte nowhere{};  // libdeflate does arithmetic on the pointer even when there is no room behind it
+  std::byte* const target = capacity - written == 0 ? &nowhere : out + written;
+  std::size_t used = 0;
+  std::size_t produced = 0;
+  switch (libdeflate_deflate_decompress_ex(decompressor, in.data() + cursor, in.size() - cursor, target,
+                                           capacity - written, &used, &produced)) {
+    case LIBDEFLATE_SUCCESS:
+      break;
+    case LIBDEFLATE_INSUFFICIENT_SPACE:
+      return fail(Code::kTooLarge, cursor, capacity);
+    default:
+      return fail(Code::kCorrupt, cursor);
+  }
+  cursor += used;
+  if (in.size() - cursor < kTrailerBytes) {
+    return fail(Code::kTruncated, in.size(), kTrailerBytes, in.size() - cursor);
+  }
+  const std::uint32_t crc = libdeflate_crc32(0, target, produced);
+  const auto stored_crc = load_le<std::uint32_t>(in.data() + cursor);
+  if (crc != stored_crc) return fail(Code::kChecksum, cursor, stored_crc, crc);
+  const auto stored_size = load_le<std::uint32_t>(in.data() + cursor + 4);
+  if (stored_size != static_cast<std::uint32_t>(produced)) {
+    return fail(Code::kChecksum, cursor + 4, stored_size, static_cast<std::uint32_t>(produced));
+  }
+  written += produced;
+  pos = cursor + kTrailerBytes;
+  return {};
+}
+
+/// Moves `pos` over zero padding; whether another member follows.
+Status skip_padding(std::span<const std::byte> in, std::size_t& pos, bool& has_member) noexcept {
+  const std::size_t end = pos;
+  while (pos < in.size() && in[pos] == std::byte{0}) ++pos;
+  has_member = in.size() - pos >= 2 && in[pos] == std::byte{0x1f} && in[pos + 1] == std::byte{0x8b};
+  if (!has_member && pos != in.size()) return fail(Code::kTrailingBytes, pos, end, in.size());
+  return {};
+}
+
+}  // namespace
+
+Status decompress(std::span<const std::byte> in, std::byte* out, std::size_t capacity,
+                  std::size_t& written) noexcept {
+  std::size_t pos = 0;
+  std::size_t size = 0;
+  for (bool has_member = true; has_member;) {
+    if (const Status status = inflate_member(in, pos, out, capacity, size); !status.ok()) return status;
+    if (const Status status = skip_padding(in, pos, has_member); !status.ok()) return status;
+  }
+  written = size;
+  return {};
+}
+
+Status decompress(std::span<const std::byte> in, std::uint64_t limit, std::vector<std::byte>& out) noexcept {
+  try {
+    // Whatever the input claims, it cannot inflate to more than this, nor may it to more than the limit.
+    std::uint64_t ceiling = 0;
+    if (__builtin_mul_overflow(std::uint64_t{in.size()}, kMaxExpansion, &ceiling)) {
+      ceiling = std::numeric_limits<std::uint64_t>::max();
+    }
+    ceiling = std::min({ceiling, limit, std::uint64_t{out.max_size()}});
+    std::uint64_t guess = in.size() >= 4 ? load_le<std::uint32_t>(in.data() + in.size() - 4) : 0;
+    // Zero padding hides the length; a small guess is as good as none.
+    if (guess < in.size()) guess = 4 * std::uint64_t{in.size()};
+    // Not cleared first: growing within the old size does not write zeros that inflating would overwrite.
+    out.resize(static_cast<std::size_t>(std::min(guess, ceiling)));
+
+    std::size_t pos = 0;
+    std::size_t size = 0;
+    for (bool has_member = true; has_member;) {
+      const Status status = inflate_member(in, pos, out.data(), out.size(), size);
+      if (status.code == Code::kTooLarge && out.size() < ceiling) {
+        out.resize(static_cast<std::size_t>(std::min(std::max<std::uint64_t>(2 * std::uint64_t{out.size()}, 4096),
+                                                     ceiling)));
+        continue;
+      }
+      if (!status.ok()) return status;
+      if (const Status padding = skip_padding(in, pos, has_member); !padding.ok()) return padding;
+    }
+    out.resize(size);
+    return {};
+  } catch (const std::bad_alloc&) {
+    return fail(Code::kNoMemory, 0);
+  } catch (const std::length_error&) {
+    return fail(Code::kNoMemory, 0);
+  }
+}
+
+Status compress(std::span<const std::byte> in, int level, std::vector<std::byte>& out) noexcept {
+  if (level < 0 || level > kMaxLevel) {
+    return fail(Code::kInvalidArgument, 0, kMaxLevel, static_cast<std::uint64_t>(level));
+  }
+  libdeflate_compressor* const compressor = thread_compressor(level);
+  if (compressor == nullptr) return fail(Code::kNoMemory, 0);
+  try {
+    out.resize(libdeflate_gzip_compress_bound(compressor, in.size()));
+    const std::size_t size = libdeflate_gzip_compress(compressor, in.data(), in.size(), out.data(), out.size());
+    if (size == 0) return fail(Code::kOverflow, 0);
+    out.resize(size);
+    return {};
+  } catch (const std::bad_alloc&) {
+    return fail(Code::kNoMemory, 0);
+  } catch (const std::length_error&) {
+    return fail(Code::kNoMemory, 0);
+  }
+}
+
+std::size_t compress_bound(std::size_t n) noexcept { return libdeflate_gzip_compress_bound(nullptr, n); }
+
+}  // namespace cvfast::decode::gzip

@@ -1,0 +1,240 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "cvfast/fetch/file.hpp"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+
+namespace cvfast::fetch {
+namespace {
+
+// Linux transfers at most 0x7ffff000 bytes a call; one GiB keeps every platform content.
+constexpr std::size_t kMaxTransfer = std::size_t{1} << 30;
+
+// A file name may have 255 bytes; a chunk name has at most 125, its suffix 5.
+constexpr std::size_t kNameBytes = 256;
+
+bool compose(char (&out)[kNameBytes], std::string_view name, const char* ending) noexcept {
+  const std::size_t ending_size = std::strlen(ending);
+  if (name.size() + ending_size >= kNameBytes) return false;
+  std::memcpy(out, name.data(), name.size());
+  std::memcpy(out + name.size(), ending, ending_size + 1);
+  return true;
+}
+
+bool is_absent(int error) noexcept { return error == ENOENT || error == ENOTDIR; }
+
+#ifdef __APPLE__
+const timespec& modified(const struct stat& info) noexcept { return info.st_mtimespec; }
+#else
+const timespec& modified(const struct stat& info) noexcept { return info.st_mtim; }
+#endif
+
+bool newer(const struct stat& a, const struct stat& b) noexcept {
+  const timespec& ta = modified(a);
+  const timespec& tb = modified(b);
+  return ta.tv_sec != tb.tv_sec ? ta.tv_sec > tb.tv_sec : ta.tv_nsec > tb.tv_nsec;
+}
+
+}  // namespace
+
+void UniqueFd::reset() noexcept {
+  if (fd_ >= 0) ::close(fd_);
+  fd_ = -1;
+}
+
+bool read_exact(int fd, std::byte* out, std::size_t n, std::uint64_t offset, IoError& error) noexcept {
+  while (n > 0) {
+    const ssize_t got = ::pread(fd, out, std::min(n, kMaxTransfer), static_cast<off_t>(offset));
+    if (got < 0) {
+      if (errno == EINTR) continue;
+      error = {"read", errno};
+      return false;
+    }
+    if (got == 0) {
+      error = {"size", 0};
+      return false;
+    }
+    out += got;
+    offset += static_cast<std::uint64_t>(got);
+    n -= static_cast<std::size_t>(got);
+  }
+  return true;
+}
+
+Folder::Folder(const std::string& path) : fd_(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)) {
+  if (!fd_) open_error_ = errno;
+}
+
+FetchState Folder::open(std::string_view name, OpenedFile& file, IoError& error) const noexcept {
+  if (!fd_) {
+    // A folder whose path runs through a file is a mistake to be told, unlike one that is simply not there.
+    if (open_error_ == ENOENT) return FetchState::kMissing;
+    error = {"open folder", open_error_};
+    return FetchState::kError;
+  }
+  // Another process may rename or remove between stat and open; then look again.
+  for (int attempt = 0; attempt < 8; ++attempt) {
+    char path[kNameBytes];
+    struct stat best {};
+    int chosen = -1;
+    for (int i = 0; i < static_cast<int>(kSuffixes.size()); ++i) {
+      struct stat info {};
+      if (!compose(path, name, kSuffixes[i])) {
+        error = {"open", ENAMETOOLONG};
+        return FetchState::kError;
+      }
+      if (::fstatat(fd_.get(), path, &info, 0) != 0) {
+        if (is_absent(errno)) continue;
+        error = {"stat", errno};
+        return FetchState::kError;
+      }
+      if (chosen < 0 || newer(info, best)) {
+        best = info;
+        chosen = i;
+      }
+    }
+    if (chosen < 0) return FetchState::kMissing;
+    // Opening a FIFO or a device could block for ever.
+    if (!S_ISREG(best.st_mode)) {
+      error = {"open", S_ISDIR(best.st_mode) ? EISDIR : EINVAL};
+      return FetchState::kError;
+    }
+    (void)compose(path, name, kSuffixes[chosen]);
+    UniqueFd fd(::openat(fd_.get(), path, O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+    if (!fd) {
+      if (is_absent(errno)) continue;
+      error = {"open", errno};
+      return FetchState::kError;
+    }
+    struct stat info {};
+    if (::fstat(fd.get(), &info) != 0) {
+      error = {"stat", errno};
+      return FetchState::kError;
+    }
+    file.fd = std::move(fd);
+    file.encoding = static_cast<ContentEncoding>(chosen);
+    file.size_bytes = static_cast<std::uint64_t>(info.st_size);
+    return FetchState::kData;
+  }
+  error = {"open", EAGAIN};
+  return FetchState::kError;
+}
+
+FetchState Folder::exists(std::string_view name, IoError& error) const noexcept {
+  if (!fd_) {
+    if (open_error_ == ENOENT) return FetchState::kMissing;
+    error = {"open folder", open_error_};
+    return FetchState::kError;
+  }
+  for (const char* ending : kSuffixes) {
+    char path[kNameBytes];
+    struct stat info {};
+    if (!compose(path, name, ending)) {
+      error = {"stat", ENAMETOOLONG};
+      return FetchState::kError;
+    }
+    if (::fstatat(fd_.get(), path, &info, 0) == 0) return FetchState::kData;
+    if (!is_absent(errno)) {
+      error = {"stat", errno};
+      return FetchState::kError;
+    }
+  }
+  return FetchState::kMissing;
+}
+
+bool Folder::put(std::string_view name, ContentEncoding encoding, const std::byte* data, std::size_t size_bytes,
+                 bool sync, IoError& error) const noexcept {
+  if (!fd_) {
+    error = {"open folder", open_error_};
+    return false;
+  }
+  char target[kNameBytes];
+  if (!compose(target, name, suffix(encoding))) {
+    error = {"open", ENAMETOOLONG};
+    return false;
+  }
+  // Process id and a counter make the name ours; O_EXCL catches what a dead process with our id left behind.
+  static std::atomic<std::uint64_t> counter{0};
+  char temporary[kNameBytes];
+  UniqueFd fd;
+  do {
+    const unsigned long long serial = counter.fetch_add(1, std::memory_order_relaxed);
+    const int length = std::snprintf(temporary, sizeof(temporary), ".%.*s.%ld-%llu.tmp",
+                                     static_cast<int>(name.size()), name.data(),
+                                     static_cast<long>(::getpid()), serial);
+    if (length < 0 || static_cast<std::size_t>(length) >= sizeof(temporary)) {
+      error = {"open", ENAMETOOLONG};
+      return false;
+    }
+    fd = UniqueFd(::openat(fd_.get(), temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666));
+  } while (!fd && errno == EEXIST);
+  if (!fd) {
+    error = {"create", errno};
+    return false;
+  }
+  const auto abandon = [&](const char* call, int code) {
+    fd.reset();
+    ::unlinkat(fd_.get(), temporary, 0);
+    error = {call, code};
+    return false;
+  };
+  std::size_t left = size_bytes;
+  while (left > 0) {
+    const ssize_t put = ::write(fd.get(), data, std::min(left, kMaxTransfer));
+    if (put < 0) {
+      if (errno == EINTR) continue;
+      return abandon("write", errno);
+    }
+    data += put;
+    left -= static_cast<std::size_t>(put);
+  }
+  if (sync && ::fsync(fd.get()) != 0) return abandon("fsync", errno);
+  // close() is where some network file systems report a full disk.
+  if (::close(fd.release()) != 0 && errno != EINTR) return abandon("close", errno);
+  if (::renameat(fd_.get(), temporary, fd_.get(), target) != 0) return abandon("rename", errno);
+  for (const char* ending : kSuffixes) {
+    char sibling[kNameBytes];
+    (void)compose(sibling, name, ending);
+    if (std::strcmp(sibling, target) == 0) continue;
+    if (::unlinkat(fd_.get(), sibling, 0) != 0 && !is_absent(errno)) {
+      error = {"remove", errno};
+      return false;
+    }
+  }
+  return true;
+}
+
+bool Folder::remove(std::string_view name, IoError& error) const noexcept {
+  if (!fd_) {
+    if (open_error_ == ENOENT) return true;
+    error = {"open folder", open_error_};
+    return false;
+  }
+  for (const char* ending : kSuffixes) {
+    char path[kNameBytes];
+    if (!compose(path, name, ending)) {
+      error = {"remove", ENAMETOOLONG};
+      return false;
+    }
+    if (::unlinkat(fd_.get(), path, 0) != 0 && !is_absent(errno)) {
+      error = {"remove", errno};
+      return false;
+    }
+  }
+  return true;
+}
+
+bool Folder::sync_entries(IoError& error) const noexcept {
+  if (::fsync(fd_.get()) == 0) return true;
+  error = {"fsync folder", errno};
+  return false;
+}
+
+}  // namespace cvfast::fetch

@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "chunk_io.hpp"
+
+#include <algorithm>
+#include <string>
+#include <utility>
+
+#include "cvfast/decode/gzip.hpp"
+
+namespace cvfast::runtime {
+namespace {
+
+constexpr std::size_t kKeepScratchBytes = std::size_t{16} << 20;
+
+void trim_vector(std::vector<std::byte>& bytes) noexcept {
+  if (bytes.capacity() > kKeepScratchBytes) std::vector<std::byte>().swap(bytes);
+}
+
+}  // namespace
+
+void ThreadScratch::trim() noexcept {
+  stored.trim(kKeepScratchBytes);
+  plain.trim(kKeepScratchBytes);
+  trim_vector(inflated);
+  trim_vector(encoded);
+  trim_vector(compressed);
+}
+
+ThreadScratch& thread_scratch() noexcept {
+  thread_local ThreadScratch scratch;
+  return scratch;
+}
+
+void FirstFailure::report(ChunkError error) {
+  const std::lock_guard lock(mutex_);
+  if (!error_ || error.index < error_->index) error_ = std::move(error);
+}
+
+RunResult FirstFailure::result(bool completed) {
+  if (error_) return {RunState::kFailed, std::move(error_)};
+  return {completed ? RunState::kDone : RunState::kCancelled, std::nullopt};
+}
+
+RunResult out_of_memory() {
+  ChunkError error;
+  error.kind = ErrorKind::kNoMemory;
+  return {RunState::kFailed, std::move(error)};
+}
+
+bool StoredChunk::fail(ErrorKind kind, Status status, ChunkError& error) const {
+  error.kind = kind;
+  error.status = status;
+  error.name = std::string(name_) + fetch::suffix(file_.encoding);
+  return false;
+}
+
+bool StoredChunk::fail_io(const fetch::IoError& io, ChunkError& error) const {
+  error.kind = ErrorKind::kIo;
+  error.io = io;
+  error.name = std::string(name_) + fetch::suffix(file_.encoding);
+  return false;
+}
+
+fetch::FetchState StoredChunk::open(std::string_view name, const Int3& chunk_shape, ChunkError& error) {
+  name_ = name;
+  chunk_shape_ = chunk_shape;
+  file_ = {};
+  fetch::IoError io;
+  const fetch::FetchState state = folder_.open(name, file_, io);
+  if (state == fetch::FetchState::kError) {
+    (void)fail_io(io, error);
+    return state;
+  }
+  if (state == fetch::FetchState::kMissing) return state;
+  const std::uint64_t limit = decode::max_chunk_bytes(layout_.format, chunk_shape);
+  if (is_plain()) {
+    if (file_.size_bytes == 0) return fetch::FetchState::kMissing;
+    const auto fixed = decode::fixed_chunk_bytes(layout_.format, chunk_shape);
+    if (fixed && file_.size_bytes != *fixed) {
+      const Code code = file_.size_bytes < *fixed ? Code::kTruncated : Code::kTrailingBytes;
+      (void)fail(ErrorKind::kDecode,
+                 {code, std::min(file_.size_bytes, *fixed), *fixed, file_.size_bytes}, error);
+      return fetch::FetchState::kError;
+    }
+    if (file_.size_bytes > limit) {
+      (void)fail(ErrorKind::kDecode, {Code::kTooLarge, 0, limit, file_.size_bytes}, error);
+      return fetch::FetchState::kError;
+    }
+  } else if (file_.size_bytes / 2 > limit + (std::uint64_t{1} << 16)) {
+    // No compressor doubles its input; do not read such a file into memory to find out.
+    (void)fail(ErrorKind::kDecompress, {Code::kTooLarge, 0, limit, file_.size_bytes}, error);
+    return fetch::FetchState::kError;
+  }
+  return fetch::FetchState::kData;
+}
+
+bool StoredChunk::load(const std::optional<decode::ByteRange>& range, std::byte* target,
+                       std::span<const std::byte>& data, ChunkError& error) {
+  ThreadScratch& scratch = thread_scratch();
+  const auto no_memory = [&] { return fail(ErrorKind::kNoMemory, {Code::kNoMemory, 0, 0, 0}, error); };
+  fetch::IoError io;
+  if (is_plain()) {
+    const decode::ByteRange want = range.value_or(decode::ByteRange{0, file_.size_bytes});
+    std::byte* const out = target != nullptr ? target : scratch.stored.get(want.size);
+    if (out == nullptr) return no_memory();
+    if (!fetch::read_exact(file_.fd.get(), out, want.size, want.offset, io)) return fail_io(io, error);
+    data = {out, want.size};
+    return true;
+  }
+  std::byte* const stored = scratch.stored.get(file_.size_bytes);
+  if (stored == nullptr) return no_memory();
+  if (!fetch::read_exact(file_.fd.get(), stored, file_.size_bytes, 0, io)) return fail_io(io, error);
+  const std::span<const std::byte> in(stored, file_.size_bytes);
+  const std::uint64_t limit = decode::max_chunk_bytes(layout_.format, chunk_shape_);
+  const auto fixed = decode::fixed_chunk_bytes(layout_.format, chunk_shape_);
+
+  if (file_.encoding == fetch::ContentEncoding::kGzip && fixed) {
+    std::byte* const out = target != nullptr ? target : scratch.plain.get(*fixed);
+    if (out == nullptr) return no_memory();
+    std::size_t written = 0;
+    const Status status = decode::gzip::decompress(in, out, *fixed, written);
+    if (!status.ok()) return fail(ErrorKind::kDecompress, status, error);
+    if (written != *fixed) {
+      return fail(ErrorKind::kDecode, {Code::kTruncated, written, *fixed, written}, error);
+    }
+    data = {out, written};
+    return true;
+  }
+
+  std::vector<std::byte>& inflated = scratch.inflated;
+  if (file_.encoding == fetch::ContentEncoding::kGzip) {
+    const Status status = decode::gzip::decompress(in, limit, inflated);
+    if (!status.ok()) return fail(ErrorKind::kDecompress, status, error);
+  } else {
+    const auto bound = static_cast<std::int64_t>(std::min<std::uint64_t>(limit, INT64_MAX));
+    error.detail = options_.decompress(file_.encoding, in, bound, inflated);
+    if (!error.detail.empty()) return fail(ErrorKind::kDecompress, {Code::kCorrupt, 0, 0, 0}, error);
+  }
+  if (fixed && inflated.size() != *fixed) {
+    const Code code = inflated.size() < *fixed ? Code::kTruncated : Code::kTrailingBytes;
+    return fail(ErrorKind::kDecode,
+                {code, std::min<std::uint64_t>(inflated.size(), *fixed), *fixed, inflated.size()}, error);
+  }
+  data = inflated;
+  if (target != nullptr) {
+    std::copy(inflated.begin(), inflated.end(), target);
+    data = {target, inflated.size()};
+  }
+  return true;
+}
+
+int bounded_threads(const ImageLayout& layout, const RunOptions& options) noexcept {
+  const int wanted = options.threads > 0 ? options.threads : default_threads();
+  const Int3& size = layout.grid.chunk_size;
+  const auto voxels = checked_product({std::min(size[0], layout.grid.volume_size[0]),
+                                       std::min(size[1], layout.grid.volume_size[1]),
+                                       std::min(size[2], layout.grid.volume_size[2]),
+                                       layout.format.num_channels, layout.format.item_size});
+  // Stored and decompressed bytes at once.
+  const std::uint64_t per_thread = 2 * static_cast<std::uint64_t>(voxels.value_or(INT64_MAX)) + 1;
+  return static_cast<int>(std::clamp<std::uint64_t>(options.max_inflight_bytes / per_thread, 1,
+                                                    static_cast<std::uint64_t>(wanted)));
+}
+
+}  // namespace cvfast::runtime

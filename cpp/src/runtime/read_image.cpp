@@ -1,0 +1,343 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// A read is one parallel_for over the chunks that the box touches.  Each task fetches, decompresses, decodes and paints
+// its chunk, decoding straight into the strided destination, so that a chunk's bytes stay in the cache of one core from
+// the page cache to the destination and nothing is handed between threads.  A plain raw chunk is read only between the
+// first and the last byte that the box needs, and without any scratch where it is contiguous in the destination.
+#include "cvfast/runtime/read_image.hpp"
+
+#include <algorithm>
+#include <cstring>
+#include <string>
+#include <unordered_set>
+#include <utility>
+
+#include "chunk_io.hpp"
+#include "cvfast/core/checked.hpp"
+#include "cvfast/paint/copy_box.hpp"
+
+namespace cvfast::runtime {
+namespace {
+
+using fetch::FetchState;
+
+// One stored item of background after the map, in the destination's item size.
+std::array<std::byte, 16> mapped_background(const ImageLayout& layout, const ReadRequest& request) noexcept {
+  if (request.map.op == paint::VoxelOp::kCopy) return request.background;
+  std::uint64_t value = 0;
+  std::memcpy(&value, request.background.data(),
+              std::min<std::size_t>(sizeof(value), static_cast<std::size_t>(layout.format.item_size)));
+  value = paint::map_voxel(request.map, value);
+  std::array<std::byte, 16> out{};
+  std::memcpy(out.data(), &value, sizeof(value));
+  return out;
+}
+
+ChunkError missing_chunk(std::string_view name, std::int64_t index) {
+  ChunkError error;
+  error.kind = ErrorKind::kMissing;
+  error.name = std::string(name);
+  error.index = index;
+  return error;
+}
+
+Box3 relative(const Box3& part, const Box3& chunk) noexcept {
+  Box3 out;
+  for (int i = 0; i < 3; ++i) {
+    out.min[i] = part.min[i] - chunk.min[i];
+    out.max[i] = part.max[i] - chunk.min[i];
+  }
+  return out;
+}
+
+// Whether a box of `shape` lies packed in Fortran order under these strides.
+bool is_packed(const Int4& shape, const Int4& strides, std::int64_t item_size) noexcept {
+  std::int64_t run = item_size;
+  for (int i = 0; i < 4; ++i) {
+    if (shape[i] != 1 && strides[i] != run) return false;
+    run *= shape[i];
+  }
+  return true;
+}
+
+class Reader {
+ public:
+  Reader(const ImageLayout& layout, const ReadRequest& request, const RunOptions& options)
+      : layout_(layout), request_(request), options_(options), folder_(layout.folder),
+        background_(mapped_background(layout, request)),
+        out_item_size_(request.map.output_item_size(static_cast<std::size_t>(layout.format.item_size))) {}
+
+  [[nodiscard]] std::int64_t channels() const noexcept { return request_.channel_end - request_.channel_begin; }
+  [[nodiscard]] std::size_t out_item_size() const noexcept { return out_item_size_; }
+
+  void fill(std::byte* dst, const Int4& strides, const Int4& shape) const noexcept {
+    paint::fill_box(dst, strides, shape, out_item_size_, background_.data());
+  }
+
+  // The voxels of `part` of one chunk, painted at dst.
+  bool read(const Box3& chunk, const Box3& part, std::byte* dst, const Int4& strides, ChunkError& error) const {
+    char buffer[locate::kChunkNameBytes];
+    const std::string_view name = locate::chunk_name(chunk, buffer);
+    const Int3 shape = part.shape();
+    const Int4 shape4{shape[0], shape[1], shape[2], channels()};
+    StoredChunk stored(layout_, folder_, options_);
+    const FetchState state = stored.open(name, chunk.shape(), error);
+    if (state == FetchState::kError) return false;
+    if (state == FetchState::kMissing) return absent(name, error, [&] { fill(dst, strides, shape4); });
+
+    const Box3 box = relative(part, chunk);
+    const auto range = stored.is_plain() ? byte_range(chunk, box) : std::nullopt;
+    std::byte* const target = direct_target(chunk, part, range, dst, strides, shape4);
+    std::span<const std::byte> data;
+    if (!stored.load(range, target, data, error)) return false;
+    if (target != nullptr) return true;
+    return decode(data, range, chunk, box, dst, strides, name, error);
+  }
+
+  // Single voxels of one chunk: rows of `order` are (chunk, point) pairs.
+  template <typename Order>
+  bool read_voxels(const Box3& chunk, const Order* begin, const Order* end, const std::int64_t* points,
+                   std::byte* dst, ChunkError& error) const {
+    char buffer[locate::kChunkNameBytes];
+    const std::string_view name = locate::chunk_name(chunk, buffer);
+    const auto item = static_cast<std::int64_t>(out_item_size_);
+    const Int4 strides{item, item, item, item};
+    const std::int64_t row = item * channels();
+    StoredChunk stored(layout_, folder_, options_);
+    const FetchState state = stored.open(name, chunk.shape(), error);
+    if (state == FetchState::kError) return false;
+    if (state == FetchState::kMissing) {
+      return absent(name, error, [&] {
+        for (const Order* it = begin; it != end; ++it) fill(dst + it->second * row, strides, {1, 1, 1, channels()});
+      });
+    }
+    const auto voxel = [&](const Order* it) {
+      const std::int64_t* p = points + 3 * it->second;
+      return relative({{p[0], p[1], p[2]}, {p[0] + 1, p[1] + 1, p[2] + 1}}, chunk);
+    };
+    // A system call costs about as much as copying a page out of the page cache, so few points are read one by one.
+    constexpr std::uint64_t kPageBytes = 4096;
+    const bool one_by_one = stored.is_plain() && layout_.format.encoding == decode::Encoding::kRaw &&
+                            static_cast<std::uint64_t>(end - begin) * kPageBytes < stored.size_bytes();
+    std::span<const std::byte> data;
+    std::optional<decode::ByteRange> range;
+    if (!one_by_one && !stored.load(range, nullptr, data, error)) return false;
+    for (const Order* it = begin; it != end; ++it) {
+      const Box3 box = voxel(it);
+      if (one_by_one) {
+        range = byte_range(chunk, box);
+        if (!stored.load(range, nullptr, data, error)) return false;
+      }
+      if (!decode(data, range, chunk, box, dst + it->second * row, strides, name, error)) return false;
+    }
+    return true;
+  }
+
+  bool unique(const Box3& chunk, const Box3& part, std::vector<std::uint64_t>& labels, ChunkError& error) const {
+    char buffer[locate::kChunkNameBytes];
+    const std::string_view name = locate::chunk_name(chunk, buffer);
+    StoredChunk stored(layout_, folder_, options_);
+    const FetchState state = stored.open(name, chunk.shape(), error);
+    if (state == FetchState::kError) return false;
+    if (state == FetchState::kMissing) {
+      return absent(name, error, [&] {
+        std::uint64_t value = 0;
+        std::memcpy(&value, request_.background.data(), static_cast<std::size_t>(layout_.format.item_size));
+        labels.push_back(value);
+      });
+    }
+    std::span<const std::byte> data;
+    if (!stored.load(std::nullopt, nullptr, data, error)) return false;
+    const Status status = decode::unique_box(layout_.format, data, chunk.shape(), relative(part, chunk),
+                                             request_.channel_begin, request_.channel_end, labels);
+    return status.ok() || undecodable(status, name, error);
+  }
+
+ private:
+  template <typename Fill>
+  bool absent(std::string_view name, ChunkError& error, const Fill& fill_background) const {
+    if (!request_.fill_missing) {
+      error = missing_chunk(name, error.index);
+      return false;
+    }
+    fill_background();
+    return true;
+  }
+
+  [[nodiscard]] std::optional<decode::ByteRange> byte_range(const Box3& chunk, const Box3& box) const noexcept {
+    return decode::box_byte_range(layout_.format, chunk.shape(), box, request_.channel_begin,
+                                  request_.channel_end);
+  }
+
+  // The destination itself where the chunk's raw bytes land there unchanged and in one piece; else null.
+  [[nodiscard]] std::byte* direct_target(const Box3& chunk, const Box3& part,
+                                         const std::optional<decode::ByteRange>& range, std::byte* dst,
+                                         const Int4& strides, const Int4& shape) const noexcept {
+    if (layout_.format.encoding != decode::Encoding::kRaw || request_.map.op != paint::VoxelOp::kCopy) return nullptr;
+    if (!is_packed(shape, strides, layout_.format.item_size)) return nullptr;
+    const bool whole = part == chunk && channels() == layout_.format.num_channels;
+    const auto bytes = static_cast<std::uint64_t>(shape[0] * shape[1] * shape[2] * shape[3] *
+                                                  layout_.format.item_size);
+    return whole || (range && range->size == bytes) ? dst : nullptr;
+  }
+
+  bool decode(std::span<const std::byte> data, const std::optional<decode::ByteRange>& range, const Box3& chunk,
+              const Box3& box, std::byte* dst, const Int4& strides, std::string_view name,
+              ChunkError& error) const {
+    const Status status = decode::decode_box(layout_.format, data, range, chunk.shape(), box,
+                                             request_.channel_begin, request_.channel_end, request_.map, dst,
+                                             strides);
+    return status.ok() || undecodable(status, name, error);
+  }
+
+  static bool undecodable(const Status& status, std::string_view name, ChunkError& error) {
+    error.kind = ErrorKind::kDecode;
+    error.status = status;
+    error.name = std::string(name);
+    return false;
+  }
+
+  const ImageLayout& layout_;
+  const ReadRequest& request_;
+  const RunOptions& options_;
+  fetch::Folder folder_;
+  std::array<std::byte, 16> background_;
+  std::size_t out_item_size_;
+};
+
+std::uint64_t voxel_bytes(const Int3& shape, std::int64_t channels, std::int64_t item_size) noexcept {
+  return static_cast<std::uint64_t>(shape[0] * shape[1] * shape[2] * channels * item_size);
+}
+
+}  // namespace
+
+RunResult read_image(const ImageLayout& layout, const ReadRequest& request, std::byte* dst,
+                     const Int4& dst_strides, const RunOptions& options, Progress& progress) {
+  const Box3 inside = intersect(request.box, layout.grid.bounds());
+  const Reader reader(layout, request, options);
+  const Int3 shape = request.box.shape();
+  if (request.box.empty() || reader.channels() <= 0) return {};
+  if (inside.empty() || !contains(layout.grid.bounds(), request.box)) {
+    reader.fill(dst, dst_strides, {shape[0], shape[1], shape[2], reader.channels()});
+  }
+  if (inside.empty()) return {};
+  return run_chunks(
+      layout.grid, inside, bounded_threads(layout, options), options,
+      [&](std::int64_t, const Box3& chunk, ChunkError& error) {
+        const Box3 part = intersect(chunk, inside);
+        std::int64_t offset = 0;
+        for (int i = 0; i < 3; ++i) offset += (part.min[i] - request.box.min[i]) * dst_strides[i];
+        const bool good = reader.read(chunk, part, dst + offset, dst_strides, error);
+        thread_scratch().trim();
+        if (good) {
+          progress.chunks.fetch_add(1, std::memory_order_relaxed);
+          progress.bytes.fetch_add(voxel_bytes(part.shape(), reader.channels(), layout.format.item_size),
+                                   std::memory_order_relaxed);
+        }
+        return good;
+      });
+}
+
+RunResult read_points(const ImageLayout& layout, const ReadRequest& request, const std::int64_t* points,
+                      std::size_t n, std::byte* dst, const RunOptions& options, Progress& progress) {
+  const Reader reader(layout, request, options);
+  const Int3 grid = layout.grid.grid_size();
+  // (index of the chunk in the grid, index of the point)
+  using Order = std::pair<std::int64_t, std::int64_t>;
+  std::vector<Order> order;
+  std::vector<std::size_t> starts;
+  try {
+    order.resize(n);
+    for (std::size_t i = 0; i < n; ++i) {
+      std::int64_t chunk = 0;
+      for (int axis = 2; axis >= 0; --axis) {
+        const std::int64_t g =
+            (points[3 * i + axis] - layout.grid.voxel_offset[axis]) / layout.grid.chunk_size[axis];
+        chunk = chunk * grid[axis] + g;
+      }
+      order[i] = {chunk, static_cast<std::int64_t>(i)};
+    }
+    std::sort(order.begin(), order.end());
+    for (std::size_t i = 0; i < n; ++i) {
+      if (i == 0 || order[i].first != order[i - 1].first) starts.push_back(i);
+    }
+    starts.push_back(n);
+  } catch (const std::bad_alloc&) {
+    return out_of_memory();
+  }
+  const Box3 whole{{0, 0, 0}, grid};
+  return run_tasks(
+      starts.size() - 1, bounded_threads(layout, options), options,
+      [&](std::int64_t index, ChunkError& error) {
+        const Order* const begin = order.data() + starts[static_cast<std::size_t>(index)];
+        const Order* const end = order.data() + starts[static_cast<std::size_t>(index) + 1];
+        const Box3 chunk = layout.grid.chunk_box(locate::grid_point_at(whole, begin->first));
+        const bool good = reader.read_voxels(chunk, begin, end, points, dst, error);
+        thread_scratch().trim();
+        progress.chunks.fetch_add(1, std::memory_order_relaxed);
+        return good;
+      });
+}
+
+RunResult read_unique(const ImageLayout& layout, const ReadRequest& request, std::vector<std::uint64_t>& out,
+                      const RunOptions& options, Progress& progress) {
+  const Reader reader(layout, request, options);
+  const Box3 inside = intersect(request.box, layout.grid.bounds());
+  std::unordered_set<std::uint64_t> found;
+  if (!(inside == request.box)) {
+    std::uint64_t value = 0;
+    std::memcpy(&value, request.background.data(), static_cast<std::size_t>(layout.format.item_size));
+    found.insert(value);
+  }
+  std::mutex mutex;
+  RunResult result = run_chunks(
+      layout.grid, inside, bounded_threads(layout, options), options,
+      [&](std::int64_t, const Box3& chunk, ChunkError& error) {
+        const Box3 part = intersect(chunk, inside);
+        std::vector<std::uint64_t> labels;
+        const bool good = reader.unique(chunk, part, labels, error);
+        thread_scratch().trim();
+        if (!good) return false;
+        {
+          const std::lock_guard lock(mutex);
+          found.insert(labels.begin(), labels.end());
+        }
+        progress.chunks.fetch_add(1, std::memory_order_relaxed);
+        progress.bytes.fetch_add(voxel_bytes(part.shape(), reader.channels(), layout.format.item_size),
+                                 std::memory_order_relaxed);
+        return true;
+      });
+  out.assign(found.begin(), found.end());
+  std::sort(out.begin(), out.end());
+  return result;
+}
+
+RunResult list_chunks(const ImageLayout& layout, const Box3& box, bool check_exists,
+                      std::vector<std::string>& names, std::vector<std::uint8_t>& exists,
+                      const RunOptions& options) {
+  const Box3 inside = intersect(box, layout.grid.bounds());
+  names.clear();
+  exists.clear();
+  if (inside.empty()) return {};
+  const Int3 grid = layout.grid.grid_range(inside).shape();
+  const auto n = checked_product({grid[0], grid[1], grid[2]});
+  if (!n) return out_of_memory();
+  names.resize(static_cast<std::size_t>(*n));
+  exists.resize(names.size());
+  const fetch::Folder folder(layout.folder);
+  const int threads = options.threads > 0 ? options.threads : default_threads();
+  return run_chunks(layout.grid, inside, threads, options,
+                    [&](std::int64_t index, const Box3& chunk, ChunkError& error) {
+                      char buffer[locate::kChunkNameBytes];
+                      const auto i = static_cast<std::size_t>(index);
+                      names[i] = std::string(locate::chunk_name(chunk, buffer));
+                      if (!check_exists) return true;
+                      const FetchState state = folder.exists(names[i], error.io);
+                      error.kind = ErrorKind::kIo;
+                      error.name = names[i];
+                      exists[i] = state == FetchState::kData ? 1 : 0;
+                      return state != FetchState::kError;
+                    });
+}
+
+}  // namespace cvfast::runtime

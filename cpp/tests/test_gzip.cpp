@@ -1,0 +1,232 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "cvfast/decode/gzip.hpp"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <string>
+#include <string_view>
+
+#include "random_input.hpp"
+
+namespace cvfast::decode::gzip {
+namespace {
+
+using Bytes = std::vector<std::byte>;
+constexpr std::uint64_t kLimit = 1 << 24;
+
+Bytes bytes_of(std::string_view text) {
+  const auto span = std::as_bytes(std::span(text.data(), text.size()));
+  return {span.begin(), span.end()};
+}
+
+Bytes from_hex(std::string_view hex) {
+  Bytes out;
+  for (std::size_t i = 0; i + 1 < hex.size(); i += 2) {
+    out.push_back(static_cast<std::byte>(std::stoi(std::string(hex.substr(i, 2)), nullptr, 16)));
+  }
+  return out;
+}
+
+Bytes compressed(const Bytes& in, int level = 6) {
+  Bytes out;
+  EXPECT_TRUE(compress(in, level, out).ok());
+  return out;
+}
+
+/// Inflates by both entry points and checks that they agree.
+Status inflate(const Bytes& in, Bytes& out, std::uint64_t limit = kLimit) {
+  const Status status = decompress(in, limit, out);
+  Bytes fixed(static_cast<std::size_t>(limit) + 1);
+  std::size_t written = 0;
+  const Status same = decompress(in, fixed.data(), static_cast<std::size_t>(limit), written);
+  EXPECT_EQ(status.code, same.code);
+  EXPECT_EQ(status.offset, same.offset);
+  if (same.ok()) {
+    fixed.resize(written);
+    EXPECT_EQ(fixed, out);
+  }
+  return status;
+}
+
+Code verdict(const Bytes& in, std::uint64_t limit = kLimit) {
+  Bytes out;
+  return inflate(in, out, limit).code;
+}
+
+Bytes joined(Bytes a, const Bytes& b) {
+  a.insert(a.end(), b.begin(), b.end());
+  return a;
+}
+
+// Written by CPython 3.11: gzip.compress(b"hello hello hello hello", mtime=0).
+const std::string_view kPythonMember = "1f8b0800000000000203cb48cdc9c957c8402701e3513d8d17000000";
+
+TEST(Gzip, RoundTripsAtEveryLevel) {
+  testing::Random random(7);
+  for (int level = 0; level <= 12; ++level) {
+    for (const std::size_t size : {0, 1, 100, 70000}) {
+      Bytes in = random.bytes(size);
+      for (std::size_t i = 0; i < in.size(); i += 2) in[i] = std::byte{0};
+      const Bytes packed = compressed(in, level);
+      EXPECT_LE(packed.size(), compress_bound(in.size()));
+      Bytes out;
+      ASSERT_TRUE(inflate(packed, out).ok());
+      EXPECT_EQ(out, in);
+    }
+  }
+}
+
+TEST(Gzip, RejectsLevelsThatDoNotExist) {
+  Bytes out;
+  EXPECT_EQ(compress({}, -1, out).code, Code::kInvalidArgument);
+  EXPECT_EQ(compress({}, 13, out).code, Code::kInvalidArgument);
+}
+
+TEST(Gzip, WritesTheSameBytesForTheSameInput) {
+  const Bytes in = bytes_of("the quick brown fox");
+  EXPECT_EQ(compressed(in), compressed(in));
+}
+
+TEST(Gzip, ReadsAMemberOfCPython) {
+  Bytes out;
+  ASSERT_TRUE(inflate(from_hex(kPythonMember), out).ok());
+  EXPECT_EQ(out, bytes_of("hello hello hello hello"));
+}
+
+/// A member with each optional header field: extra, name, comment, header checksum.
+Bytes with_header_fields(unsigned flags, std::uint32_t header_crc) {
+  const Bytes plain = from_hex(kPythonMember);
+  Bytes out(plain.begin(), plain.begin() + 10);
+  out[3] = static_cast<std::byte>(flags);
+  if ((flags & 4) != 0) out = joined(out, from_hex("0300616263"));
+  if ((flags & 8) != 0) out = joined(out, from_hex("6e616d6500"));
+  if ((flags & 16) != 0) out = joined(out, from_hex("636f6d6d656e7400"));
+  if ((flags & 2) != 0) {
+    out.push_back(static_cast<std::byte>(header_crc & 0xff));
+    out.push_back(static_cast<std::byte>((header_crc >> 8) & 0xff));
+  }
+  out.insert(out.end(), plain.begin() + 10, plain.end());
+  return out;
+}
+
+TEST(Gzip, SkipsOptionalHeaderFields) {
+  for (const unsigned flags : {0U, 1U, 4U, 8U, 16U, 28U, 29U}) {
+    EXPECT_EQ(verdict(with_header_fields(flags, 0)), Code::kOk) << flags;
+  }
+}
+
+TEST(Gzip, ChecksTheHeaderChecksum) {
+  int accepted = 0;
+  for (std::uint32_t crc = 0; crc < 0x10000; ++crc) {
+    Bytes out;
+    const Status status = decompress(with_header_fields(2, crc), kLimit, out);
+    if (status.ok()) {
+      ++accepted;
+    } else {
+      ASSERT_EQ(status.code, Code::kChecksum);
+    }
+  }
+  EXPECT_EQ(accepted, 1);
+}
+
+TEST(Gzip, RejectsReservedFlagsAndOtherMethods) {
+  EXPECT_EQ(verdict(with_header_fields(0x20, 0)), Code::kCorrupt);
+  Bytes other = from_hex(kPythonMember);
+  other[2] = std::byte{7};
+  EXPECT_EQ(verdict(other), Code::kCorrupt);
+}
+
+TEST(Gzip, RejectsOtherMagic) {
+  EXPECT_EQ(verdict(bytes_of("plain text")), Code::kBadMagic);
+  EXPECT_EQ(verdict(bytes_of("x")), Code::kBadMagic);
+  EXPECT_EQ(verdict(from_hex("1f8c0800000000000003")), Code::kBadMagic);
+}
+
+TEST(Gzip, ReportsEveryTruncation) {
+  for (const Bytes& whole : {from_hex(kPythonMember), with_header_fields(28, 0)}) {
+    for (std::size_t size = 0; size < whole.size(); ++size) {
+      const Code code = verdict(Bytes(whole.begin(), whole.begin() + static_cast<std::ptrdiff_t>(size)));
+      EXPECT_TRUE(code == Code::kTruncated || code == Code::kCorrupt) << size;
+    }
+  }
+  EXPECT_EQ(verdict({}), Code::kTruncated);
+  EXPECT_EQ(verdict(from_hex("1f")), Code::kTruncated);
+}
+
+TEST(Gzip, NeverAcceptsOtherContentAfterABitFlip) {
+  const Bytes in = testing::Random(8).bytes(300);
+  const Bytes packed = compressed(in);
+  for (std::size_t bit = 0; bit < 8 * packed.size(); ++bit) {
+    Bytes flipped = packed;
+    flipped[bit / 8] ^= static_cast<std::byte>(1U << (bit % 8));
+    Bytes out;
+    // Flips in the time, the extra flags, the system and the text flag change nothing that is decoded.
+    if (inflate(flipped, out).ok()) {
+      EXPECT_EQ(out, in) << bit;
+    }
+  }
+}
+
+TEST(Gzip, ReportsWrongChecksumAndLength) {
+  Bytes packed = from_hex(kPythonMember);
+  packed[packed.size() - 8] ^= std::byte{1};
+  EXPECT_EQ(verdict(packed), Code::kChecksum);
+  packed = from_hex(kPythonMember);
+  packed[packed.size() - 1] ^= std::byte{0x80};
+  EXPECT_EQ(verdict(packed), Code::kChecksum);
+}
+
+TEST(Gzip, JoinsMembersAndSkipsZeroPadding) {
+  const Bytes a = compressed(bytes_of("first "));
+  const Bytes b = compressed(bytes_of("second"));
+  const Bytes padding(1000, std::byte{0});
+  for (const Bytes& whole : {joined(a, b), joined(joined(a, b), padding), joined(joined(a, padding), b)}) {
+    Bytes out;
+    ASSERT_TRUE(inflate(whole, out).ok());
+    EXPECT_EQ(out, bytes_of("first second"));
+  }
+  Bytes out;
+  ASSERT_TRUE(inflate(joined(compressed({}), compressed({})), out).ok());
+  EXPECT_TRUE(out.empty());
+}
+
+TEST(Gzip, RejectsTrailingBytes) {
+  const Bytes packed = compressed(bytes_of("content"));
+  EXPECT_EQ(verdict(joined(packed, bytes_of("x"))), Code::kTrailingBytes);
+  EXPECT_EQ(verdict(joined(joined(packed, Bytes(5)), bytes_of("x"))), Code::kTrailingBytes);
+  EXPECT_EQ(verdict(joined(packed, from_hex("1f"))), Code::kTrailingBytes);
+  EXPECT_EQ(verdict(joined(packed, from_hex("1f8b"))), Code::kTruncated);
+}
+
+TEST(Gzip, StopsAtTheLimit) {
+  const Bytes bomb = compressed(Bytes(1 << 20), 9);
+  EXPECT_LT(bomb.size(), 2000U);
+  EXPECT_EQ(verdict(bomb, 1 << 20), Code::kOk);
+  EXPECT_EQ(verdict(bomb, (1 << 20) - 1), Code::kTooLarge);
+  EXPECT_EQ(verdict(bomb, 0), Code::kTooLarge);
+  EXPECT_EQ(verdict(compressed({}), 0), Code::kOk);
+  Bytes out;
+  EXPECT_EQ(decompress(bomb, 1000, out).code, Code::kTooLarge);
+  EXPECT_LE(out.size(), 1000U);
+  EXPECT_EQ(verdict(joined(bomb, bomb), (1 << 21) - 1), Code::kTooLarge);
+  EXPECT_EQ(verdict(joined(bomb, bomb), 1 << 21), Code::kOk);
+}
+
+TEST(Gzip, DoesNotTrustTheStatedLength) {
+  // 4 GiB announced by 32 bytes: at most 1032 times the input is ever allocated.
+  Bytes packed = compressed(bytes_of("small"));
+  std::fill(packed.end() - 4, packed.end(), std::byte{0xff});
+  Bytes out;
+  EXPECT_EQ(decompress(packed, ~std::uint64_t{0}, out).code, Code::kChecksum);
+  EXPECT_LE(out.capacity(), packed.size() * 1032);
+}
+
+TEST(Gzip, ReusesTheVectorItIsGiven) {
+  Bytes out(100000, std::byte{9});
+  ASSERT_TRUE(decompress(compressed(bytes_of("short")), kLimit, out).ok());
+  EXPECT_EQ(out, bytes_of("short"));
+}
+
+}  // namespace
+}  // namespace cvfast::decode::gzip
