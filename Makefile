@@ -55,7 +55,7 @@ bench: $(STAMPS)/installed $(STAMPS)/requirements-bench
 	$(PY) benchmarks/bench.py $(if $(DATA),--data $(DATA)) $(ARGS)
 
 lint: $(STAMPS)/installed $(STAMPS)/requirements-test $(STAMPS)/requirements-lint
-	$(PY) -m pre_commit run --all-files $(ARGS)
+	PATH="$(CURDIR)/$(VENV)/bin:$$PATH" $(PY) -m pre_commit run --all-files $(ARGS)
 
 fuzz: | system-fuzz
 	@test -f build/fuzz/build.ninja || cmake --preset fuzz

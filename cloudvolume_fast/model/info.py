@@ -241,14 +241,13 @@ def parse_scale(scale: object, index: int, *, key: str = "info") -> Scale:
     if not isinstance(encoding, str) or not encoding:
         _reject(f"{where}.encoding", "the name of an encoding", encoding)
     size = _positive_triple(scale.get("size"), f"{where}.size")
-    offset: Triple | None = (0, 0, 0)
-    if scale.get("voxel_offset") is not None:
-        offset = _integer_triple(scale["voxel_offset"])
-        if offset is None:
-            _reject(f"{where}.voxel_offset", "3 integers", scale["voxel_offset"])
-    for low, extent in zip(offset, size):
+    stored_offset = scale.get("voxel_offset")
+    offset = (0, 0, 0) if stored_offset is None else _integer_triple(stored_offset)
+    if offset is None:
+        _reject(f"{where}.voxel_offset", "3 integers", stored_offset)
+    for low, extent in zip(offset, size, strict=True):
         if low < _INT64_MIN or low + extent > _INT64_MAX:
-            _reject(f"{where}.voxel_offset", "bounds within 64 bits", scale["voxel_offset"])
+            _reject(f"{where}.voxel_offset", "bounds within 64 bits", stored_offset)
     chunk_sizes = _listed(scale.get("chunk_sizes"))
     if not chunk_sizes:
         _reject(f"{where}.chunk_sizes", "a list of at least 1 size", scale.get("chunk_sizes"))
@@ -585,14 +584,16 @@ def _coarser(
             expected="at least 1",
             found=list(ratios),
         )
-    resolution = [size * ratio for size, ratio in zip(base["resolution"], ratios)]
+    resolution = [size * ratio for size, ratio in zip(base["resolution"], ratios, strict=True)]
     scale: Info = {
         "encoding": encoding,
         "chunk_sizes": [list(chunk_size)],
         "key": "_".join(str(size) for size in resolution),
         "resolution": resolution,
-        "voxel_offset": [low // ratio for low, ratio in zip(base["voxel_offset"], ratios)],
-        "size": [-(-extent // ratio) for extent, ratio in zip(base["size"], ratios)],
+        "voxel_offset": [
+            low // ratio for low, ratio in zip(base["voxel_offset"], ratios, strict=True)
+        ],
+        "size": [-(-extent // ratio) for extent, ratio in zip(base["size"], ratios, strict=True)],
     }
     if encoding == "compressed_segmentation":
         member = "compressed_segmentation_block_size"
@@ -645,7 +646,8 @@ def point_to_mip(info: Mapping[str, Any], point: Sequence[Number], mip: int, to_
     ratios = _ratios(info, mip, to_mip)
     values = _numbers(point, "point")
     return Vec._from_sequence(
-        [math.floor(Fraction(value) * ratio) for value, ratio in zip(values, ratios)], np.int64
+        [math.floor(Fraction(value) * ratio) for value, ratio in zip(values, ratios, strict=True)],
+        np.int64,
     )
 
 
@@ -679,8 +681,8 @@ def bbox_to_mip(info: Mapping[str, Any], bbox: Bbox, mip: int, to_mip: int) -> B
     high: list[Number] = bbox.maxpt.tolist()
     for current in range(mip, to_mip, step):
         ratios = _ratios(info, current, current + step)
-        low = [math.floor(Fraction(v) * ratio) for v, ratio in zip(low, ratios)]
-        high = [math.ceil(Fraction(v) * ratio) for v, ratio in zip(high, ratios)]
+        low = [math.floor(Fraction(v) * ratio) for v, ratio in zip(low, ratios, strict=True)]
+        high = [math.ceil(Fraction(v) * ratio) for v, ratio in zip(high, ratios, strict=True)]
     if mip == to_mip:
         low, high = [math.floor(v) for v in low], [math.ceil(v) for v in high]
     return Bbox(low, high)
@@ -700,7 +702,7 @@ def _ratios(info: Mapping[str, Any], mip: int, to_mip: int) -> list[Fraction]:
         found.append(
             _resolution(scales[index].get("resolution"), f"info: scales[{index}].resolution")
         )
-    return [_ratio(source, target) for source, target in zip(*found)]
+    return [_ratio(source, target) for source, target in zip(*found, strict=True)]
 
 
 def _ratio(source: Number, target: Number) -> Fraction:

@@ -310,7 +310,9 @@ def _local_parts(whole: str, rest: str) -> tuple[str, list[str]]:
         drive = _DRIVE.fullmatch(rest)
         if drive is not None:
             rest = drive.group(1) + (drive.group(2) or "/")
-    absolute = str(Path(os.path.abspath(Path(rest).expanduser())).as_posix())
+    # Not Path.resolve(), which follows links, nor Path.expanduser(), which rejects unknown users.
+    expanded = os.path.expanduser(rest)  # noqa: PTH111
+    absolute = Path(os.path.abspath(expanded)).as_posix()  # noqa: PTH100
     # POSIX gives two leading slashes a meaning of their own; here they have none.
     names = [name for name in absolute.split("/") if name]
     if not names:

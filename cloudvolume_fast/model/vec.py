@@ -30,7 +30,7 @@ class Vec(np.ndarray[Any, Any]):
     Parameters
     ----------
     *args : int or float
-        The components.
+        The components, or one sequence of them.
     dtype : dtype-like, optional
         Default: float64 if any component is a floating-point number, else int64.
 
@@ -41,6 +41,8 @@ class Vec(np.ndarray[Any, Any]):
 
     def __new__(cls, *args: Any, dtype: DTypeLike | None = None) -> Vec:
         """Create a vector from its components."""
+        if len(args) == 1 and isinstance(args[0], (list, tuple, np.ndarray)):
+            args = tuple(args[0])
         if dtype is None:
             dtype = np.float64 if any(_is_floating(arg) for arg in args) else np.int64
         return np.array(args, dtype=dtype).view(cls)
@@ -107,7 +109,7 @@ class Vec(np.ndarray[Any, Any]):
         """Return the Euclidean length."""
         return math.hypot(*self.tolist())
 
-    def rectVolume(self) -> Any:  # noqa: N802 - upstream's name; Any: as length2
+    def rectVolume(self) -> Any:  # Any: as length2
         """Return the product of the components."""
         return np.prod(self.view(np.ndarray))
 

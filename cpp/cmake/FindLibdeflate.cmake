@@ -3,7 +3,8 @@
 find_path(LIBDEFLATE_INCLUDE_DIR libdeflate.h)
 find_library(LIBDEFLATE_LIBRARY NAMES deflate libdeflate)
 if(NOT LIBDEFLATE_INCLUDE_DIR OR NOT LIBDEFLATE_LIBRARY)
-  message(FATAL_ERROR "libdeflate not found: install libdeflate-dev (apt), libdeflate-devel (dnf) or libdeflate (brew)")
+  # The leading space keeps CMake from folding the line.
+  message(FATAL_ERROR " libdeflate not found: install libdeflate-dev (apt), libdeflate-devel (dnf) or libdeflate (brew)")
 endif()
 if(NOT TARGET libdeflate::libdeflate)
   add_library(libdeflate::libdeflate UNKNOWN IMPORTED)

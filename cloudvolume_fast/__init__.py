@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""cloudvolume_fast: IO for Neuroglancer volumes, a fast and safe drop-in for cloud-volume.
+
+>>> from cloudvolume_fast import CloudVolume
+>>> vol = CloudVolume("file:///data/image")  # doctest: +SKIP
+>>> cutout = vol[0:64, 0:64, 0:64]  # doctest: +SKIP
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from cloudvolume_fast.compat.facade import CloudVolume as CloudVolume
+    from cloudvolume_fast.compat.facade import CloudVolumePrecomputed as CloudVolumePrecomputed
+    from cloudvolume_fast.deliver.cutout import VolumeCutout as VolumeCutout
+    from cloudvolume_fast.errors import AlignmentError as AlignmentError
+    from cloudvolume_fast.errors import EmptyRequestException as EmptyRequestException
+    from cloudvolume_fast.errors import EmptyVolumeException as EmptyVolumeException
+    from cloudvolume_fast.model.bbox import Bbox as Bbox
+    from cloudvolume_fast.model.provenance import DataLayerProvenance as DataLayerProvenance
+    from cloudvolume_fast.model.vec import Vec as Vec
+
+__version__ = "0.1.0"
+
+# Name: module and attribute.  Resolved on first use, so that importing the package stays cheap.
+_PUBLIC = {
+    "AlignmentError": "errors",
+    "Bbox": "model.bbox",
+    "CloudVolume": "compat.facade",
+    "CloudVolumePrecomputed": "compat.facade",
+    "DataLayerProvenance": "model.provenance",
+    "EmptyRequestException": "errors",
+    "EmptyVolumeException": "errors",
+    "Vec": "model.vec",
+    "VolumeCutout": "deliver.cutout",
+}
+
+__all__ = [*_PUBLIC, "build_config", "get_include"]  # noqa: PLE0604
+
+
+def __getattr__(name: str) -> Any:  # Any: whatever the name stands for
+    if name not in _PUBLIC:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"{__name__}.{_PUBLIC[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_PUBLIC})
+
+
+def get_include() -> str:
+    """Return the folder of the C++ headers (``cvfast/...``), for extensions that use ``libcvfast``.
+
+    Raises
+    ------
+    FileNotFoundError
+        The headers are not installed.
+    """
+    for root in __path__:
+        folder = os.path.join(root, "include")
+        if os.path.isdir(os.path.join(folder, "cvfast")):
+            return folder
+    raise FileNotFoundError(f"the C++ headers are not installed: no include/cvfast in {list(__path__)}")
+
+
+def build_config() -> dict[str, Any]:
+    """Return how this installation was built, to be pasted into a bug report.
+
+    Returns
+    -------
+    dict
+        Versions, compiler, flags, sanitizers, and the number of threads that is used by default.
+    """
+    import platform
+
+    import numpy
+
+    runtime = importlib.import_module(f"{__name__}._runtime")
+    return {
+        "version": __version__,
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "numpy": numpy.__version__,
+        **runtime.build_config(),
+    }

@@ -1,0 +1,607 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The image of a Precomputed layer: boxes of voxels read and written under the volume's settings."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cloudvolume_fast import _runtime
+from cloudvolume_fast.config import VolumeConfig
+from cloudvolume_fast.decode import registry
+from cloudvolume_fast.deliver.outcome import raise_outcome
+from cloudvolume_fast.deliver.read_image import (
+    allocate,
+    read_box,
+    read_points,
+    read_renumbered,
+    read_unique,
+    to_bits,
+)
+from cloudvolume_fast.deliver.source import ImageScale
+from cloudvolume_fast.deliver.write_image import write_box
+from cloudvolume_fast.errors import (
+    AlignmentError,
+    DimensionError,
+    InvalidArgumentError,
+    OutOfBoundsError,
+    ReadOnlyException,
+    UnsupportedFormatError,
+    UnsupportedOptionError,
+)
+from cloudvolume_fast.fetch.content_encoding import level_of, suffix_of
+from cloudvolume_fast.locate.indexing import (
+    Bounds,
+    check_bounds,
+    check_not_empty,
+    chunk_aligned,
+    clip,
+    expand_to_chunks,
+    show,
+)
+from cloudvolume_fast.model.bbox import Bbox
+from cloudvolume_fast.model.vec import Vec
+from cloudvolume_fast.options import ReadOptions, WriteOptions
+from cloudvolume_fast.sources.precomputed.metadata import PrecomputedMetadata
+
+_ALL_CHANNELS = slice(None)
+
+
+class PrecomputedImageSource:
+    """Voxels of a Precomputed layer.
+
+    Parameters
+    ----------
+    meta : PrecomputedMetadata
+    config : VolumeConfig
+        Shared live with the volume.
+    """
+
+    def __init__(self, meta: PrecomputedMetadata, config: VolumeConfig) -> None:
+        self.meta = meta
+        self.config = config
+        self._scales: dict[int, tuple[Any, ...]] = {}
+        self._background: tuple[Any, Any, bytes] | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out what is cheaply made again and cannot be pickled."""
+        return {"meta": self.meta, "config": self.config, "_scales": {}, "_background": None}
+
+    # What the delivery stage needs.
+
+    def image_scale(self, mip: int) -> ImageScale:
+        """Describe a scale to the core; made again whenever the info has changed.
+
+        Raises
+        ------
+        InfoValidationError, UnsupportedEncodingError, EncodingError, UnsupportedFormatError
+        """
+        meta = self.meta
+        parsed = meta.parsed_scale(mip)
+        data_type, channels = meta.info["data_type"], meta.info["num_channels"]
+        cached = self._scales.get(mip)
+        if (
+            cached is not None
+            and cached[0] is parsed
+            and cached[1] == data_type
+            and cached[2] == channels
+            and cached[3] is meta.path
+        ):
+            return cached[4]  # type: ignore[no-any-return]
+        folder = meta.join(meta.cloudpath, parsed.key)
+        if parsed.is_sharded:
+            raise UnsupportedFormatError(
+                f"{folder}: expected an unsharded scale, found sharding {dict(parsed.sharding or {})}",
+                key=folder,
+                expected="unsharded",
+                found=parsed.sharding,
+            )
+        dtype = meta.dtype
+        codec = registry.lookup(parsed.encoding, folder)
+        codec.check(dtype, folder)
+        layout = _runtime.ImageLayout(
+            self.folder_path(parsed.key),
+            parsed.voxel_offset,
+            parsed.size,
+            parsed.chunk_size,
+            parsed.encoding,
+            dtype.itemsize,
+            int(channels),
+            parsed.block_size or (8, 8, 8),
+        )
+        (x, y, z), (sx, sy, sz) = parsed.voxel_offset, parsed.size
+        scale = ImageScale(
+            layout=layout,
+            folder=folder,
+            dtype=dtype,
+            num_channels=int(channels),
+            bounds=(x, y, z, x + sx, y + sy, z + sz),
+            chunk_size=parsed.chunk_size,
+            encoding=parsed.encoding,
+        )
+        self._scales[mip] = (parsed, data_type, channels, meta.path, scale)
+        return scale
+
+    def folder_path(self, key: str) -> str:
+        """Return the absolute path of a scale's folder."""
+        return self.meta.store.path(key)
+
+    def _background_bytes(self, dtype: np.dtype[Any]) -> bytes:
+        color = self.config.background_color
+        cached = self._background
+        if cached is not None and cached[0] is color and cached[1] == dtype:
+            return cached[2]
+        try:
+            value = np.array(color).astype(dtype) if color is not None else np.zeros((), dtype)
+            exact = bool(value == color) or (dtype.kind == "f" and isinstance(color, float))
+        except (TypeError, ValueError, OverflowError):
+            exact = False
+        if not exact:
+            raise InvalidArgumentError(
+                f"background_color: expected a value of {dtype.name}, found {color!r}",
+                key="background_color",
+                expected=dtype.name,
+                found=color,
+            )
+        out = value.tobytes()
+        self._background = (color, dtype, out)
+        return out
+
+    def read_options(self, scale: ImageScale, threads: int | None = None, title: str | None = None) -> ReadOptions:
+        """Return the volume's settings as they apply to one read."""
+        config = self.config
+        return ReadOptions(
+            fill_missing=config.fill_missing,
+            background=self._background_bytes(scale.dtype),
+            threads=config.threads if threads is None else threads,
+            progress=(config.progress_title or title or "Downloading") if config.progress else None,
+        )
+
+    # Reading.
+
+    def resolve_bounds(self, bounds: Bounds, scale: ImageScale) -> Bounds:
+        """Apply ``bounded`` and ``autocrop`` to the box of a read.
+
+        Raises
+        ------
+        OutOfBoundsError, SubvoxelVolumeError
+        """
+        if self.config.autocrop:
+            bounds = clip(bounds, scale.bounds)
+        if bounds[3] <= bounds[0] or bounds[4] <= bounds[1] or bounds[5] <= bounds[2]:
+            check_not_empty(bounds, scale.folder)
+        if self.config.bounded:
+            check_bounds(bounds, scale.bounds, scale.folder)
+        return bounds
+
+    def read(
+        self,
+        bounds: Bounds,
+        mip: int,
+        *,
+        channels: slice = _ALL_CHANNELS,
+        label: int | None = None,
+        segids: Sequence[int] | None = None,
+        preserve_zeros: bool = False,
+        threads: int | None = None,
+        order: str = "F",
+    ) -> NDArray[Any]:
+        """Read a box that `resolve_bounds` has passed; see `deliver.read_image.read_box`."""
+        scale = self.image_scale(mip)
+        options = self.read_options(scale, threads)
+        if self.meta._rois and not self.meta.overlaps_roi(Bbox._from_ints(*bounds), mip):
+            return self._outside_rois(bounds, scale, options, channels, label)
+        if label is None and segids is None:
+            return read_box(scale, bounds, options, channels=channels, order=order)
+        if scale.dtype.kind not in "iub":
+            return self._masked_by_value(
+                read_box(scale, bounds, options, channels=channels, order=order), label, segids
+            )
+        if label is not None:
+            bits = to_bits([label], scale.dtype)
+            image = read_box(
+                scale, bounds, options, channels=channels, order=order, label=int(bits[0]) if len(bits) else 0
+            )
+            if not len(bits):  # a label that the type cannot hold is nowhere
+                image[...] = False
+            return image
+        wanted = list(segids or ())
+        other = 0
+        if preserve_zeros:
+            wanted.append(0)
+            other = int(to_bits([int(np.iinfo(scale.dtype).max)], scale.dtype)[0])
+        keep = to_bits(wanted, scale.dtype)
+        return read_box(scale, bounds, options, channels=channels, order=order, keep=keep, other=other)
+
+    @staticmethod
+    def _masked_by_value(
+        image: NDArray[Any], label: int | None, segids: Sequence[int] | None
+    ) -> NDArray[Any]:
+        """Compare floating point voxels by value, which their bits do not tell."""
+        if segids is not None:
+            raise InvalidArgumentError(
+                f"segids: expected a volume of integers, found {image.dtype.name}",
+                key="segids",
+                expected="integers",
+                found=image.dtype.name,
+            )
+        return np.asfortranarray(image == label)
+
+    def _outside_rois(
+        self, bounds: Bounds, scale: ImageScale, options: ReadOptions, channels: slice, label: int | None
+    ) -> NDArray[Any]:
+        count = len(range(scale.num_channels)[channels])
+        shape = tuple(bounds[i + 3] - bounds[i] for i in range(3))
+        value = np.frombuffer(options.background, scale.dtype)[0]
+        if label is not None:
+            out = allocate((*shape, count), np.dtype(np.bool_))
+            out[...] = value == label
+        else:
+            out = allocate((*shape, count), scale.dtype)
+            out[...] = value
+        return out
+
+    def read_renumbered(self, bounds: Bounds, mip: int) -> tuple[NDArray[Any], dict[int, int]]:
+        """Read a box that `resolve_bounds` has passed; see `deliver.read_image.read_renumbered`."""
+        scale = self.image_scale(mip)
+        return read_renumbered(scale, bounds, self.read_options(scale))
+
+    def download(
+        self,
+        bbox: Bbox,
+        mip: int,
+        parallel: int = 1,
+        location: str | None = None,
+        retain: bool = False,
+        use_shared_memory: bool = False,
+        use_file: bool = False,
+        order: str = "F",
+        renumber: bool = False,
+        label: int | None = None,
+        progress: bool | str | None = None,
+    ) -> Any:  # an ndarray, or with renumber a pair of an ndarray and a dict
+        """Read a box.
+
+        Parameters
+        ----------
+        bbox : Bbox
+            In voxels of `mip`.
+        mip : int
+        parallel : int
+            Threads to use; 1 leaves it to the volume.
+        location, retain, use_shared_memory, use_file
+            Not available yet: reading into shared memory or a file raises.
+        order : {"F", "C"}
+        renumber : bool
+            Return (image, {label: number}).
+        label : int, optional
+            Return where the voxels are this label, as bool.
+        progress : bool or str, optional
+            Overrides the volume's setting; a string is the bar's title.
+
+        Returns
+        -------
+        ndarray, shape (x, y, z, channel)
+        """
+        if use_shared_memory or use_file or location is not None or retain:
+            raise UnsupportedOptionError(
+                "location, retain, use_shared_memory, use_file: reading into shared memory or a file is not available",
+                key="use_shared_memory",
+            )
+        mip = self.meta.to_mip(mip)
+        bounds = self.resolve_bounds(bounds_of(bbox, self.meta, mip), self.image_scale(mip))
+        threads = None if parallel == 1 else parallel
+        with self.config.override_progress(progress):
+            if renumber:
+                return self.read_renumbered(bounds, mip)
+            return self.read(bounds, mip, label=label, threads=threads, order=order)
+
+    def download_points(self, points: Any, mip: int) -> dict[tuple[int, int, int], Any]:  # Any: array-like; scalars
+        """Read single voxels of the first channel.
+
+        Parameters
+        ----------
+        points : array_like of int, shape (n, 3)
+            In voxels of `mip`.
+        mip : int
+
+        Returns
+        -------
+        dict
+            (x, y, z) to value; a point that was given twice appears once.
+
+        Raises
+        ------
+        OutOfBoundsError
+        """
+        mip = self.meta.to_mip(mip)
+        scale = self.image_scale(mip)
+        array = np.asarray(points, dtype=np.int64).reshape(-1, 3)
+        self._check_points(array, scale)
+        values = read_points(scale, array, self.read_options(scale), (0, 1))[:, 0]
+        return dict(zip(zip(*array.T.tolist(), strict=True), values, strict=True))
+
+    def read_point_values(self, points: NDArray[np.int64], mip: int) -> NDArray[Any]:
+        """Return the values of all channels at points, shape (n, channel)."""
+        scale = self.image_scale(mip)
+        self._check_points(points, scale)
+        return read_points(scale, points, self.read_options(scale), (0, scale.num_channels))
+
+    @staticmethod
+    def _check_points(points: NDArray[np.int64], scale: ImageScale) -> None:
+        low, high = np.array(scale.bounds[:3]), np.array(scale.bounds[3:])
+        inside = np.logical_and(points >= low, points < high).all(axis=1)
+        if not inside.all():
+            first = points[int(np.argmin(inside))].tolist()
+            raise OutOfBoundsError(
+                f"{scale.folder}: point {first} is outside of the volume's {show(scale.bounds)}",
+                key=scale.folder,
+                expected=scale.bounds,
+                found=first,
+            )
+
+    def unique(self, bbox: Bbox, mip: int) -> set[Any]:  # Any: numpy scalars
+        """Return the set of values in a box."""
+        mip = self.meta.to_mip(mip)
+        scale = self.image_scale(mip)
+        bounds = self.resolve_bounds(bounds_of(bbox, self.meta, mip), scale)
+        return set(read_unique(scale, bounds, self.read_options(scale, title="Finding labels")))
+
+    # Presence.
+
+    def exists(self, bbox: Any, mip: int | None = None) -> dict[str, bool]:  # Any: what Bbox.create takes
+        """Tell of each chunk that a box touches whether it is stored.
+
+        Returns
+        -------
+        dict
+            ``key/x0-x1_y0-y1_z0-z1`` to bool.
+
+        Raises
+        ------
+        OutOfBoundsError
+        """
+        index = self.config.mip if mip is None else self.meta.to_mip(mip)
+        scale = self.image_scale(index)
+        bounds = bounds_of(bbox, self.meta, index)
+        check_bounds(bounds, scale.bounds, scale.folder)
+        outcome, names, flags = scale.layout.list_chunks(bounds, True, self.config.threads)
+        if outcome is not None:
+            raise_outcome(outcome, scale.folder)
+        key = self.meta.key(index)
+        return {f"{key}/{name}": flag for name, flag in zip(names, flags, strict=True)}
+
+    def has_data(self, mip: int | None = None) -> bool:
+        """Whether any chunk of a scale is stored."""
+        index = self.config.mip if mip is None else self.meta.to_mip(mip)
+        try:
+            with os.scandir(self.folder_path(self.meta.key(index))) as entries:
+                return any(not entry.name.startswith(".") for entry in entries)
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+
+    def delete(self, bbox: Any, mip: int | None = None) -> None:  # Any: what Bbox.create takes
+        """Remove the chunks of a chunk-aligned box; absent ones are no error.
+
+        Raises
+        ------
+        AlignmentError, OutOfBoundsError, ReadOnlyException, ChunkWriteError
+        """
+        index = self.config.mip if mip is None else self.meta.to_mip(mip)
+        scale = self.image_scale(index)
+        self._check_writable(index)
+        bounds = bounds_of(bbox, self.meta, index)
+        check_bounds(bounds, scale.bounds, scale.folder)
+        if not chunk_aligned(bounds, scale.bounds, scale.chunk_size):
+            raise AlignmentError(
+                f"{scale.folder}: expected a chunk-aligned box to delete, found {show(bounds)}; its chunks cover "
+                f"{show(expand_to_chunks(bounds, scale.bounds, scale.chunk_size))}",
+                key=scale.folder,
+                expected=expand_to_chunks(bounds, scale.bounds, scale.chunk_size),
+                found=bounds,
+            )
+        outcome = scale.layout.delete(bounds, self.config.threads)
+        if outcome is not None:
+            raise_outcome(outcome, scale.folder, writing=True)
+
+    # Writing.
+
+    def _check_writable(self, mip: int) -> None:
+        if self.meta.redirected_from:
+            raise ReadOnlyException(
+                f"{self.meta.cloudpath}: reached by redirect from {self.meta.redirected_from[0]}, hence read only",
+                key=self.meta.cloudpath,
+            )
+        if self.meta.scales[mip].get("locked", False):
+            raise ReadOnlyException(
+                f"{self.meta.cloudpath}: mip {mip} is write locked; vol.meta.unlock_mips({mip}) unlocks it",
+                key=self.meta.cloudpath,
+                found=mip,
+            )
+
+    def upload(
+        self,
+        image: NDArray[Any],
+        offset: Any = None,  # Any: a point, or a Bbox
+        mip: int | None = None,
+        parallel: int = 1,
+        progress: bool | str | None = None,
+    ) -> None:
+        """Write an array.
+
+        Parameters
+        ----------
+        image : ndarray, shape (x, y, z) or (x, y, z, channel)
+            Of the volume's dtype.
+        offset : sequence of 3 int, or Bbox
+            First voxel, in voxels of `mip`; default the volume's.
+        mip : int, optional
+        parallel : int
+            Threads to use; 1 leaves it to the volume.
+        progress : bool or str, optional
+            Overrides the volume's setting.
+
+        Raises
+        ------
+        AlignmentError, OutOfBoundsError, InvalidArgumentError, ReadOnlyException
+        ChunkWriteError, EncodingError, CompressionError, EmptyVolumeException
+        """
+        index = self.config.mip if mip is None else self.meta.to_mip(mip)
+        shape = np.shape(image)
+        if isinstance(offset, Bbox):
+            bounds = bounds_of(offset, self.meta, index)
+        else:
+            if len(shape) not in (3, 4):
+                raise DimensionError(
+                    f"image: expected 3 or 4 dimensions, found shape {shape}", key="image", found=shape
+                )
+            start = self.meta.voxel_offset(index) if offset is None else offset
+            x, y, z = (int(value) for value in start)
+            bounds = (x, y, z, x + shape[0], y + shape[1], z + shape[2])
+        with self.config.override_progress(progress):
+            self.write(bounds, image, index, threads=None if parallel == 1 else parallel)
+
+    def write(
+        self, bounds: Bounds, image: Any, mip: int, *, threads: int | None = None  # Any: array or scalar
+    ) -> None:
+        """Write an array or a scalar to a box, under the volume's settings."""
+        scale = self.image_scale(mip)
+        self._check_writable(mip)
+        config = self.config
+        if config.overwrite_partial_chunks and not config.non_aligned_writes:
+            raise InvalidArgumentError(
+                "overwrite_partial_chunks: expected non_aligned_writes=True beside it, found False",
+                key="overwrite_partial_chunks",
+            )
+        array = self._as_volume_array(image, bounds, scale)
+        if 0 in array.shape:
+            return
+        bounds, array = self._crop_write(bounds, array, scale)
+        if bounds[3] <= bounds[0] or bounds[4] <= bounds[1] or bounds[5] <= bounds[2]:
+            return
+        partial = "refuse"
+        if not chunk_aligned(bounds, scale.bounds, scale.chunk_size):
+            if not config.non_aligned_writes:
+                raise self._unaligned(bounds, scale)
+            partial = "overwrite" if config.overwrite_partial_chunks else "merge"
+        compress = registry.default_compress(scale.encoding) if config.compress is None else config.compress
+        suffix = suffix_of(compress)
+        options = WriteOptions(
+            suffix=suffix,
+            level=level_of(suffix, config.compress_level),
+            partial=partial,
+            delete_background=config.delete_black_uploads,
+            fill_missing=config.fill_missing,
+            background=self._background_bytes(scale.dtype),
+            threads=config.threads if threads is None else threads,
+            progress=(config.progress_title or "Uploading") if config.progress else None,
+        )
+        write_box(scale, self.folder_path(self.meta.key(mip)), bounds, array, options)
+
+    @staticmethod
+    def _unaligned(bounds: Bounds, scale: ImageScale) -> AlignmentError:
+        expected = expand_to_chunks(clip(bounds, scale.bounds), scale.bounds, scale.chunk_size)
+        return AlignmentError(
+            f"{scale.folder}: expected a box aligned to chunks of {scale.chunk_size}, such as {show(expected)}, found "
+            f"{show(bounds)}; non_aligned_writes=True allows others, but two processes that write parts of one "
+            "chunk at once can undo each other's work",
+            key=scale.folder,
+            expected=expected,
+            found=bounds,
+        )
+
+    def _crop_write(
+        self, bounds: Bounds, array: NDArray[Any], scale: ImageScale
+    ) -> tuple[Bounds, NDArray[Any]]:
+        inside = clip(bounds, scale.bounds)
+        if inside == bounds:
+            return bounds, array
+        if self.config.bounded:
+            check_bounds(bounds, scale.bounds, scale.folder)
+        if not self.config.autocrop:
+            raise self._unaligned(bounds, scale)
+        part = tuple(slice(inside[i] - bounds[i], inside[i + 3] - bounds[i]) for i in range(3))
+        return inside, array[part]
+
+    @staticmethod
+    def _as_volume_array(image: Any, bounds: Bounds, scale: ImageScale) -> NDArray[Any]:  # Any: array or scalar
+        """Return a 4-d array of the volume's dtype in native byte order; scalars are broadcast, not copied."""
+        shape = tuple(max(0, bounds[i + 3] - bounds[i]) for i in range(3))
+        full = (*shape, scale.num_channels)
+        if np.isscalar(image) or (isinstance(image, np.ndarray) and image.ndim == 0):
+            value = np.asarray(image)
+            if not isinstance(image, (np.generic, np.ndarray)) and value.dtype.kind in "iub":
+                info = np.iinfo(scale.dtype) if scale.dtype.kind in "iu" else None
+                if info is None or info.min <= int(image) <= info.max:
+                    value = value.astype(scale.dtype)
+            if value.dtype != scale.dtype:
+                raise _wrong_dtype(value.dtype, scale, image)
+            return np.broadcast_to(value, full)
+        array = np.asarray(image)
+        if array.dtype != scale.dtype:
+            swapped = array.dtype.newbyteorder("=")
+            if swapped != scale.dtype:
+                raise _wrong_dtype(array.dtype, scale, array.dtype.name)
+            array = array.astype(swapped)
+        if array.ndim == 3 and scale.num_channels == 1:
+            array = array[..., np.newaxis]
+        if array.shape != full:
+            raise AlignmentError(
+                f"{scale.folder}: expected an array of shape {full} for {show(bounds)}, found {np.shape(image)}",
+                key=scale.folder,
+                expected=full,
+                found=np.shape(image),
+            )
+        return array
+
+    # Geometry.
+
+    def grid_size(self, mip: int | None = None) -> Vec:
+        """Return the number of chunks along each axis."""
+        index = self.config.mip if mip is None else self.meta.to_mip(mip)
+        parsed = self.meta.parsed_scale(index)
+        return Vec(*(-(-size // chunk) for size, chunk in zip(parsed.size, parsed.chunk_size, strict=True)))
+
+    def is_sharded(self, mip: int) -> bool:
+        """Whether chunks of a scale are stored in shards."""
+        return self.meta.is_sharded(mip)
+
+    def check_bounded(self, bbox: Bbox, mip: int) -> None:
+        """Raise when the volume is bounded and a box leaves it.
+
+        Raises
+        ------
+        OutOfBoundsError
+        """
+        if self.config.bounded:
+            scale = self.image_scale(self.meta.to_mip(mip))
+            check_bounds(bounds_of(bbox, self.meta, mip), scale.bounds, scale.folder)
+
+
+def _wrong_dtype(found: np.dtype[Any], scale: ImageScale, what: object) -> InvalidArgumentError:
+    return InvalidArgumentError(
+        f"{scale.folder}: expected voxels of {scale.dtype.name}, found {found.name} ({what})",
+        key=scale.folder,
+        expected=scale.dtype.name,
+        found=found.name,
+    )
+
+
+def bounds_of(bbox: Any, meta: PrecomputedMetadata, mip: int) -> Bounds:  # Any: what Bbox.create takes
+    """Return a box in whole voxels of a scale; fractions are cut off, as upstream does.
+
+    Parameters
+    ----------
+    bbox : Bbox or what `Bbox.create` takes
+        In voxels of `mip`, or in a physical unit.
+    """
+    if not isinstance(bbox, Bbox):
+        bbox = Bbox.create(bbox, meta.bounds(mip))
+    if bbox.is_physical:
+        bbox = bbox.convert_units("vx", meta.resolution(mip))
+    low, high = bbox._corners()
+    return (int(low[0]), int(low[1]), int(low[2]), int(high[0]), int(high[1]), int(high[2]))

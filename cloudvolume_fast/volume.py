@@ -1,0 +1,438 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""An open volume: what a user indexes.  It turns what is asked into boxes and delegates; it decides nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cloudvolume_fast.config import VolumeConfig, parse_parallel
+from cloudvolume_fast.deliver.cutout import CutoutOrigin, VolumeCutout
+from cloudvolume_fast.errors import AlignmentError, InvalidArgumentError, UnsupportedOptionError
+from cloudvolume_fast.locate.indexing import (
+    Bounds,
+    check_bounds,
+    check_not_empty,
+    clip,
+    is_point_list,
+    select,
+)
+from cloudvolume_fast.model.bbox import Bbox
+from cloudvolume_fast.model.info import Info
+from cloudvolume_fast.model.vec import Vec
+from cloudvolume_fast.sources.precomputed.image import PrecomputedImageSource, bounds_of
+from cloudvolume_fast.sources.precomputed.metadata import MipLike, PrecomputedMetadata
+
+_UNIT_STEPS = (1, 1, 1)
+_ALL_CHANNELS = slice(None)
+
+
+class Volume:
+    """A layer that is open for reading and writing.
+
+    Parameters
+    ----------
+    meta : PrecomputedMetadata
+    config : VolumeConfig
+    image : PrecomputedImageSource
+    """
+
+    def __init__(self, meta: PrecomputedMetadata, config: VolumeConfig, image: PrecomputedImageSource) -> None:
+        self.meta = meta
+        self.config = config
+        self.image = image
+        self._origins: dict[int, tuple[Any, CutoutOrigin]] = {}
+
+    def __repr__(self) -> str:
+        """Name the class, the path and the scale."""
+        return f"{type(self).__name__}({self.meta.cloudpath!r}, mip={self.config.mip})"
+
+    # Reading.
+
+    def __getitem__(self, index: Any) -> Any:  # Any: what may be indexed with; an array, or a point list's values
+        """Read a box, or single voxels.
+
+        Parameters
+        ----------
+        index : slices, integers, ellipsis, Bbox, or three sequences of coordinates
+            Absolute voxels of the current mip.  A fourth entry selects channels.  Steps are applied after the download.
+
+        Returns
+        -------
+        VolumeCutout, shape (x, y, z, channel), Fortran order; for point lists an ndarray
+
+        Raises
+        ------
+        OutOfBoundsError, SubvoxelVolumeError, InvalidArgumentError
+        EmptyVolumeException, ChunkReadError, DecompressionError, ChunkDecodeError
+        """
+        config = self.config
+        mip = config.mip
+        scale = self.image.image_scale(mip)
+        if isinstance(index, Bbox):
+            bounds = bounds_of(index, self.meta, mip)
+            channels, steps = _ALL_CHANNELS, _UNIT_STEPS
+        elif is_point_list(index):
+            return self.coordinate_indexing(index)
+        else:
+            bounds, channels, steps = select(index, scale.bounds)
+        if config.bounded and (bounds[3] > bounds[0] and bounds[4] > bounds[1] and bounds[5] > bounds[2]):
+            # Upstream looks at the bounds before it crops.
+            check_bounds(bounds, scale.bounds, scale.folder)
+        bounds = self.image.resolve_bounds(bounds, scale)
+        image = self.image.read(bounds, mip, channels=channels)
+        if steps != _UNIT_STEPS:
+            image = np.asfortranarray(image[:: steps[0], :: steps[1], :: steps[2]])
+        return VolumeCutout.wrap(image, self._origin(mip), bounds)
+
+    def coordinate_indexing(self, index: Sequence[Any]) -> NDArray[Any]:  # Any: sequences of integers
+        """Return the voxels at paired coordinates: ``vol[[x0, x1], [y0, y1], [z0, z1]]``.
+
+        Returns
+        -------
+        ndarray, shape (n,), or (n, channel) when there are several channels
+
+        Raises
+        ------
+        OutOfBoundsError, InvalidArgumentError
+        """
+        axes = [np.asarray(axis).astype(np.int64).reshape(-1) for axis in index]
+        if len({len(axis) for axis in axes}) != 1:
+            raise InvalidArgumentError(
+                f"point list: expected three sequences of one length, found {[len(axis) for axis in axes]}",
+                found=[len(axis) for axis in axes],
+            )
+        values = self.image.read_point_values(np.stack(axes, axis=1), self.config.mip)
+        return values[:, 0] if values.shape[1] == 1 else values
+
+    def _origin(self, mip: int) -> CutoutOrigin:
+        parsed = self.meta.parsed_scale(mip)
+        cached = self._origins.get(mip)
+        if cached is not None and cached[0] is parsed:
+            return cached[1]
+        meta = self.meta
+        origin = CutoutOrigin(
+            meta.dataset, meta.layer, meta.path, meta.cloudpath, meta.resolution(mip), mip, meta.layer_type
+        )
+        self._origins[mip] = (parsed, origin)
+        return origin
+
+    def _box(self, bbox: Any, mip: int, coord_resolution: Sequence[float] | None) -> Bounds:  # Any: see download
+        if coord_resolution is None:
+            return bounds_of(bbox, self.meta, mip)
+        box = bbox if isinstance(bbox, Bbox) else Bbox.create(bbox, self.meta.bounds(mip))
+        if box.is_physical:
+            return bounds_of(box, self.meta, mip)
+        scaled = [
+            int(value * given / own) if (value * given) % own else int(value * given // own)
+            for corner in box._corners()
+            for value, given, own in zip(
+                corner, [_plain(v) for v in coord_resolution], self.meta.resolution(mip).tolist(), strict=True
+            )
+        ]
+        return (scaled[0], scaled[1], scaled[2], scaled[3], scaled[4], scaled[5])
+
+    def download(
+        self,
+        bbox: Any,
+        mip: MipLike | None = None,
+        parallel: int | None = None,
+        segids: Sequence[int] | None = None,
+        preserve_zeros: bool = False,
+        agglomerate: bool | None = None,
+        timestamp: int | None = None,
+        stop_layer: int | None = None,
+        renumber: bool = False,
+        coord_resolution: Sequence[float] | None = None,
+        label: int | None = None,
+        crackle: bool = False,
+    ) -> Any:
+        """Read a box.
+
+        Parameters
+        ----------
+        bbox : Bbox, slices, 6 numbers, str, dict or Vec
+            In voxels of `mip`, or of `coord_resolution`.
+        mip : int or resolution, optional
+            Default the current one.
+        parallel : int, optional
+            Threads to use.
+        segids : sequence of int, optional
+            Other labels become 0.
+        preserve_zeros : bool
+            With `segids`, other labels become the type's largest value, and 0 stays.
+        agglomerate, timestamp, stop_layer
+            For graphene volumes; anything but their defaults raises.
+        renumber : bool
+            Return (image, {label: number}) with numbers from 1 in the narrowest type.
+        coord_resolution : sequence of 3 numbers, optional
+            Size in nm of the voxels in which `bbox` is given.
+        label : int, optional
+            Return where the voxels are this label, as bool.
+        crackle : bool
+            Not available yet: true raises.
+
+        Returns
+        -------
+        VolumeCutout, shape (x, y, z, channel), Fortran order; with `renumber` a pair of it and a dict
+
+        Raises
+        ------
+        OutOfBoundsError, SubvoxelVolumeError, ScaleUnavailableError, InvalidArgumentError, UnsupportedOptionError
+        EmptyVolumeException, ChunkReadError, DecompressionError, ChunkDecodeError
+        """
+        self._reject_graphene_options(agglomerate, timestamp, stop_layer)
+        if crackle:
+            raise UnsupportedOptionError("crackle: reading as a CrackleArray is not available", key="crackle")
+        level = self.config.mip if mip is None else self.meta.to_mip(mip)
+        threads = None if parallel is None else parse_parallel(parallel)
+        if renumber and (threads or self.config.parallel) > 1:
+            raise InvalidArgumentError(
+                "renumber: expected parallel=1, found " + str(threads or self.config.parallel),
+                key="renumber",
+            )
+        scale = self.image.image_scale(level)
+        bounds = self.image.resolve_bounds(self._box(bbox, level, coord_resolution), scale)
+        if renumber:
+            image, mapping = self.image.read_renumbered(bounds, level)
+            return VolumeCutout.wrap(image, self._origin(level), bounds), mapping
+        image = self.image.read(
+            bounds, level, label=label, segids=segids, preserve_zeros=preserve_zeros, threads=threads
+        )
+        return VolumeCutout.wrap(image, self._origin(level), bounds)
+
+    @staticmethod
+    def _reject_graphene_options(agglomerate: bool | None, timestamp: int | None, stop_layer: int | None) -> None:
+        for name, value in (("agglomerate", agglomerate), ("timestamp", timestamp), ("stop_layer", stop_layer)):
+            if value is not None and value is not False:
+                raise UnsupportedOptionError(
+                    f"{name}: expected none, as only graphene volumes have it, found {value!r}",
+                    key=name,
+                    found=value,
+                )
+
+    def download_point(
+        self,
+        pt: Sequence[float],
+        size: int | Sequence[int] = 256,
+        mip: MipLike | None = None,
+        parallel: int | None = None,
+        coord_resolution: Sequence[float] | None = None,
+        **kwargs: Any,
+    ) -> Any:
+        """Read a box around a point.
+
+        Parameters
+        ----------
+        pt : sequence of 3 numbers
+            In voxels of mip 0, or of `coord_resolution`.
+        size : int or sequence of 3 int
+            Extents in voxels of `mip`; the box is the point -size//2 to +size//2, and a size of 1 the point itself.
+        **kwargs
+            As for `download`.
+
+        Returns
+        -------
+        As `download`.
+        """
+        level = self.config.mip if mip is None else self.meta.to_mip(mip)
+        center = self._points_to_mip(np.asarray([pt]), level, coord_resolution)[0].tolist()
+        extents = [int(size)] * 3 if np.ndim(size) == 0 else [int(extent) for extent in size]  # type: ignore[call-overload, union-attr, arg-type]
+        if len(extents) != 3 or min(extents) < 1:
+            raise InvalidArgumentError(
+                f"size: expected 1 or 3 positive integers, found {size!r}", key="size", found=size
+            )
+        low = [c if extent == 1 else c - extent // 2 for c, extent in zip(center, extents, strict=True)]
+        high = [c + 1 if extent == 1 else c + extent // 2 for c, extent in zip(center, extents, strict=True)]
+        return self.download(Bbox._from_ints(*low, *high), level, parallel, **kwargs)
+
+    def _points_to_mip(
+        self, points: NDArray[Any], mip: int, coord_resolution: Sequence[float] | None
+    ) -> NDArray[np.int64]:
+        """Convert points of mip 0, or of a resolution, to voxels of a mip, rounded down."""
+        if points.ndim != 2 or points.shape[1] != 3 or points.dtype.kind not in "iuf":
+            raise InvalidArgumentError(
+                f"points: expected numbers of shape (n, 3), found {points.dtype} of shape {points.shape}",
+                expected="(n, 3)",
+                found=points.shape,
+            )
+        source = self.meta.resolution(0) if coord_resolution is None else np.asarray(coord_resolution)
+        target = np.asarray(self.meta.resolution(mip))
+        if points.dtype.kind in "iu" and source.dtype.kind in "iu" and target.dtype.kind in "iu":
+            return points.astype(np.int64) * source.astype(np.int64) // target.astype(np.int64)
+        return np.floor(points * np.asarray(source, np.float64) / target.astype(np.float64)).astype(np.int64)
+
+    def scattered_points(
+        self, pts: Any, mip: MipLike | None = None, coord_resolution: Sequence[float] | None = None
+    ) -> dict[tuple[int, int, int], Any]:
+        """Read single voxels of the first channel, each chunk being fetched once.
+
+        Parameters
+        ----------
+        pts : array_like, shape (3,) or (n, 3)
+            In voxels of mip 0, or of `coord_resolution`; rounded down to `mip`.
+        mip : int or resolution, optional
+            Default the current one.
+
+        Returns
+        -------
+        dict
+            (x, y, z) in voxels of `mip` to value.
+
+        Raises
+        ------
+        OutOfBoundsError
+        """
+        level = self.config.mip if mip is None else self.meta.to_mip(mip)
+        points = np.asarray(pts)
+        if points.size == 0:
+            return {}
+        if points.ndim == 1:
+            points = points[np.newaxis]
+        return self.image.download_points(self._points_to_mip(points, level, coord_resolution), level)
+
+    def unique(
+        self,
+        bbox: Any,
+        mip: MipLike | None = None,
+        agglomerate: bool | None = None,
+        timestamp: int | None = None,
+        stop_layer: int | None = None,
+        coord_resolution: Sequence[float] | None = None,
+    ) -> set[Any]:
+        """Return the set of values in a box; parameters as for `download`."""
+        self._reject_graphene_options(agglomerate, timestamp, stop_layer)
+        level = self.config.mip if mip is None else self.meta.to_mip(mip)
+        return self.image.unique(Bbox._from_ints(*self._box(bbox, level, coord_resolution)), level)
+
+    # Writing.
+
+    def __setitem__(self, index: Any, image: Any) -> None:  # Any: as __getitem__; an array or a scalar
+        """Write an array or a scalar to a box of the current mip.
+
+        Raises
+        ------
+        AlignmentError
+            The array's shape is not the box's, or the box is not chunk aligned and `non_aligned_writes` is off.
+        InvalidArgumentError
+            The dtype is not the volume's; a step is not 1.
+        OutOfBoundsError, ReadOnlyException, ChunkWriteError, EncodingError, CompressionError
+        """
+        mip = self.config.mip
+        scale = self.image.image_scale(mip)
+        if isinstance(index, Bbox):
+            bounds, channels = bounds_of(index, self.meta, mip), _ALL_CHANNELS
+        else:
+            bounds, channels, steps = select(index, scale.bounds)
+            if steps != _UNIT_STEPS:
+                raise InvalidArgumentError(f"index: expected steps of 1 when writing, found {steps}", found=steps)
+        if bounds[3] <= bounds[0] or bounds[4] <= bounds[1] or bounds[5] <= bounds[2]:
+            return
+        if self.config.bounded:
+            check_bounds(bounds, scale.bounds, scale.folder)
+        every = range(scale.num_channels)
+        if channels != _ALL_CHANNELS and every[channels] != every:
+            image = self._with_channels(bounds, every[channels], image, mip)
+        self.image.write(bounds, image, mip)
+
+    def _with_channels(self, bounds: Bounds, channels: range, image: Any, mip: int) -> NDArray[Any]:  # Any: as above
+        """Return all channels of a box: as stored, and some of them replaced."""
+        scale = self.image.image_scale(mip)
+        if self.config.autocrop:
+            check_not_empty(clip(bounds, scale.bounds), scale.folder)
+        whole = self.image.read(bounds, mip)
+        part = np.asarray(image)
+        if part.ndim == 3 and len(channels) == 1:
+            part = part[..., np.newaxis]
+        expected = (*whole.shape[:3], len(channels))
+        if part.ndim and part.shape != expected:
+            raise AlignmentError(
+                f"{scale.folder}: expected an array of shape {expected}, found {np.shape(image)}",
+                key=scale.folder,
+                expected=expected,
+                found=np.shape(image),
+            )
+        if part.dtype != whole.dtype and not np.isscalar(image):
+            raise InvalidArgumentError(
+                f"{scale.folder}: expected voxels of {whole.dtype.name}, found {part.dtype.name}",
+                key=scale.folder,
+                expected=whole.dtype.name,
+                found=part.dtype.name,
+            )
+        whole[..., list(channels)] = part
+        return whole
+
+    def exists(self, bbox_or_slices: Any) -> dict[str, bool]:  # Any: what Bbox.create takes
+        """Tell of each chunk that a box of the current mip touches whether it is stored."""
+        return self.image.exists(bbox_or_slices, self.config.mip)
+
+    def delete(self, bbox_or_slices: Any) -> None:  # Any: what Bbox.create takes
+        """Remove the chunks of a chunk-aligned box of the current mip."""
+        self.image.delete(bbox_or_slices, self.config.mip)
+
+    # Metadata.
+
+    @property
+    def info(self) -> Info:
+        """The info, live."""
+        return self.meta.info
+
+    @info.setter
+    def info(self, value: Info) -> None:
+        self.meta.info = value
+
+    @property
+    def provenance(self) -> Any:  # a DataLayerProvenance
+        """The provenance, live."""
+        return self.meta.provenance
+
+    @provenance.setter
+    def provenance(self, value: Any) -> None:
+        self.meta.provenance = value
+
+    def refresh_info(self) -> Info:
+        """Read the info again and return it."""
+        return self.meta.refresh_info()
+
+    def commit_info(self) -> None:
+        """Write the info."""
+        self.meta.commit_info()
+
+    def refresh_provenance(self) -> Any:  # a DataLayerProvenance
+        """Read the provenance again and return it."""
+        return self.meta.refresh_provenance()
+
+    def commit_provenance(self) -> None:
+        """Write the provenance."""
+        self.meta.commit_provenance()
+
+    @property
+    def mip(self) -> int:
+        """Index of the current scale; set it by index or by resolution."""
+        return self.config.mip
+
+    @mip.setter
+    def mip(self, value: MipLike) -> None:
+        self.config.mip = self.meta.to_mip(value)
+
+    @property
+    def bounds(self) -> Bbox:
+        """Box of all voxels of the current mip."""
+        return self.meta.bounds(self.config.mip)
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        """(x, y, z, channel) extents of the current mip."""
+        return self.meta.shape(self.config.mip)
+
+    @property
+    def resolution(self) -> Vec:
+        """Size of a voxel of the current mip in nm."""
+        return self.meta.resolution(self.config.mip)
+
+
+def _plain(value: Any) -> Any:  # Any: a number of Python or numpy
+    return value.item() if isinstance(value, np.generic) else value
