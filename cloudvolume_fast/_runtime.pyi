@@ -2,7 +2,7 @@
 """Objects of the C++ core that have an identity, bound with pybind11 (cpp/bindings)."""
 
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +14,16 @@ _Bounds = tuple[int, int, int, int, int, int]
 _Triple = tuple[int, int, int]
 _Outcome = tuple[str, str, str, int, int, int, int, str, int, str]
 _Progress = Callable[[int, int], None]
-_Transform = Callable[[str, memoryview, int], bytes]
+
+class _Hooks(Protocol):
+    """Python's part of decoding and encoding, called from the core's threads with the GIL: see `decode.codec`."""
+
+    dtype: np.dtype[Any]
+    def decompress(self, suffix: str, data: memoryview, limit: int) -> bytes: ...
+    def compress(self, suffix: str, data: memoryview, level: int) -> bytes: ...
+    def decode(self, data: memoryview, chunk_shape: list[int], box: _Bounds) -> NDArray[Any]: ...
+    def encode(self, voxels: NDArray[Any]) -> bytes: ...
+    def unique(self, data: memoryview, chunk_shape: list[int], box: _Bounds) -> NDArray[np.uint64]: ...
 
 def build_config() -> dict[str, Any]:
     """Return compiler, flags and versions of the extension."""
@@ -66,12 +75,15 @@ class ImageLayout:
         Absolute path of the chunks' folder.
     voxel_offset, volume_size, chunk_size : tuple of 3 int
         In voxels.
-    encoding : {"raw", "compressed_segmentation"}
+    encoding : {"raw", "compressed_segmentation", "external"}
+        The last for encodings that `hooks` decodes and encodes.
     item_size : int
         Bytes of a voxel's value, 1 to 16.
     num_channels : int
     block_shape : tuple of 3 int
         Sub-blocks of compressed_segmentation.
+    hooks : object
+        What is done in Python; kept alive by the layout.
 
     Raises
     ------
@@ -95,6 +107,7 @@ class ImageLayout:
         item_size: int,
         num_channels: int,
         block_shape: _Triple,
+        hooks: _Hooks,
     ) -> None: ...
     def read(
         self,
@@ -109,7 +122,6 @@ class ImageLayout:
         threads: int,
         max_inflight_bytes: int,
         progress: _Progress | None,
-        decompress: _Transform,
     ) -> _Outcome | None:
         """Read a box into `out`, shape (x, y, z, channel), any strides; bool for `label`."""
 
@@ -123,7 +135,6 @@ class ImageLayout:
         threads: int,
         max_inflight_bytes: int,
         progress: _Progress | None,
-        decompress: _Transform,
     ) -> _Outcome | None:
         """Read voxels at points, shape (n, 3), into `out`, shape (n, channel), C order."""
 
@@ -136,7 +147,6 @@ class ImageLayout:
         threads: int,
         max_inflight_bytes: int,
         progress: _Progress | None,
-        decompress: _Transform,
     ) -> tuple[_Outcome | None, NDArray[np.uint64]]:
         """Return the outcome and the ascending bits of the values in a box."""
 
@@ -154,8 +164,6 @@ class ImageLayout:
         threads: int,
         max_inflight_bytes: int,
         progress: _Progress | None,
-        decompress: _Transform,
-        compress: _Transform,
     ) -> _Outcome | None:
         """Write a box from `src`, shape (x, y, z, channel), any strides, as chunk files."""
 

@@ -1,16 +1,18 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The encodings of chunks: which values each can hold, who decodes it, and what compresses it besides.
 
-One entry per encoding, and the only place that knows them.  A native entry is decoded and encoded by the core.
+One entry per encoding, and the only place that knows them.  Implementations are imported when a volume needs them.
 """
 
 from __future__ import annotations
 
+import importlib
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from cloudvolume_fast.decode.codec import ChunkCodec
 from cloudvolume_fast.errors import EncodingError, UnsupportedEncodingError
 
 
@@ -24,24 +26,38 @@ class Codec:
         As it stands in ``info``.
     data_types : frozenset of str or None
         numpy names that it can hold; None for all.
-    is_native : bool
-        Decoded and encoded in the core, without the GIL.
+    channels : frozenset of int or None
+        Numbers of channels that it can hold; None for all.
     default_compress : str or None
         Second-stage compression when ``compress=None`` (upstream's rule).
+    is_compressible : bool
+        Whether second-stage compression is ever applied; never over pictures, which it only makes slower to read.
+    implementation : str or None
+        ``module:attribute`` of a `ChunkCodec`; None for encodings of the core.
+    releases_gil : bool
+        Whether the package decodes without the GIL, measured; then threads decode side by side.
     """
 
     name: str
-    data_types: frozenset[str] | None
-    is_native: bool
-    default_compress: str | None
+    data_types: frozenset[str] | None = None
+    channels: frozenset[int] | None = None
+    default_compress: str | None = None
+    is_compressible: bool = True
+    implementation: str | None = None
+    releases_gil: bool = True
 
-    def check(self, data_type: np.dtype[Any], where: str) -> None:
-        """Raise unless the encoding can hold a type.
+    @property
+    def is_native(self) -> bool:
+        """Whether the core decodes and encodes it."""
+        return self.implementation is None
+
+    def check(self, data_type: np.dtype[Any], num_channels: int, where: str) -> None:
+        """Raise unless the encoding can hold a type and a number of channels.
 
         Raises
         ------
         EncodingError
-            Names the types that would do.
+            Names what would do.
         """
         if self.data_types is not None and data_type.name not in self.data_types:
             raise EncodingError(
@@ -51,6 +67,28 @@ class Codec:
                 expected=self.data_types,
                 found=data_type.name,
             )
+        if self.channels is not None and num_channels not in self.channels:
+            raise EncodingError(
+                f"{where}: encoding {self.name} expects {' or '.join(map(str, sorted(self.channels)))} channels, "
+                f"found {num_channels}",
+                key=where,
+                expected=self.channels,
+                found=num_channels,
+            )
+
+    def load(self) -> ChunkCodec | None:
+        """Return the implementation, imported now; None for encodings of the core.
+
+        Raises
+        ------
+        ImportError
+            A package is not installed; the message names it and the extra that brings it.
+        """
+        if self.implementation is None:
+            return None
+        module, _, attribute = self.implementation.partition(":")
+        codec: ChunkCodec = getattr(importlib.import_module(module), attribute)
+        return codec
 
 
 _CODECS: dict[str, Codec] = {}
@@ -80,18 +118,29 @@ def lookup(encoding: str, where: str) -> Codec:
         ) from None
 
 
-def default_compress(encoding: str) -> str | None:
-    """Return the second-stage compression that ``compress=None`` stands for; none for encodings not known here."""
-    codec = _CODECS.get(encoding)
-    return codec.default_compress if codec is not None else None
+def names() -> tuple[str, ...]:
+    """Return the encodings, sorted."""
+    return tuple(sorted(_CODECS))
 
 
-register(Codec("raw", None, is_native=True, default_compress="gzip"))
+def require(package: str, extra: str | None = None) -> Any:  # Any: a module
+    """Import a package that an encoding needs.
+
+    Raises
+    ------
+    ImportError
+        It is not installed; the message says how to install it.
+    """
+    try:
+        return importlib.import_module(package)
+    except ImportError as error:
+        what = f"cloudvolume-fast[{extra}]" if extra else "cloudvolume-fast"
+        raise ImportError(f"the package {package} is not installed: pip install '{what}'") from error
+
+
+_UNSIGNED = frozenset({"bool", "uint8", "uint16", "uint32", "uint64"})
+
+register(Codec("raw", default_compress="gzip"))
 register(
-    Codec(
-        "compressed_segmentation",
-        frozenset({"uint32", "uint64"}),
-        is_native=True,
-        default_compress="gzip",
-    )
+    Codec("compressed_segmentation", frozenset({"uint32", "uint64"}), default_compress="gzip")
 )

@@ -14,7 +14,6 @@ from cloudvolume_fast.deliver.outcome import raise_outcome
 from cloudvolume_fast.deliver.progress import ChunkProgress
 from cloudvolume_fast.deliver.source import ImageScale
 from cloudvolume_fast.errors import InvalidArgumentError
-from cloudvolume_fast.fetch.content_encoding import decompress
 from cloudvolume_fast.locate.indexing import Bounds
 from cloudvolume_fast.options import ReadOptions, max_inflight_bytes
 
@@ -140,7 +139,6 @@ def _read(
         options.threads,
         max_inflight_bytes(),
         progress,
-        decompress,
     )
 
 
@@ -172,7 +170,6 @@ def read_points(
         options.threads,
         max_inflight_bytes(),
         None,
-        decompress,
     )
     if outcome is not None:
         raise_outcome(outcome, scale.folder)
@@ -190,7 +187,6 @@ def read_unique(scale: ImageScale, bounds: Bounds, options: ReadOptions) -> NDAr
             options.threads,
             max_inflight_bytes(),
             progress.callback,
-            decompress,
         )
     if outcome is not None:
         raise_outcome(outcome, scale.folder)

@@ -12,7 +12,6 @@ from cloudvolume_fast.deliver.outcome import raise_outcome
 from cloudvolume_fast.deliver.progress import ChunkProgress
 from cloudvolume_fast.deliver.source import ImageScale
 from cloudvolume_fast.errors import ChunkWriteError
-from cloudvolume_fast.fetch.content_encoding import compress, decompress
 from cloudvolume_fast.locate.indexing import Bounds
 from cloudvolume_fast.options import WriteOptions, max_inflight_bytes, sync_writes
 
@@ -63,8 +62,6 @@ def write_box(
             options.threads,
             max_inflight_bytes(),
             progress.callback,
-            decompress,
-            compress,
         )
     if outcome is not None:
         raise_outcome(outcome, scale.folder, writing=True)

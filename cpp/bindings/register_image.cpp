@@ -33,39 +33,158 @@ std::array<std::byte, 16> to_item(const std::string& bytes) {
   return out;
 }
 
-// Calls a Python function of (suffix, bytes, int) -> bytes on a pool thread.
-rt::ByteTransform to_transform(const py::object& function) {
-  // The object outlives the call that this is made for, so a plain handle does, and needs no GIL to be copied.
-  const py::handle handle = function;
-  return [handle](cvfast::fetch::ContentEncoding encoding, std::span<const std::byte> in, std::int64_t parameter,
-                  std::vector<std::byte>& out) -> std::string {
-    const py::gil_scoped_acquire held;
-    try {
-      const auto view = py::memoryview::from_memory(in.data(), static_cast<py::ssize_t>(in.size()));
-      const auto result = handle(cvfast::fetch::suffix(encoding), view, parameter).cast<py::bytes>();
-      const std::string_view text = result;
-      const auto* const data = reinterpret_cast<const std::byte*>(text.data());
-      out.assign(data, data + text.size());
-      return {};
-    } catch (py::error_already_set& error) {
-      std::string message = error.what();
-      return message.empty() ? "unknown error" : message;
-    } catch (const std::exception& error) {
-      return error.what();
-    }
+Int4 strides_of(const py::array& array) {
+  return {array.strides(0), array.strides(1), array.strides(2), array.strides(3)};
+}
+
+void check_array(const py::array& array, const Box3& box, std::int64_t channels, std::size_t item_size) {
+  const Int3 shape = box.shape();
+  if (array.ndim() != 4 || array.shape(0) != shape[0] || array.shape(1) != shape[1] || array.shape(2) != shape[2] ||
+      array.shape(3) != channels || static_cast<std::size_t>(array.itemsize()) != item_size) {
+    throw std::invalid_argument("array: shape or item size does not fit the request");
+  }
+}
+
+using Labels = py::array_t<std::uint64_t, py::array::c_style>;
+
+// Calls into Python on a pool thread, with the GIL.  Returns what went wrong, or an empty string.
+template <typename Call>
+std::string with_python(const Call& call) {
+  const py::gil_scoped_acquire held;
+  try {
+    call();
+    return {};
+  } catch (py::error_already_set& error) {
+    // The message alone: type and traceback are those of a package, not of the caller's code.
+    std::string message = py::str(error.value());
+    return message.empty() ? std::string(py::str(error.type().attr("__name__"))) : message;
+  } catch (const std::exception& error) {
+    return error.what();
+  }
+}
+
+py::memoryview view_of(std::span<const std::byte> bytes) {
+  return py::memoryview::from_memory(bytes.data(), static_cast<py::ssize_t>(bytes.size()));
+}
+
+void assign(const py::bytes& from, std::vector<std::byte>& out) {
+  const std::string_view text = from;
+  const auto* const data = reinterpret_cast<const std::byte*>(text.data());
+  out.assign(data, data + text.size());
+}
+
+py::tuple to_tuple(const Box3& box) {
+  return py::make_tuple(box.min[0], box.min[1], box.min[2], box.max[0], box.max[1], box.max[2]);
+}
+
+// The method `name` of `hooks`: (suffix, bytes, int) -> bytes.  A handle suffices, and needs no GIL to be copied,
+// because the layout that is being called keeps the object alive.
+rt::ByteTransform to_transform(py::handle hooks, const char* name) {
+  return [hooks, name](cvfast::fetch::ContentEncoding encoding, std::span<const std::byte> in, std::int64_t parameter,
+                       std::vector<std::byte>& out) {
+    return with_python([&] {
+      assign(hooks.attr(name)(cvfast::fetch::suffix(encoding), view_of(in), parameter).cast<py::bytes>(), out);
+    });
   };
 }
+
+// decode(bytes, chunk_shape, box) -> array of the box, any strides; encode(array) -> bytes;
+// unique(bytes, chunk_shape, box) -> array of uint64.
+rt::ExternalCodec to_codec(py::handle hooks, std::int64_t item_size, std::int64_t num_channels) {
+  rt::ExternalCodec codec;
+  codec.decode = [=](std::span<const std::byte> data, const Int3& chunk_shape, const Box3& box,
+                     const rt::PaintVoxels& paint) {
+    return with_python([&] {
+      const auto array = hooks.attr("decode")(view_of(data), py::cast(chunk_shape), to_tuple(box)).cast<py::array>();
+      check_array(array, box, num_channels, static_cast<std::size_t>(item_size));
+      const auto* const voxels = static_cast<const std::byte*>(array.data());
+      const Int4 strides = strides_of(array);
+      const py::gil_scoped_release released;
+      paint(voxels, strides);
+    });
+  };
+  codec.encode = [=](const std::byte* src, const Int4& strides, const Int3& shape, std::vector<std::byte>& out) {
+    return with_python([&] {
+      // A view of the caller's voxels, for the length of this call.
+      const py::array array(hooks.attr("dtype").cast<py::dtype>(),
+                            std::vector<py::ssize_t>{shape[0], shape[1], shape[2], num_channels},
+                            std::vector<py::ssize_t>(strides.begin(), strides.end()), src, py::none());
+      assign(hooks.attr("encode")(array).cast<py::bytes>(), out);
+    });
+  };
+  codec.unique = [=](std::span<const std::byte> data, const Int3& chunk_shape, const Box3& box,
+                     std::vector<std::uint64_t>& labels) {
+    return with_python([&] {
+      const auto found = hooks.attr("unique")(view_of(data), py::cast(chunk_shape), to_tuple(box)).cast<Labels>();
+      labels.assign(found.data(), found.data() + found.size());
+    });
+  };
+  return codec;
+}
+
+struct Layout {
+  rt::ImageLayout value;
+  py::object hooks;
+
+  Layout(std::string folder, const Int3& voxel_offset, const Int3& volume_size, const Int3& chunk_size,
+         const std::string& encoding, std::int64_t item_size, std::int64_t num_channels, const Int3& block_shape,
+         py::object python_hooks)
+      : hooks(std::move(python_hooks)) {
+    for (int i = 0; i < 3; ++i) {
+      std::int64_t end = 0;
+      if (volume_size[i] < 1 || chunk_size[i] < 1 || block_shape[i] < 1 ||
+          __builtin_add_overflow(voxel_offset[i], volume_size[i], &end)) {
+        throw std::invalid_argument("ImageLayout: sizes must be positive and bounds within int64");
+      }
+    }
+    if (item_size < 1 || item_size > 16 || num_channels < 1) {
+      throw std::invalid_argument("ImageLayout: item_size must be 1 to 16 and num_channels positive");
+    }
+    value.folder = std::move(folder);
+    value.grid = {voxel_offset, volume_size, chunk_size};
+    value.format.item_size = item_size;
+    value.format.num_channels = num_channels;
+    value.format.block_shape = block_shape;
+    if (encoding == "raw") {
+      value.format.encoding = cvfast::decode::Encoding::kRaw;
+    } else if (encoding == "compressed_segmentation" && (item_size == 4 || item_size == 8)) {
+      value.format.encoding = cvfast::decode::Encoding::kCompressedSegmentation;
+    } else if (encoding == "external") {
+      value.format.encoding = cvfast::decode::Encoding::kExternal;
+    } else {
+      throw std::invalid_argument("ImageLayout: no native codec for " + encoding + " with items of " +
+                                  std::to_string(item_size) + " bytes");
+    }
+  }
+
+  void check_channels(std::int64_t begin, std::int64_t end) const {
+    if (begin < 0 || end < begin || end > value.format.num_channels) {
+      throw std::invalid_argument("channels out of range");
+    }
+  }
+
+  rt::ReadRequest read_request(std::pair<std::int64_t, std::int64_t> channels, bool fill_missing,
+                               const std::string& background) const {
+    check_channels(channels.first, channels.second);
+    rt::ReadRequest request;
+    request.channel_begin = channels.first;
+    request.channel_end = channels.second;
+    request.fill_missing = fill_missing;
+    request.background = to_item(background);
+    return request;
+  }
+};
 
 // Runs a request without the GIL, taking it about every 50 ms for signals (Ctrl-C) and progress.
 class Run {
  public:
-  Run(int threads, std::uint64_t max_inflight_bytes, py::object progress, const py::object& decompress,
-      const py::object& compress)
+  Run(const Layout& layout, int threads, std::uint64_t max_inflight_bytes, py::object progress)
       : report_(std::move(progress)) {
     options_.threads = threads;
     options_.max_inflight_bytes = max_inflight_bytes;
-    options_.decompress = to_transform(decompress);
-    options_.compress = to_transform(compress);
+    options_.decompress = to_transform(layout.hooks, "decompress");
+    options_.compress = to_transform(layout.hooks, "compress");
+    options_.codec = to_codec(layout.hooks, layout.value.format.item_size, layout.value.format.num_channels);
     options_.poll = [this] { return poll(); };
   }
 
@@ -114,72 +233,10 @@ class Run {
   std::exception_ptr raised_;
 };
 
-struct Layout {
-  rt::ImageLayout value;
-
-  Layout(std::string folder, const Int3& voxel_offset, const Int3& volume_size, const Int3& chunk_size,
-         const std::string& encoding, std::int64_t item_size, std::int64_t num_channels, const Int3& block_shape) {
-    for (int i = 0; i < 3; ++i) {
-      std::int64_t end = 0;
-      if (volume_size[i] < 1 || chunk_size[i] < 1 || block_shape[i] < 1 ||
-          __builtin_add_overflow(voxel_offset[i], volume_size[i], &end)) {
-        throw std::invalid_argument("ImageLayout: sizes must be positive and bounds within int64");
-      }
-    }
-    if (item_size < 1 || item_size > 16 || num_channels < 1) {
-      throw std::invalid_argument("ImageLayout: item_size must be 1 to 16 and num_channels positive");
-    }
-    value.folder = std::move(folder);
-    value.grid = {voxel_offset, volume_size, chunk_size};
-    value.format.item_size = item_size;
-    value.format.num_channels = num_channels;
-    value.format.block_shape = block_shape;
-    if (encoding == "raw") {
-      value.format.encoding = cvfast::decode::Encoding::kRaw;
-    } else if (encoding == "compressed_segmentation" && (item_size == 4 || item_size == 8)) {
-      value.format.encoding = cvfast::decode::Encoding::kCompressedSegmentation;
-    } else {
-      throw std::invalid_argument("ImageLayout: no native codec for " + encoding + " with items of " +
-                                  std::to_string(item_size) + " bytes");
-    }
-  }
-
-  void check_channels(std::int64_t begin, std::int64_t end) const {
-    if (begin < 0 || end < begin || end > value.format.num_channels) {
-      throw std::invalid_argument("channels out of range");
-    }
-  }
-
-  rt::ReadRequest read_request(std::pair<std::int64_t, std::int64_t> channels, bool fill_missing,
-                               const std::string& background) const {
-    check_channels(channels.first, channels.second);
-    rt::ReadRequest request;
-    request.channel_begin = channels.first;
-    request.channel_end = channels.second;
-    request.fill_missing = fill_missing;
-    request.background = to_item(background);
-    return request;
-  }
-};
-
-Int4 strides_of(const py::array& array) {
-  return {array.strides(0), array.strides(1), array.strides(2), array.strides(3)};
-}
-
-void check_array(const py::array& array, const Box3& box, std::int64_t channels, std::size_t item_size) {
-  const Int3 shape = box.shape();
-  if (array.ndim() != 4 || array.shape(0) != shape[0] || array.shape(1) != shape[1] || array.shape(2) != shape[2] ||
-      array.shape(3) != channels || static_cast<std::size_t>(array.itemsize()) != item_size) {
-    throw std::invalid_argument("array: shape or item size does not fit the request");
-  }
-}
-
-using Labels = py::array_t<std::uint64_t, py::array::c_style>;
-
 py::object read_box(const Layout& self, const Bounds& bounds, std::pair<std::int64_t, std::int64_t> channels,
                 py::array out, bool fill_missing, const std::string& background, std::optional<std::uint64_t> label,
                 const std::optional<Labels>& keep, std::uint64_t other, int threads, std::uint64_t max_inflight_bytes,
-                const py::object& progress, const py::object& decompress) {
+                py::object progress) {
   rt::ReadRequest request = self.read_request(channels, fill_missing, background);
   request.box = to_box(bounds);
   if (label) {
@@ -197,7 +254,7 @@ py::object read_box(const Layout& self, const Bounds& bounds, std::pair<std::int
   check_array(out, request.box, channels.second - channels.first, request.map.output_item_size(item_size));
   auto* const dst = static_cast<std::byte*>(out.mutable_data());
   const Int4 strides = strides_of(out);
-  return Run(threads, max_inflight_bytes, progress, decompress, py::none())(
+  return Run(self, threads, max_inflight_bytes, std::move(progress))(
       [&](const rt::RunOptions& options, rt::Progress& counts) {
         return rt::read_image(self.value, request, dst, strides, options, counts);
       });
@@ -206,7 +263,7 @@ py::object read_box(const Layout& self, const Bounds& bounds, std::pair<std::int
 py::object read_points(const Layout& self, const py::array_t<std::int64_t, py::array::c_style>& points,
                        std::pair<std::int64_t, std::int64_t> channels, py::array out, bool fill_missing,
                        const std::string& background, int threads, std::uint64_t max_inflight_bytes,
-                       const py::object& progress, const py::object& decompress) {
+                       py::object progress) {
   const rt::ReadRequest request = self.read_request(channels, fill_missing, background);
   if (points.ndim() != 2 || points.shape(1) != 3) throw std::invalid_argument("points: expected shape (n, 3)");
   if (out.ndim() != 2 || out.shape(0) != points.shape(0) || out.shape(1) != channels.second - channels.first ||
@@ -223,7 +280,7 @@ py::object read_points(const Layout& self, const py::array_t<std::int64_t, py::a
     }
   }
   auto* const dst = static_cast<std::byte*>(out.mutable_data());
-  return Run(threads, max_inflight_bytes, progress, decompress, py::none())(
+  return Run(self, threads, max_inflight_bytes, std::move(progress))(
       [&](const rt::RunOptions& options, rt::Progress& counts) {
         return rt::read_points(self.value, request, data, n, dst, options, counts);
       });
@@ -231,12 +288,12 @@ py::object read_points(const Layout& self, const py::array_t<std::int64_t, py::a
 
 py::tuple unique_labels(const Layout& self, const Bounds& bounds, std::pair<std::int64_t, std::int64_t> channels,
                  bool fill_missing, const std::string& background, int threads, std::uint64_t max_inflight_bytes,
-                 const py::object& progress, const py::object& decompress) {
+                 py::object progress) {
   if (self.value.format.item_size > 8) throw std::invalid_argument("unique: expected items of at most 8 bytes");
   rt::ReadRequest request = self.read_request(channels, fill_missing, background);
   request.box = to_box(bounds);
   std::vector<std::uint64_t> labels;
-  py::object outcome = Run(threads, max_inflight_bytes, progress, decompress, py::none())(
+  py::object outcome = Run(self, threads, max_inflight_bytes, std::move(progress))(
       [&](const rt::RunOptions& options, rt::Progress& counts) {
         return rt::read_unique(self.value, request, labels, options, counts);
       });
@@ -247,7 +304,7 @@ py::tuple unique_labels(const Layout& self, const Bounds& bounds, std::pair<std:
 py::object write_box(const Layout& self, const Bounds& bounds, const py::array& src, const std::string& compression,
                  int level, const std::string& partial, bool fill_missing, bool delete_background, bool sync,
                  const std::string& background, int threads, std::uint64_t max_inflight_bytes,
-                 const py::object& progress, const py::object& decompress, const py::object& compress) {
+                 py::object progress) {
   rt::WriteRequest request;
   request.box = to_box(bounds);
   if (!contains(self.value.grid.bounds(), request.box)) throw std::invalid_argument("box: outside of the volume");
@@ -271,7 +328,7 @@ py::object write_box(const Layout& self, const Bounds& bounds, const py::array& 
               static_cast<std::size_t>(self.value.format.item_size));
   const auto* const data = static_cast<const std::byte*>(src.data());
   const Int4 strides = strides_of(src);
-  return Run(threads, max_inflight_bytes, progress, decompress, compress)(
+  return Run(self, threads, max_inflight_bytes, std::move(progress))(
       [&](const rt::RunOptions& options, rt::Progress& counts) {
         return rt::write_image(self.value, request, data, strides, options, counts);
       });
@@ -280,7 +337,7 @@ py::object write_box(const Layout& self, const Bounds& bounds, const py::array& 
 py::tuple list_chunks(const Layout& self, const Bounds& bounds, bool check_exists, int threads) {
   std::vector<std::string> names;
   std::vector<std::uint8_t> exists;
-  py::object outcome = Run(threads, std::uint64_t{1} << 30, py::none(), py::none(), py::none())(
+  py::object outcome = Run(self, threads, std::uint64_t{1} << 30, py::none())(
       [&](const rt::RunOptions& options, rt::Progress&) {
         return rt::list_chunks(self.value, to_box(bounds), check_exists, names, exists, options);
       });
@@ -290,7 +347,7 @@ py::tuple list_chunks(const Layout& self, const Bounds& bounds, bool check_exist
 }
 
 py::object delete_chunks(const Layout& self, const Bounds& bounds, int threads) {
-  return Run(threads, std::uint64_t{1} << 30, py::none(), py::none(), py::none())(
+  return Run(self, threads, std::uint64_t{1} << 30, py::none())(
       [&](const rt::RunOptions& options, rt::Progress&) {
         return rt::delete_chunks(self.value, to_box(bounds), options);
       });
@@ -309,19 +366,18 @@ void register_image(py::module_& module) {
   using py::arg;
   py::class_<Layout>(module, "ImageLayout")
       .def(py::init<std::string, const Int3&, const Int3&, const Int3&, const std::string&, std::int64_t, std::int64_t,
-                    const Int3&>(),
+                    const Int3&, py::object>(),
            arg("folder"), arg("voxel_offset"), arg("volume_size"), arg("chunk_size"), arg("encoding"),
-           arg("item_size"), arg("num_channels"), arg("block_shape"))
+           arg("item_size"), arg("num_channels"), arg("block_shape"), arg("hooks"))
       .def("read", &read_box, arg("bounds"), arg("channels"), arg("out"), arg("fill_missing"), arg("background"),
-           arg("label"), arg("keep"), arg("other"), arg("threads"), arg("max_inflight_bytes"), arg("progress"),
-           arg("decompress"))
+           arg("label"), arg("keep"), arg("other"), arg("threads"), arg("max_inflight_bytes"), arg("progress"))
       .def("read_points", &read_points, arg("points"), arg("channels"), arg("out"), arg("fill_missing"),
-           arg("background"), arg("threads"), arg("max_inflight_bytes"), arg("progress"), arg("decompress"))
+           arg("background"), arg("threads"), arg("max_inflight_bytes"), arg("progress"))
       .def("unique", &unique_labels, arg("bounds"), arg("channels"), arg("fill_missing"), arg("background"),
-           arg("threads"), arg("max_inflight_bytes"), arg("progress"), arg("decompress"))
+           arg("threads"), arg("max_inflight_bytes"), arg("progress"))
       .def("write", &write_box, arg("bounds"), arg("src"), arg("compression"), arg("level"), arg("partial"),
            arg("fill_missing"), arg("delete_background"), arg("sync"), arg("background"), arg("threads"),
-           arg("max_inflight_bytes"), arg("progress"), arg("decompress"), arg("compress"))
+           arg("max_inflight_bytes"), arg("progress"))
       .def("list_chunks", &list_chunks, arg("bounds"), arg("check_exists"), arg("threads"))
       .def("delete", &delete_chunks, arg("bounds"), arg("threads"))
       .def("count_chunks", &count_chunks, arg("bounds"));

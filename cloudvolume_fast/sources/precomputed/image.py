@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from cloudvolume_fast import _runtime
 from cloudvolume_fast.config import VolumeConfig
 from cloudvolume_fast.decode import registry
+from cloudvolume_fast.decode.codec import ChunkHooks, ChunkSpec
 from cloudvolume_fast.deliver.outcome import raise_outcome
 from cloudvolume_fast.deliver.read_image import (
     allocate,
@@ -102,16 +103,17 @@ class PrecomputedImageSource:
             )
         dtype = meta.dtype
         codec = registry.lookup(parsed.encoding, folder)
-        codec.check(dtype, folder)
+        codec.check(dtype, int(channels), folder)
         layout = _runtime.ImageLayout(
             self.folder_path(parsed.key),
             parsed.voxel_offset,
             parsed.size,
             parsed.chunk_size,
-            parsed.encoding,
+            parsed.encoding if codec.is_native else "external",
             dtype.itemsize,
             int(channels),
             parsed.block_size or (8, 8, 8),
+            ChunkHooks(codec.load(), ChunkSpec(dtype, int(channels), parsed.raw)),
         )
         (x, y, z), (sx, sy, sz) = parsed.voxel_offset, parsed.size
         scale = ImageScale(
@@ -496,8 +498,10 @@ class PrecomputedImageSource:
             if not config.non_aligned_writes:
                 raise self._unaligned(bounds, scale)
             partial = "overwrite" if config.overwrite_partial_chunks else "merge"
-        compress = registry.default_compress(scale.encoding) if config.compress is None else config.compress
-        suffix = suffix_of(compress)
+        codec = registry.lookup(scale.encoding, scale.folder)
+        suffix = suffix_of(codec.default_compress if config.compress is None else config.compress)
+        if not codec.is_compressible:
+            suffix = ""
         options = WriteOptions(
             suffix=suffix,
             level=level_of(suffix, config.compress_level),

@@ -29,6 +29,13 @@ std::optional<std::uint64_t> fixed_chunk_bytes(const ImageFormat& format, const 
 
 std::uint64_t max_chunk_bytes(const ImageFormat& format, const Int3& chunk_shape) noexcept {
   if (format.encoding == Encoding::kRaw) return fixed_chunk_bytes(format, chunk_shape).value_or(0);
+  if (format.encoding == Encoding::kExternal) {
+    // Formats that shrink voxels do not grow them by more than headers and indices; four times leaves room for any.
+    const auto bytes = checked_product(
+        {chunk_shape[0], chunk_shape[1], chunk_shape[2], format.num_channels, format.item_size, 4});
+    constexpr std::uint64_t kHeaderBytes = std::uint64_t{1} << 20;
+    return static_cast<std::uint64_t>(bytes.value_or(INT64_MAX / 2)) + kHeaderBytes;
+  }
   return compressed_segmentation::max_encoded_bytes(geometry_of(format, chunk_shape));
 }
 
@@ -47,6 +54,7 @@ Status decode_box(const ImageFormat& format, std::span<const std::byte> data,
                   const std::optional<ByteRange>& range, const Int3& chunk_shape, const Box3& box,
                   std::int64_t channel_begin, std::int64_t channel_end, const paint::VoxelMap& map,
                   std::byte* dst, const Int4& dst_strides) noexcept {
+  if (format.encoding == Encoding::kExternal) return {Code::kInvalidArgument, 0, 0, 0};
   if (format.encoding == Encoding::kCompressedSegmentation) {
     return compressed_segmentation::decode_box(data, geometry_of(format, chunk_shape), box, channel_begin,
                                                channel_end, map, dst, dst_strides);
@@ -69,6 +77,7 @@ Status decode_box(const ImageFormat& format, std::span<const std::byte> data,
 Status unique_box(const ImageFormat& format, std::span<const std::byte> data, const Int3& chunk_shape,
                   const Box3& box, std::int64_t channel_begin, std::int64_t channel_end,
                   std::vector<std::uint64_t>& out) {
+  if (format.encoding == Encoding::kExternal) return {Code::kInvalidArgument, 0, 0, 0};
   if (format.encoding == Encoding::kCompressedSegmentation) {
     return compressed_segmentation::unique_box(data, geometry_of(format, chunk_shape), box, channel_begin,
                                                channel_end, out);
@@ -88,6 +97,7 @@ Status unique_box(const ImageFormat& format, std::span<const std::byte> data, co
 
 Status encode_chunk(const ImageFormat& format, const std::byte* src, const Int4& src_strides,
                     const Int3& chunk_shape, std::vector<std::byte>& out, std::span<const std::byte>& view) {
+  if (format.encoding == Encoding::kExternal) return {Code::kInvalidArgument, 0, 0, 0};
   if (format.encoding == Encoding::kCompressedSegmentation) {
     const Status status =
         compressed_segmentation::encode(src, src_strides, geometry_of(format, chunk_shape), out);

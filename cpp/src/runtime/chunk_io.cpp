@@ -149,6 +149,26 @@ bool StoredChunk::load(const std::optional<decode::ByteRange>& range, std::byte*
   return true;
 }
 
+bool decode_chunk(const ImageLayout& layout, const RunOptions& options, std::span<const std::byte> data,
+                  const std::optional<decode::ByteRange>& range, const Int3& chunk_shape, const Box3& box,
+                  std::int64_t channel_begin, std::int64_t channel_end, const paint::VoxelMap& map, std::byte* dst,
+                  const Int4& dst_strides, ChunkError& error) {
+  error.kind = ErrorKind::kDecode;
+  if (layout.format.encoding != decode::Encoding::kExternal) {
+    error.status = decode::decode_box(layout.format, data, range, chunk_shape, box, channel_begin, channel_end, map,
+                                      dst, dst_strides);
+    return error.status.ok();
+  }
+  const Int3 shape = box.shape();
+  const Int4 shape4{shape[0], shape[1], shape[2], channel_end - channel_begin};
+  error.detail =
+      options.codec.decode(data, chunk_shape, box, [&](const std::byte* voxels, const Int4& strides) {
+        paint::map_box(voxels + channel_begin * strides[3], strides, dst, dst_strides, shape4,
+                       static_cast<std::size_t>(layout.format.item_size), map);
+      });
+  return error.detail.empty();
+}
+
 int bounded_threads(const ImageLayout& layout, const RunOptions& options) noexcept {
   const int wanted = options.threads > 0 ? options.threads : default_threads();
   const Int3& size = layout.grid.chunk_size;

@@ -112,6 +112,14 @@ RunResult run_chunks(const locate::ChunkGrid& grid, const Box3& box, int threads
   });
 }
 
+/// Decodes a box (relative to the chunk) of channels [channel_begin, channel_end) through a map into dst, in the core
+/// or by the layout's external codec.  On failure `error` has everything but the chunk's name.
+[[nodiscard]] bool decode_chunk(const ImageLayout& layout, const RunOptions& options, std::span<const std::byte> data,
+                                const std::optional<decode::ByteRange>& range, const Int3& chunk_shape,
+                                const Box3& box, std::int64_t channel_begin, std::int64_t channel_end,
+                                const paint::VoxelMap& map, std::byte* dst, const Int4& dst_strides,
+                                ChunkError& error);
+
 /// Threads such that what they hold at once stays within options.max_inflight_bytes.
 [[nodiscard]] int bounded_threads(const ImageLayout& layout, const RunOptions& options) noexcept;
 

@@ -50,6 +50,15 @@ Box3 relative(const Box3& part, const Box3& chunk) noexcept {
   return out;
 }
 
+Box3 cover(const Box3& a, const Box3& b) noexcept {
+  Box3 out;
+  for (int i = 0; i < 3; ++i) {
+    out.min[i] = std::min(a.min[i], b.min[i]);
+    out.max[i] = std::max(a.max[i], b.max[i]);
+  }
+  return out;
+}
+
 // Whether a box of `shape` lies packed in Fortran order under these strides.
 bool is_packed(const Int4& shape, const Int4& strides, std::int64_t item_size) noexcept {
   std::int64_t run = item_size;
@@ -122,6 +131,24 @@ class Reader {
     std::span<const std::byte> data;
     std::optional<decode::ByteRange> range;
     if (!one_by_one && !stored.load(range, nullptr, data, error)) return false;
+    if (layout_.format.encoding == decode::Encoding::kExternal) {
+      // One call for all points: a package decodes at least a whole slice for any of them.
+      Box3 hull = voxel(begin);
+      for (const Order* it = begin + 1; it != end; ++it) hull = cover(hull, voxel(it));
+      error.kind = ErrorKind::kDecode;
+      error.name = std::string(name);
+      error.detail = options_.codec.decode(
+          data, chunk.shape(), hull, [&](const std::byte* voxels, const Int4& box_strides) {
+            for (const Order* it = begin; it != end; ++it) {
+              const Box3 at = voxel(it);
+              std::int64_t offset = request_.channel_begin * box_strides[3];
+              for (int i = 0; i < 3; ++i) offset += (at.min[i] - hull.min[i]) * box_strides[i];
+              paint::map_box(voxels + offset, box_strides, dst + it->second * row, strides, {1, 1, 1, channels()},
+                             static_cast<std::size_t>(layout_.format.item_size), request_.map);
+            }
+          });
+      return error.detail.empty();
+    }
     for (const Order* it = begin; it != end; ++it) {
       const Box3 box = voxel(it);
       if (one_by_one) {
@@ -148,9 +175,17 @@ class Reader {
     }
     std::span<const std::byte> data;
     if (!stored.load(std::nullopt, nullptr, data, error)) return false;
-    const Status status = decode::unique_box(layout_.format, data, chunk.shape(), relative(part, chunk),
-                                             request_.channel_begin, request_.channel_end, labels);
-    return status.ok() || undecodable(status, name, error);
+    error.kind = ErrorKind::kDecode;
+    if (layout_.format.encoding == decode::Encoding::kExternal) {
+      error.detail = options_.codec.unique(data, chunk.shape(), relative(part, chunk), labels);
+      if (error.detail.empty()) return true;
+    } else {
+      error.status = decode::unique_box(layout_.format, data, chunk.shape(), relative(part, chunk),
+                                        request_.channel_begin, request_.channel_end, labels);
+      if (error.status.ok()) return true;
+    }
+    error.name = std::string(name);
+    return false;
   }
 
  private:
@@ -184,15 +219,10 @@ class Reader {
   bool decode(std::span<const std::byte> data, const std::optional<decode::ByteRange>& range, const Box3& chunk,
               const Box3& box, std::byte* dst, const Int4& strides, std::string_view name,
               ChunkError& error) const {
-    const Status status = decode::decode_box(layout_.format, data, range, chunk.shape(), box,
-                                             request_.channel_begin, request_.channel_end, request_.map, dst,
-                                             strides);
-    return status.ok() || undecodable(status, name, error);
-  }
-
-  static bool undecodable(const Status& status, std::string_view name, ChunkError& error) {
-    error.kind = ErrorKind::kDecode;
-    error.status = status;
+    if (decode_chunk(layout_, options_, data, range, chunk.shape(), box, request_.channel_begin,
+                     request_.channel_end, request_.map, dst, strides, error)) {
+      return true;
+    }
     error.name = std::string(name);
     return false;
   }

@@ -70,12 +70,10 @@ class Writer {
       if (state == FetchState::kData) {
         std::span<const std::byte> data;
         if (!stored.load(std::nullopt, nullptr, data, error)) return false;
-        const Status status =
-            decode::decode_box(layout_.format, data, std::nullopt, shape, {{0, 0, 0}, shape}, 0,
-                               layout_.format.num_channels, {}, out, strides);
-        if (status.ok()) return true;
-        error.kind = ErrorKind::kDecode;
-        error.status = status;
+        if (decode_chunk(layout_, options_, data, std::nullopt, shape, {{0, 0, 0}, shape}, 0,
+                         layout_.format.num_channels, {}, out, strides, error)) {
+          return true;
+        }
         error.name = std::string(name);
         return false;
       }
@@ -102,8 +100,16 @@ class Writer {
     }
     ThreadScratch& scratch = thread_scratch();
     std::span<const std::byte> bytes;
-    Status status =
-        decode::encode_chunk(layout_.format, src, src_strides, shape, scratch.encoded, bytes);
+    Status status;
+    if (layout_.format.encoding == decode::Encoding::kExternal) {
+      error.kind = ErrorKind::kEncode;
+      error.detail = options_.codec.encode(src, src_strides, shape, scratch.encoded);
+      if (!error.detail.empty()) return false;
+      error.kind = ErrorKind::kIo;
+      bytes = scratch.encoded;
+    } else {
+      status = decode::encode_chunk(layout_.format, src, src_strides, shape, scratch.encoded, bytes);
+    }
     if (status.ok() && request_.compression == fetch::ContentEncoding::kGzip) {
       status = decode::gzip::compress(bytes, request_.compression_level, scratch.compressed);
       bytes = scratch.compressed;

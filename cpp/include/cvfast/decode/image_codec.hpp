@@ -13,8 +13,9 @@
 
 namespace cvfast::decode {
 
-/// Encodings that the core decodes and encodes itself.
-enum class Encoding : std::uint8_t { kRaw, kCompressedSegmentation };
+/// Encodings that the core decodes and encodes itself, and one for all others: for kExternal only the sizes below can
+/// be asked for.
+enum class Encoding : std::uint8_t { kRaw, kCompressedSegmentation, kExternal };
 
 /// What the bytes of a chunk mean, apart from its shape.
 struct ImageFormat {

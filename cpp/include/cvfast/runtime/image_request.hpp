@@ -33,7 +33,7 @@ struct ChunkError {
   std::string name;       ///< chunk name with its suffix
   Status status;          ///< kDecompress, kDecode, kEncode
   fetch::IoError io;      ///< kIo
-  std::string detail;     ///< what a Python package said, if it was one that failed
+  std::string detail;     ///< what a package outside of the core said, if it was one that failed
   std::int64_t index = 0; ///< position of the chunk in the request
 };
 
@@ -43,6 +43,26 @@ struct ChunkError {
 using ByteTransform = std::function<std::string(fetch::ContentEncoding, std::span<const std::byte> in,
                                                 std::int64_t parameter, std::vector<std::byte>& out)>;
 
+/// Receives decoded voxels: the first voxel of the box, and strides in bytes of x, y, z, channel.
+using PaintVoxels = std::function<void(const std::byte* voxels, const Int4& strides)>;
+
+/// An encoding that a package outside of the core decodes and encodes.  Called on pool threads; each returns an empty
+/// string or what went wrong, and must not throw.
+struct ExternalCodec {
+  /// Decodes a box (relative to the chunk) of all channels and hands it to `paint` once.
+  std::function<std::string(std::span<const std::byte> data, const Int3& chunk_shape, const Box3& box,
+                            const PaintVoxels& paint)>
+      decode;
+  /// Encodes a whole chunk.
+  std::function<std::string(const std::byte* src, const Int4& strides, const Int3& chunk_shape,
+                            std::vector<std::byte>& out)>
+      encode;
+  /// The distinct values of a box of all channels (bits, zero extended), ascending.
+  std::function<std::string(std::span<const std::byte> data, const Int3& chunk_shape, const Box3& box,
+                            std::vector<std::uint64_t>& labels)>
+      unique;
+};
+
 /// What every request shares.
 struct RunOptions {
   int threads = 0;  ///< 0: default_threads()
@@ -50,6 +70,7 @@ struct RunOptions {
   std::function<bool()> poll = [] { return true; };  ///< about every 50 ms on the calling thread; false cancels
   ByteTransform decompress;
   ByteTransform compress;
+  ExternalCodec codec;  ///< for layouts whose encoding is kExternal
 };
 
 /// Written by the pool's threads, read by poll.  Relaxed: the numbers only feed a progress bar.

@@ -1,0 +1,136 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What an encoding outside of the core must be able to do, and how the core calls it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cloudvolume_fast.errors import ChunkDecodeError
+from cloudvolume_fast.fetch.content_encoding import compress, decompress
+
+Triple = tuple[int, int, int]
+BoxInChunk = tuple[int, int, int, int, int, int]
+"""(x0, y0, z0, x1, y1, z1) of a half-open box, in voxels from the chunk's first."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkSpec:
+    """What the chunks of one scale hold.
+
+    Attributes
+    ----------
+    dtype : numpy.dtype
+    num_channels : int
+    scale : dict
+        The entry of ``info["scales"]``, for the encoding's own members (``jpeg_quality`` and the like).
+    """
+
+    dtype: np.dtype[Any]
+    num_channels: int
+    scale: Mapping[str, Any]
+
+    def shape(self, chunk_shape: Triple) -> tuple[int, int, int, int]:
+        """Return the (x, y, z, channel) shape of a chunk."""
+        return (*chunk_shape, self.num_channels)
+
+    def chunk_bytes(self, chunk_shape: Triple) -> int:
+        """Return the bytes of a chunk's voxels."""
+        x, y, z = chunk_shape
+        return x * y * z * self.num_channels * self.dtype.itemsize
+
+
+class ChunkCodec(Protocol):
+    """One encoding.  Methods are called from several threads at once and keep no state.
+
+    Malformed bytes raise `ChunkDecodeError`, or whatever the package raises: either is reported with the chunk's key.
+    A decoder checks what a header claims against `chunk_shape` before it allocates.
+    """
+
+    def decode(
+        self, data: memoryview, chunk_shape: Triple, box: BoxInChunk, spec: ChunkSpec
+    ) -> NDArray[Any]:
+        """Return the voxels of a box of a chunk, shape (x, y, z, channel), any strides."""
+
+    def encode(self, voxels: NDArray[Any], spec: ChunkSpec) -> bytes:
+        """Return a chunk, given its voxels of shape (x, y, z, channel) with any strides."""
+
+    def unique(
+        self, data: memoryview, chunk_shape: Triple, box: BoxInChunk, spec: ChunkSpec
+    ) -> NDArray[Any]:
+        """Return the distinct values of a box of a chunk, ascending."""
+
+
+class DecodedCodec:
+    """What follows from decoding alone, for encodings that permit nothing cheaper."""
+
+    def unique(
+        self: ChunkCodec, data: memoryview, chunk_shape: Triple, box: BoxInChunk, spec: ChunkSpec
+    ) -> NDArray[Any]:
+        """Return the distinct values of a box of a chunk, ascending."""
+        return np.unique(self.decode(data, chunk_shape, box, spec))
+
+
+def crop(voxels: NDArray[Any], box: BoxInChunk) -> NDArray[Any]:
+    """Return a view of a box of a whole chunk."""
+    return voxels[box[0] : box[3], box[1] : box[4], box[2] : box[5]]
+
+
+def is_whole(chunk_shape: Triple, box: BoxInChunk) -> bool:
+    """Whether a box is the whole chunk."""
+    return box == (0, 0, 0, *chunk_shape)
+
+
+def check_claim(what: str, expected: object, found: object) -> None:
+    """Raise unless a header claims what the info says.
+
+    Raises
+    ------
+    ChunkDecodeError
+    """
+    if expected != found:
+        raise ChunkDecodeError(f"{what}: expected {expected}, found {found}", expected=expected, found=found)
+
+
+class ChunkHooks:
+    """A scale's encoding as the core calls it, one method per call.
+
+    Parameters
+    ----------
+    codec : ChunkCodec or None
+        None for encodings of the core, which needs `compress` and `decompress` alone.
+    spec : ChunkSpec
+    """
+
+    decompress = staticmethod(decompress)
+    compress = staticmethod(compress)
+
+    def __init__(self, codec: ChunkCodec | None, spec: ChunkSpec) -> None:
+        self._codec = codec
+        self._spec = spec
+        self.dtype = spec.dtype
+
+    @property
+    def codec(self) -> ChunkCodec:
+        """The encoding."""
+        assert self._codec is not None
+        return self._codec
+
+    def decode(self, data: memoryview, chunk_shape: list[int], box: BoxInChunk) -> NDArray[Any]:
+        """Return the voxels of a box; see `ChunkCodec.decode`."""
+        x, y, z = chunk_shape
+        return self.codec.decode(data, (x, y, z), box, self._spec)
+
+    def encode(self, voxels: NDArray[Any]) -> bytes:
+        """Return a chunk; see `ChunkCodec.encode`."""
+        return self.codec.encode(voxels, self._spec)
+
+    def unique(self, data: memoryview, chunk_shape: list[int], box: BoxInChunk) -> NDArray[np.uint64]:
+        """Return the ascending, zero-extended bits of the values of a box."""
+        x, y, z = chunk_shape
+        values = np.ascontiguousarray(self.codec.unique(data, (x, y, z), box, self._spec)).astype(self.dtype)
+        return np.unique(values.view(np.dtype(f"u{self.dtype.itemsize}")).astype(np.uint64))
