@@ -360,15 +360,12 @@ enum class Route {
 // Sixteen sub-blocks of 8^3 uint64 would be 64 KiB; half of that leaves room on the 128 KiB stacks of musl's threads.
 constexpr std::int64_t kScratchBytes = 32768;
 
-// A destination that spans more than this does not stay in the caches anyway.
-constexpr std::int64_t kStreamBytes = std::int64_t{32} << 20;
-
 Route choose_route(const Int3& shape, const Int4& dst_strides, std::int64_t item_size) noexcept {
   if (dst_strides[0] != item_size) return Route::kTranspose;
-  if (!paint::kCanStream || shape[0] * item_size < 128) return Route::kDirect;
+  if (!paint::kCanStream || shape[0] * item_size < paint::kStreamRowBytes) return Route::kDirect;
   std::int64_t span = 0;
   for (std::size_t i = 0; i < 3; ++i) span += (shape[i] - 1) * std::abs(dst_strides[i]);
-  return span >= kStreamBytes ? Route::kStream : Route::kDirect;
+  return span >= paint::kStreamSpanBytes ? Route::kStream : Route::kDirect;
 }
 
 void flush(Route route, const std::byte* scratch, const Int3& shape, std::byte* dst, const Int4& dst_strides,
