@@ -611,6 +611,13 @@ def test_point_to_mip_is_exact_for_large_coordinates():
     assert point_to_mip(make_info(), (2**60 + 1, 0, 0), 1, 0).tolist() == [2**61 + 2, 0, 0]
 
 
+def test_mip_conversion_is_exact_at_factor_3():
+    info = make_info(factor=(3, 3, 1))
+    bbox = Bbox((-8304, 48, 0), (5952, 1137, 1))
+    assert point_to_mip(info, (-8304, 7977, 0), 0, 1).tolist() == [-2768, 2659, 0]
+    assert bbox_to_mip(info, bbox, 0, 1) == Bbox((-2768, 16, 0), (1984, 379, 1))
+
+
 def test_bbox_to_mip_rounds_outward():
     bbox = Bbox((10, 20, 30), (15, 25, 31))
     assert bbox_to_mip(make_info(), bbox, 0, 1) == Bbox((5, 10, 30), (8, 13, 31))
