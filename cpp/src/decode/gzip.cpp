@@ -179,6 +179,9 @@ Status decompress(std::span<const std::byte> in, std::uint64_t limit, std::vecto
                                                      ceiling)));
         continue;
       }
+      // libdeflate looks at the room before it looks at the input that a stored block announces.  Where the room was
+      // bounded by the input alone, more of it would not have helped.
+      if (status.code == Code::kTooLarge && ceiling < limit) return fail(Code::kCorrupt, status.offset);
       if (!status.ok()) return status;
       if (const Status padding = skip_padding(in, pos, has_member); !padding.ok()) return padding;
     }
