@@ -82,6 +82,9 @@ class JxlCodec(DecodedCodec):
         width, height = picture_size(raw)
         check_pixels(width, height, chunk_shape)
         pixels = imagecodecs.jpegxl_decode(raw, numthreads=1)
+        if pixels.ndim == 3 and pixels.shape[1:] == (height, width):
+            # Written as grey with extra channels, as upstream writes RGB; the package returns planes then.
+            pixels = np.moveaxis(pixels, 0, -1)
         if pixels.dtype != np.uint8 or pixels.shape[:2] != (height, width):
             raise ChunkDecodeError(
                 f"picture: expected uint8 of {height} x {width}, found {pixels.dtype} of {pixels.shape}",
