@@ -113,6 +113,9 @@ Status inflate_member(std::span<const std::byte> in, std::size_t& pos, std::byte
     case LIBDEFLATE_SUCCESS:
       break;
     case LIBDEFLATE_INSUFFICIENT_SPACE:
+      // libdeflate compares a stored block's length with the room before it compares it with the input.  Where the
+      // input could not have filled the room, it is the input that is wrong.
+      if ((capacity - written) / kMaxExpansion >= in.size() - cursor) return fail(Code::kCorrupt, cursor);
       return fail(Code::kTooLarge, cursor, capacity);
     default:
       return fail(Code::kCorrupt, cursor);
@@ -179,9 +182,6 @@ Status decompress(std::span<const std::byte> in, std::uint64_t limit, std::vecto
                                                      ceiling)));
         continue;
       }
-      // libdeflate looks at the room before it looks at the input that a stored block announces.  Where the room was
-      // bounded by the input alone, more of it would not have helped.
-      if (status.code == Code::kTooLarge && ceiling < limit) return fail(Code::kCorrupt, status.offset);
       if (!status.ok()) return status;
       if (const Status padding = skip_padding(in, pos, has_member); !padding.ok()) return padding;
     }
