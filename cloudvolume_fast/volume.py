@@ -83,7 +83,7 @@ class Volume:
             # Upstream looks at the bounds before it crops.
             check_bounds(bounds, scale.bounds, scale.folder)
         bounds = self.image.resolve_bounds(bounds, scale)
-        image = self.image.read(bounds, mip, channels=channels)
+        image = self.image.read(bounds, mip, scale=scale, channels=channels)
         if steps != _UNIT_STEPS:
             image = np.asfortranarray(image[:: steps[0], :: steps[1], :: steps[2]])
         return VolumeCutout.wrap(image, self._origin(mip), bounds)
@@ -93,7 +93,8 @@ class Volume:
 
         Returns
         -------
-        ndarray, shape (n,), or (n, channel) when there are several channels
+        ndarray, shape (n,)
+            Of the first channel (upstream behaviour).
 
         Raises
         ------
@@ -105,8 +106,7 @@ class Volume:
                 f"point list: expected three sequences of one length, found {[len(axis) for axis in axes]}",
                 found=[len(axis) for axis in axes],
             )
-        values = self.image.read_point_values(np.stack(axes, axis=1), self.config.mip)
-        return values[:, 0] if values.shape[1] == 1 else values
+        return self.image.read_point_values(np.stack(axes, axis=1), self.config.mip)
 
     def _origin(self, mip: int) -> CutoutOrigin:
         parsed = self.meta.parsed_scale(mip)
@@ -200,7 +200,13 @@ class Volume:
             image, mapping = self.image.read_renumbered(bounds, level)
             return VolumeCutout.wrap(image, self._origin(level), bounds), mapping
         image = self.image.read(
-            bounds, level, label=label, segids=segids, preserve_zeros=preserve_zeros, threads=threads
+            bounds,
+            level,
+            scale=scale,
+            label=label,
+            segids=segids,
+            preserve_zeros=preserve_zeros,
+            threads=threads,
         )
         return VolumeCutout.wrap(image, self._origin(level), bounds)
 

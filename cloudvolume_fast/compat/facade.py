@@ -187,6 +187,15 @@ class CloudVolumePrecomputed(Volume):
         """Path of the info file."""
         return self.meta.infopath
 
+    @property
+    def cache_path(self) -> str:
+        """Folder where a disk cache of this layer lies, or would lie."""
+        base = os.environ.get("CLOUD_VOLUME_CACHE_DIR")
+        if not base:
+            home = os.environ.get("CLOUD_VOLUME_DIR") or os.path.join(os.path.expanduser("~"), ".cloudvolume")
+            base = os.path.join(home, "cache")
+        return os.path.join(base, self.meta.path.protocol, self.meta.layerpath.lstrip("/"))
+
     # The whole layer.
 
     @property

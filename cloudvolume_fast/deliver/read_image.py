@@ -260,8 +260,6 @@ def read_renumbered(
             narrow = rest
         out[:, :, z - bounds[2] : end - bounds[2]] = narrow.reshape(layer.shape, order="F")
         z = end
-    mapping = numbers.mapping()
-    if scale.dtype.kind == "i":
-        bits = np.array(list(mapping), dtype=np.uint64)
-        mapping = dict(zip(from_bits(bits, scale.dtype).tolist(), mapping.values(), strict=True))
-    return out, mapping
+    found = {background: background, **dict(sorted(numbers.mapping().items(), key=lambda item: item[1]))}
+    labels = from_bits(np.array(list(found), dtype=np.uint64), scale.dtype)
+    return out, dict(zip(labels.tolist(), found.values(), strict=True))

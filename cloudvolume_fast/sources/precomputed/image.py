@@ -183,6 +183,7 @@ class PrecomputedImageSource:
         bounds: Bounds,
         mip: int,
         *,
+        scale: ImageScale | None = None,
         channels: slice = _ALL_CHANNELS,
         label: int | None = None,
         segids: Sequence[int] | None = None,
@@ -190,8 +191,12 @@ class PrecomputedImageSource:
         threads: int | None = None,
         order: str = "F",
     ) -> NDArray[Any]:
-        """Read a box that `resolve_bounds` has passed; see `deliver.read_image.read_box`."""
-        scale = self.image_scale(mip)
+        """Read a box that `resolve_bounds` has passed; see `deliver.read_image.read_box`.
+
+        `scale` is what `image_scale` returns for `mip`, for callers that have it at hand.
+        """
+        if scale is None:
+            scale = self.image_scale(mip)
         options = self.read_options(scale, threads)
         if self.meta._rois and not self.meta.overlaps_roi(Bbox._from_ints(*bounds), mip):
             return self._outside_rois(bounds, scale, options, channels, label)
@@ -319,17 +324,20 @@ class PrecomputedImageSource:
         OutOfBoundsError
         """
         mip = self.meta.to_mip(mip)
-        scale = self.image_scale(mip)
         array = np.asarray(points, dtype=np.int64).reshape(-1, 3)
-        self._check_points(array, scale)
-        values = read_points(scale, array, self.read_options(scale), (0, 1))[:, 0]
+        values = self.read_point_values(array, mip)
         return dict(zip(zip(*array.T.tolist(), strict=True), values, strict=True))
 
     def read_point_values(self, points: NDArray[np.int64], mip: int) -> NDArray[Any]:
-        """Return the values of all channels at points, shape (n, channel)."""
+        """Return the values of the first channel at points of shape (n, 3), in their order.
+
+        Raises
+        ------
+        OutOfBoundsError
+        """
         scale = self.image_scale(mip)
         self._check_points(points, scale)
-        return read_points(scale, points, self.read_options(scale), (0, scale.num_channels))
+        return read_points(scale, points, self.read_options(scale), (0, 1))[:, 0]
 
     @staticmethod
     def _check_points(points: NDArray[np.int64], scale: ImageScale) -> None:
