@@ -113,4 +113,6 @@ def test_wheel_holds_declarations_headers_and_stubs_but_no_sources(wheel: Path) 
     ):
         assert expected in names
     unwanted = (".pyx", ".cpp", ".a", "CMakeLists.txt")
-    assert [name for name in names if name.endswith(unwanted) or not name.startswith("cloudvolume_fast")] == []
+    assert [
+        name for name in names if name.endswith(unwanted) or not name.startswith("cloudvolume_fast")
+    ] == []
