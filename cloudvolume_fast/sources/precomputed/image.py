@@ -35,6 +35,7 @@ from cloudvolume_fast.errors import (
 )
 from cloudvolume_fast.fetch.content_encoding import level_of, suffix_of
 from cloudvolume_fast.locate.indexing import (
+    ADDRESSABLE,
     Bounds,
     check_bounds,
     check_not_empty,
@@ -104,7 +105,7 @@ class PrecomputedImageSource:
         codec = registry.lookup(parsed.encoding, folder)
         codec.check(dtype, folder)
         layout = _runtime.ImageLayout(
-            self.folder_path(parsed.key),
+            os.fsencode(self.folder_path(parsed.key)),
             parsed.voxel_offset,
             parsed.size,
             parsed.chunk_size,
@@ -176,6 +177,8 @@ class PrecomputedImageSource:
             check_not_empty(bounds, scale.folder)
         if self.config.bounded:
             check_bounds(bounds, scale.bounds, scale.folder)
+        elif not self.config.autocrop:
+            check_bounds(bounds, ADDRESSABLE, scale.folder)
         return bounds
 
     def read(
