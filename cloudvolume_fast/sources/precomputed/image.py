@@ -137,7 +137,8 @@ class PrecomputedImageSource:
         if cached is not None and cached[0] is color and cached[1] == dtype:
             return cached[2]
         try:
-            value = np.array(color).astype(dtype) if color is not None else np.zeros((), dtype)
+            with np.errstate(invalid="ignore", over="ignore"):  # told by the comparison below
+                value = np.array(color).astype(dtype) if color is not None else np.zeros((), dtype)
             exact = bool(value == color) or (dtype.kind == "f" and isinstance(color, float))
         except (TypeError, ValueError, OverflowError):
             exact = False
@@ -543,6 +544,9 @@ class PrecomputedImageSource:
             if not isinstance(image, (np.generic, np.ndarray)) and value.dtype.kind in "iub":
                 info = np.iinfo(scale.dtype) if scale.dtype.kind in "iu" else None
                 if info is None or info.min <= int(image) <= info.max:
+                    value = value.astype(scale.dtype)
+            elif type(image) is float and scale.dtype.kind == "f":
+                with np.errstate(over="ignore"):  # becomes infinite, as numpy has it
                     value = value.astype(scale.dtype)
             if value.dtype != scale.dtype:
                 raise _wrong_dtype(value.dtype, scale, image)
