@@ -35,6 +35,7 @@ from cloudvolume_fast.errors import (
 )
 from cloudvolume_fast.fetch.content_encoding import level_of, suffix_of
 from cloudvolume_fast.locate.indexing import (
+    ADDRESSABLE,
     Bounds,
     check_bounds,
     check_not_empty,
@@ -104,7 +105,7 @@ class PrecomputedImageSource:
         codec = registry.lookup(parsed.encoding, folder)
         codec.check(dtype, folder)
         layout = _runtime.ImageLayout(
-            self.folder_path(parsed.key),
+            os.fsencode(self.folder_path(parsed.key)),
             parsed.voxel_offset,
             parsed.size,
             parsed.chunk_size,
@@ -136,7 +137,8 @@ class PrecomputedImageSource:
         if cached is not None and cached[0] is color and cached[1] == dtype:
             return cached[2]
         try:
-            value = np.array(color).astype(dtype) if color is not None else np.zeros((), dtype)
+            with np.errstate(invalid="ignore", over="ignore"):  # told by the comparison below
+                value = np.array(color).astype(dtype) if color is not None else np.zeros((), dtype)
             exact = bool(value == color) or (dtype.kind == "f" and isinstance(color, float))
         except (TypeError, ValueError, OverflowError):
             exact = False
@@ -176,6 +178,8 @@ class PrecomputedImageSource:
             check_not_empty(bounds, scale.folder)
         if self.config.bounded:
             check_bounds(bounds, scale.bounds, scale.folder)
+        elif not self.config.autocrop:
+            check_bounds(bounds, ADDRESSABLE, scale.folder)
         return bounds
 
     def read(
@@ -545,6 +549,9 @@ class PrecomputedImageSource:
             if not isinstance(image, (np.generic, np.ndarray)) and value.dtype.kind in "iub":
                 info = np.iinfo(scale.dtype) if scale.dtype.kind in "iu" else None
                 if info is None or info.min <= int(image) <= info.max:
+                    value = value.astype(scale.dtype)
+            elif type(image) is float and scale.dtype.kind == "f":
+                with np.errstate(over="ignore"):  # becomes infinite, as numpy has it
                     value = value.astype(scale.dtype)
             if value.dtype != scale.dtype:
                 raise _wrong_dtype(value.dtype, scale, image)
