@@ -28,4 +28,23 @@ void unpack_rows_avx512(const Rows& rows, unsigned bits, const std::uint64_t* ta
 void unpack_rows_avx512(const Rows& rows, unsigned bits, const std::uint32_t* table) noexcept;
 void unpack_rows_avx512(const Rows& rows, unsigned bits, const std::uint8_t* table) noexcept;
 
+/// Voxels of a sub-block of the usual shape, which has encoders of its own.
+constexpr std::size_t kCubeVoxels = 8 * 8 * 8;
+
+template <typename T>
+struct CubeEncoder {
+  /// Copies 8^3 voxels whose rows are packed; whether they are all the same.
+  bool (*gather)(const std::byte* src, std::int64_t stride_y, std::int64_t stride_z, T* voxels) noexcept;
+  /// Writes the distinct labels, ascending, and the indices, packed at the narrowest width, of voxels that are not all
+  /// the same.  Returns the number of labels, or 0 where kShortTable labels are not enough.
+  unsigned (*encode)(const T* voxels, T* labels, std::byte* packed) noexcept;
+};
+
+bool gather_cube_avx512(const std::byte* src, std::int64_t stride_y, std::int64_t stride_z,
+                        std::uint64_t* voxels) noexcept;
+bool gather_cube_avx512(const std::byte* src, std::int64_t stride_y, std::int64_t stride_z,
+                        std::uint32_t* voxels) noexcept;
+unsigned encode_cube_avx512(const std::uint64_t* voxels, std::uint64_t* labels, std::byte* packed) noexcept;
+unsigned encode_cube_avx512(const std::uint32_t* voxels, std::uint32_t* labels, std::byte* packed) noexcept;
+
 }  // namespace cvfast::decode::compressed_segmentation

@@ -18,6 +18,12 @@ inline constexpr bool kCanStream = true;
 inline constexpr bool kCanStream = false;
 #endif
 
+/// A destination that spans more than this does not stay in the caches, so rows of it may as well go past them.
+inline constexpr std::int64_t kStreamSpanBytes = std::int64_t{32} << 20;
+
+/// Shorter rows share too many of their cache lines with their neighbours.
+inline constexpr std::int64_t kStreamRowBytes = 128;
+
 /// memcpy past the caches: an ordinary store first reads the line that it will overwrite.  Whole cache lines only; the
 /// ends of a row that share a line with other data are stored as usual.  Follow with stream_fence().
 inline void stream_copy(std::byte* dst, const std::byte* src, std::size_t bytes) noexcept {

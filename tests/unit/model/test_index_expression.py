@@ -82,6 +82,10 @@ def test_autocrop_of_a_disjoint_slice_is_empty(index, expected):
     assert CONTEXT.reify_slices(index, autocrop=True)[0] == slice(expected, expected, 1)
 
 
+def test_autocrop_leaves_numbers():
+    assert CONTEXT.reify_slices(np.s_[5, 0], autocrop=True)[:2] == [*np.s_[5:6:1, 0:1:1]]
+
+
 @pytest.mark.parametrize("extra", [np.s_[0:1, :], np.s_[0:1, 0:1], np.s_[0:1, :, :], np.s_[0]])
 def test_extra_axes_that_change_nothing_are_dropped(extra):
     extra = extra if isinstance(extra, tuple) else (extra,)

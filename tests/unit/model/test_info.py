@@ -21,7 +21,6 @@ from cloudvolume_fast.model.info import (
     parse_scale,
     point_to_mip,
     reset_scales,
-    scale_signature,
     validate_for_commit,
     validate_info,
 )
@@ -277,31 +276,6 @@ def test_scale_is_a_value():
     assert hash(parse_scale(sharded, 0)) == hash(parse_scale(sharded, 0))
     assert parse_scale(sharded, 0).is_sharded
     assert parse_scale(sharded, 0) != parse_scale(raw, 0)
-
-
-def test_signature_of_equal_scales_is_equal():
-    raw = make_info()["scales"][0] | {"sharding": {"a": 1, "b": [1, 2]}}
-    shuffled = dict(reversed(copy.deepcopy(raw).items()))
-    shuffled["size"] = np.array(raw["size"])
-    assert scale_signature(raw) == scale_signature(shuffled)
-    assert hash(scale_signature(raw)) == hash(scale_signature(shuffled))
-
-
-@pytest.mark.parametrize(
-    ("member", "value"),
-    [
-        ("size", [100, 90, 41]),
-        ("encoding", "png"),
-        ("sharding", {"a": 2}),
-        ("jpeg_quality", 80),
-        ("chunk_sizes", [[1, 1, 1]]),
-    ],
-)
-def test_signature_changes_with_the_scale(member, value):
-    raw = make_info()["scales"][0]
-    before = scale_signature(raw)
-    raw[member] = value
-    assert scale_signature(raw) != before
 
 
 # Loading.
@@ -609,6 +583,13 @@ def test_point_to_mip_with_inexact_resolutions():
 
 def test_point_to_mip_is_exact_for_large_coordinates():
     assert point_to_mip(make_info(), (2**60 + 1, 0, 0), 1, 0).tolist() == [2**61 + 2, 0, 0]
+
+
+def test_mip_conversion_is_exact_at_factor_3():
+    info = make_info(factor=(3, 3, 1))
+    bbox = Bbox((-8304, 48, 0), (5952, 1137, 1))
+    assert point_to_mip(info, (-8304, 7977, 0), 0, 1).tolist() == [-2768, 2659, 0]
+    assert bbox_to_mip(info, bbox, 0, 1) == Bbox((-2768, 16, 0), (1984, 379, 1))
 
 
 def test_bbox_to_mip_rounds_outward():
