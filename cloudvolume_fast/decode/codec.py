@@ -3,8 +3,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Protocol
 
 import numpy as np
@@ -44,7 +45,14 @@ class ChunkSpec:
         return x * y * z * self.num_channels * self.dtype.itemsize
 
 
-class ChunkCodec(Protocol):
+class ChunkEncoder(Protocol):
+    """What an encoding that the core decodes needs besides.  Called from several threads at once; keeps no state."""
+
+    def encode(self, voxels: NDArray[Any], spec: ChunkSpec) -> bytes:
+        """Return a chunk, given its voxels of shape (x, y, z, channel) with any strides."""
+
+
+class ChunkCodec(ChunkEncoder, Protocol):
     """One encoding.  Methods are called from several threads at once and keep no state.
 
     Malformed bytes raise `ChunkDecodeError`, or whatever the package raises: either is reported with the chunk's key.
@@ -55,9 +63,6 @@ class ChunkCodec(Protocol):
         self, data: memoryview, chunk_shape: Triple, box: BoxInChunk, spec: ChunkSpec
     ) -> NDArray[Any]:
         """Return the voxels of a box of a chunk, shape (x, y, z, channel), any strides."""
-
-    def encode(self, voxels: NDArray[Any], spec: ChunkSpec) -> bytes:
-        """Return a chunk, given its voxels of shape (x, y, z, channel) with any strides."""
 
     def unique(
         self, data: memoryview, chunk_shape: Triple, box: BoxInChunk, spec: ChunkSpec
@@ -80,11 +85,6 @@ def crop(voxels: NDArray[Any], box: BoxInChunk) -> NDArray[Any]:
     return voxels[box[0] : box[3], box[1] : box[4], box[2] : box[5]]
 
 
-def is_whole(chunk_shape: Triple, box: BoxInChunk) -> bool:
-    """Whether a box is the whole chunk."""
-    return box == (0, 0, 0, *chunk_shape)
-
-
 def check_claim(what: str, expected: object, found: object) -> None:
     """Raise unless a header claims what the info says.
 
@@ -101,33 +101,35 @@ class ChunkHooks:
 
     Parameters
     ----------
-    codec : ChunkCodec or None
-        None for encodings of the core, which needs `compress` and `decompress` alone.
+    load : callable
+        Returns what a package does for the encoding: a `ChunkCodec`, a `ChunkEncoder` where the core decodes, None for
+        encodings of the core.  Called when the core first asks for it.
     spec : ChunkSpec
     """
 
     decompress = staticmethod(decompress)
     compress = staticmethod(compress)
 
-    def __init__(self, codec: ChunkCodec | None, spec: ChunkSpec) -> None:
-        self._codec = codec
+    def __init__(self, load: Callable[[], ChunkCodec | ChunkEncoder | None], spec: ChunkSpec) -> None:
+        self._load = load
         self._spec = spec
         self.dtype = spec.dtype
 
-    @property
-    def codec(self) -> ChunkCodec:
-        """The encoding."""
-        assert self._codec is not None
-        return self._codec
+    @cached_property
+    def codec(self) -> Any:  # Any: decode and unique are called only where the core does not decode
+        """The package's part."""
+        return self._load()
 
     def decode(self, data: memoryview, chunk_shape: list[int], box: BoxInChunk) -> NDArray[Any]:
         """Return the voxels of a box; see `ChunkCodec.decode`."""
         x, y, z = chunk_shape
-        return self.codec.decode(data, (x, y, z), box, self._spec)
+        voxels: NDArray[Any] = self.codec.decode(data, (x, y, z), box, self._spec)
+        return voxels
 
     def encode(self, voxels: NDArray[Any]) -> bytes:
         """Return a chunk; see `ChunkCodec.encode`."""
-        return self.codec.encode(voxels, self._spec)
+        encoded: bytes = self.codec.encode(voxels, self._spec)
+        return encoded
 
     def unique(self, data: memoryview, chunk_shape: list[int], box: BoxInChunk) -> NDArray[np.uint64]:
         """Return the ascending, zero-extended bits of the values of a box."""

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from cloudvolume_fast.decode.codec import ChunkCodec
+from cloudvolume_fast.decode.codec import ChunkCodec, ChunkEncoder
 from cloudvolume_fast.errors import EncodingError, UnsupportedEncodingError
 
 
@@ -33,7 +33,10 @@ class Codec:
     is_compressible : bool
         Whether second-stage compression is ever applied; never over pictures, which it only makes slower to read.
     implementation : str or None
-        ``module:attribute`` of a `ChunkCodec`; None for encodings of the core.
+        ``module:attribute`` of a `ChunkCodec`, or of a `ChunkEncoder` with `native_decode`; None for encodings of the
+        core.
+    native_decode : bool
+        Whether the core decodes what `implementation` encodes: reading then needs no package.
     releases_gil : bool
         Whether the package decodes without the GIL, measured; then threads decode side by side.
     """
@@ -44,12 +47,13 @@ class Codec:
     default_compress: str | None = None
     is_compressible: bool = True
     implementation: str | None = None
+    native_decode: bool = False
     releases_gil: bool = True
 
     @property
     def is_native(self) -> bool:
-        """Whether the core decodes and encodes it."""
-        return self.implementation is None
+        """Whether the core decodes it."""
+        return self.implementation is None or self.native_decode
 
     def check(self, data_type: np.dtype[Any], num_channels: int, where: str) -> None:
         """Raise unless the encoding can hold a type and a number of channels.
@@ -76,7 +80,7 @@ class Codec:
                 found=num_channels,
             )
 
-    def load(self) -> ChunkCodec | None:
+    def load(self) -> ChunkCodec | ChunkEncoder | None:
         """Return the implementation, imported now; None for encodings of the core.
 
         Raises
@@ -87,7 +91,7 @@ class Codec:
         if self.implementation is None:
             return None
         module, _, attribute = self.implementation.partition(":")
-        codec: ChunkCodec = getattr(importlib.import_module(module), attribute)
+        codec: ChunkCodec | ChunkEncoder = getattr(importlib.import_module(module), attribute)
         return codec
 
 
@@ -157,6 +161,7 @@ register(
         frozenset({1}),
         default_compress="gzip",
         implementation=f"{_HERE}.compresso:CODEC",
+        native_decode=True,
     )
 )
 register(
@@ -166,6 +171,7 @@ register(
         frozenset({1}),
         default_compress="gzip",
         implementation=f"{_HERE}.crackle:CODEC",
+        native_decode=True,
     )
 )
 register(Codec("fpzip", frozenset({"float32", "float64"}), implementation=f"{_HERE}.fpzip:FPZIP"))

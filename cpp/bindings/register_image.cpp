@@ -134,6 +134,8 @@ rt::ExternalCodec to_codec(py::handle hooks, std::int64_t item_size, std::int64_
   return codec;
 }
 
+bool is_label_item(std::int64_t size) { return size == 1 || size == 2 || size == 4 || size == 8; }
+
 struct Layout {
   rt::ImageLayout value;
   py::object hooks;
@@ -161,6 +163,10 @@ struct Layout {
       value.format.encoding = cvfast::decode::Encoding::kRaw;
     } else if (encoding == "compressed_segmentation" && (item_size == 4 || item_size == 8)) {
       value.format.encoding = cvfast::decode::Encoding::kCompressedSegmentation;
+    } else if (encoding == "compresso" && is_label_item(item_size) && num_channels == 1) {
+      value.format.encoding = cvfast::decode::Encoding::kCompresso;
+    } else if (encoding == "crackle" && is_label_item(item_size) && num_channels == 1) {
+      value.format.encoding = cvfast::decode::Encoding::kCrackle;
     } else if (encoding == "external") {
       value.format.encoding = cvfast::decode::Encoding::kExternal;
     } else {

@@ -114,6 +114,8 @@ class PrecomputedImageSource:
         dtype = meta.dtype
         codec = registry.lookup(parsed.encoding, folder)
         codec.check(dtype, int(channels), folder)
+        if not codec.is_native:
+            codec.load()  # a package that is missing is told before any chunk is touched
         layout = _runtime.ImageLayout(
             os.fsencode(self.folder_path(parsed.key)),
             parsed.voxel_offset,
@@ -123,7 +125,7 @@ class PrecomputedImageSource:
             dtype.itemsize,
             int(channels),
             parsed.block_size or (8, 8, 8),
-            ChunkHooks(codec.load(), ChunkSpec(dtype, int(channels), parsed.raw)),
+            ChunkHooks(codec.load, ChunkSpec(dtype, int(channels), parsed.raw)),
         )
         (x, y, z), (sx, sy, sz) = parsed.voxel_offset, parsed.size
         scale = ImageScale(

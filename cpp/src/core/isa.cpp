@@ -7,9 +7,13 @@
 namespace cvfast {
 namespace {
 
-Isa find_best_isa() noexcept {
+bool wants_portable() noexcept {
   const char* const wanted = std::getenv("CVFAST_ISA");
-  if (wanted != nullptr && std::strcmp(wanted, "portable") == 0) return Isa::kPortable;
+  return wanted != nullptr && std::strcmp(wanted, "portable") == 0;
+}
+
+Isa find_best_isa() noexcept {
+  if (wants_portable()) return Isa::kPortable;
 #if defined(__x86_64__) && defined(__GNUC__)
   __builtin_cpu_init();
   if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
@@ -20,11 +24,25 @@ Isa find_best_isa() noexcept {
   return Isa::kPortable;
 }
 
+bool find_crc32c() noexcept {
+#if defined(__x86_64__) && defined(__GNUC__)
+  __builtin_cpu_init();
+  return !wants_portable() && __builtin_cpu_supports("sse4.2");
+#else
+  return false;
+#endif
+}
+
 }  // namespace
 
 Isa best_isa() noexcept {
   static const Isa isa = find_best_isa();
   return isa;
+}
+
+bool has_crc32c() noexcept {
+  static const bool has = find_crc32c();
+  return has;
 }
 
 }  // namespace cvfast

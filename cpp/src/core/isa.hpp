@@ -10,4 +10,7 @@ enum class Isa { kPortable, kAvx512 };
 /// kAvx512 stands for F, BW, DQ, VL and BMI2: every processor since Skylake-SP and Zen 4.
 [[nodiscard]] Isa best_isa() noexcept;
 
+/// Whether the processor has the crc32 instruction (SSE4.2); false under CVFAST_ISA=portable.
+[[nodiscard]] bool has_crc32c() noexcept;
+
 }  // namespace cvfast

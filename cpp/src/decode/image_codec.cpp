@@ -3,6 +3,8 @@
 
 #include "cvfast/core/checked.hpp"
 #include "cvfast/decode/compressed_segmentation.hpp"
+#include "cvfast/decode/compresso.hpp"
+#include "cvfast/decode/crackle.hpp"
 #include "cvfast/paint/copy_box.hpp"
 
 namespace cvfast::decode {
@@ -36,6 +38,13 @@ std::uint64_t max_chunk_bytes(const ImageFormat& format, const Int3& chunk_shape
     constexpr std::uint64_t kHeaderBytes = std::uint64_t{1} << 20;
     return static_cast<std::uint64_t>(bytes.value_or(INT64_MAX / 2)) + kHeaderBytes;
   }
+  if (format.encoding == Encoding::kCompresso || format.encoding == Encoding::kCrackle) {
+    // Noise of one byte grows most: a component per voxel, with a label or its index, some moves or a window, and a
+    // location of two items.
+    const auto bytes = checked_product({chunk_shape[0], chunk_shape[1], chunk_shape[2], 4 * format.item_size + 16});
+    constexpr std::uint64_t kHeaderBytes = std::uint64_t{1} << 20;
+    return static_cast<std::uint64_t>(bytes.value_or(INT64_MAX / 2)) + kHeaderBytes;
+  }
   return compressed_segmentation::max_encoded_bytes(geometry_of(format, chunk_shape));
 }
 
@@ -54,10 +63,16 @@ Status decode_box(const ImageFormat& format, std::span<const std::byte> data,
                   const std::optional<ByteRange>& range, const Int3& chunk_shape, const Box3& box,
                   std::int64_t channel_begin, std::int64_t channel_end, const paint::VoxelMap& map,
                   std::byte* dst, const Int4& dst_strides) noexcept {
-  if (format.encoding == Encoding::kExternal) return {Code::kInvalidArgument, 0, 0, 0};
+  if (!is_decoded_here(format.encoding)) return {Code::kInvalidArgument, 0, 0, 0};
   if (format.encoding == Encoding::kCompressedSegmentation) {
     return compressed_segmentation::decode_box(data, geometry_of(format, chunk_shape), box, channel_begin,
                                                channel_end, map, dst, dst_strides);
+  }
+  if (format.encoding == Encoding::kCompresso) {
+    return compresso::decode_box(data, format.item_size, chunk_shape, box, map, dst, dst_strides);
+  }
+  if (format.encoding == Encoding::kCrackle) {
+    return crackle::decode_box(data, format.item_size, chunk_shape, box, map, dst, dst_strides);
   }
   const std::uint64_t expected = range ? range->size : fixed_chunk_bytes(format, chunk_shape).value_or(0);
   if (data.size() != expected) {
@@ -77,10 +92,16 @@ Status decode_box(const ImageFormat& format, std::span<const std::byte> data,
 Status unique_box(const ImageFormat& format, std::span<const std::byte> data, const Int3& chunk_shape,
                   const Box3& box, std::int64_t channel_begin, std::int64_t channel_end,
                   std::vector<std::uint64_t>& out) {
-  if (format.encoding == Encoding::kExternal) return {Code::kInvalidArgument, 0, 0, 0};
+  if (!is_decoded_here(format.encoding)) return {Code::kInvalidArgument, 0, 0, 0};
   if (format.encoding == Encoding::kCompressedSegmentation) {
     return compressed_segmentation::unique_box(data, geometry_of(format, chunk_shape), box, channel_begin,
                                                channel_end, out);
+  }
+  if (format.encoding == Encoding::kCompresso) {
+    return compresso::unique_box(data, format.item_size, chunk_shape, box, out);
+  }
+  if (format.encoding == Encoding::kCrackle) {
+    return crackle::unique_box(data, format.item_size, chunk_shape, box, out);
   }
   const std::uint64_t expected = fixed_chunk_bytes(format, chunk_shape).value_or(0);
   if (data.size() != expected) {
@@ -97,7 +118,7 @@ Status unique_box(const ImageFormat& format, std::span<const std::byte> data, co
 
 Status encode_chunk(const ImageFormat& format, const std::byte* src, const Int4& src_strides,
                     const Int3& chunk_shape, std::vector<std::byte>& out, std::span<const std::byte>& view) {
-  if (format.encoding == Encoding::kExternal) return {Code::kInvalidArgument, 0, 0, 0};
+  if (!is_encoded_here(format.encoding)) return {Code::kInvalidArgument, 0, 0, 0};
   if (format.encoding == Encoding::kCompressedSegmentation) {
     const Status status =
         compressed_segmentation::encode(src, src_strides, geometry_of(format, chunk_shape), out);

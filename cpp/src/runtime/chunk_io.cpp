@@ -154,9 +154,10 @@ bool decode_chunk(const ImageLayout& layout, const RunOptions& options, std::spa
                   std::int64_t channel_begin, std::int64_t channel_end, const paint::VoxelMap& map, std::byte* dst,
                   const Int4& dst_strides, ChunkError& error) {
   error.kind = ErrorKind::kDecode;
-  if (layout.format.encoding != decode::Encoding::kExternal) {
+  if (decode::is_decoded_here(layout.format.encoding)) {
     error.status = decode::decode_box(layout.format, data, range, chunk_shape, box, channel_begin, channel_end, map,
                                       dst, dst_strides);
+    if (error.status.code == Code::kNoMemory) error.kind = ErrorKind::kNoMemory;
     return error.status.ok();
   }
   const Int3 shape = box.shape();

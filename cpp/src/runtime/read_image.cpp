@@ -133,7 +133,7 @@ class Reader {
     std::span<const std::byte> data;
     std::optional<decode::ByteRange> range;
     if (!one_by_one && !stored.load(range, nullptr, data, error)) return false;
-    if (layout_.format.encoding == decode::Encoding::kExternal) {
+    if (!decode::is_decoded_here(layout_.format.encoding)) {
       // One call for all points: a package decodes at least a whole slice for any of them.
       Box3 hull = voxel(begin);
       for (const Order* it = begin + 1; it != end; ++it) hull = cover(hull, voxel(it));
@@ -178,7 +178,7 @@ class Reader {
     std::span<const std::byte> data;
     if (!stored.load(std::nullopt, nullptr, data, error)) return false;
     error.kind = ErrorKind::kDecode;
-    if (layout_.format.encoding == decode::Encoding::kExternal) {
+    if (!decode::is_decoded_here(layout_.format.encoding)) {
       error.detail = options_.codec.unique(data, chunk.shape(), relative(part, chunk), labels);
       if (error.detail.empty()) return true;
     } else {

@@ -101,7 +101,7 @@ class Writer {
     ThreadScratch& scratch = thread_scratch();
     std::span<const std::byte> bytes;
     Status status;
-    if (layout_.format.encoding == decode::Encoding::kExternal) {
+    if (!decode::is_encoded_here(layout_.format.encoding)) {
       error.kind = ErrorKind::kEncode;
       error.detail = options_.codec.encode(src, src_strides, shape, scratch.encoded);
       if (!error.detail.empty()) return false;

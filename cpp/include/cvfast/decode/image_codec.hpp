@@ -13,9 +13,16 @@
 
 namespace cvfast::decode {
 
-/// Encodings that the core decodes and encodes itself, and one for all others: for kExternal only the sizes below can
-/// be asked for.
-enum class Encoding : std::uint8_t { kRaw, kCompressedSegmentation, kExternal };
+/// Encodings that the core decodes itself, and one for all others: for kExternal only the sizes below can be asked for.
+enum class Encoding : std::uint8_t { kRaw, kCompressedSegmentation, kCompresso, kCrackle, kExternal };
+
+/// Whether the core decodes an encoding.
+[[nodiscard]] constexpr bool is_decoded_here(Encoding encoding) noexcept { return encoding != Encoding::kExternal; }
+
+/// Whether the core encodes an encoding; if not, a package outside of it does.
+[[nodiscard]] constexpr bool is_encoded_here(Encoding encoding) noexcept {
+  return encoding == Encoding::kRaw || encoding == Encoding::kCompressedSegmentation;
+}
 
 /// What the bytes of a chunk mean, apart from its shape.
 struct ImageFormat {

@@ -46,8 +46,8 @@ using ByteTransform = std::function<std::string(fetch::ContentEncoding, std::spa
 /// Receives decoded voxels: the first voxel of the box, and strides in bytes of x, y, z, channel.
 using PaintVoxels = std::function<void(const std::byte* voxels, const Int4& strides)>;
 
-/// An encoding that a package outside of the core decodes and encodes.  Called on pool threads; each returns an empty
-/// string or what went wrong, and must not throw.
+/// What a package outside of the core does for an encoding: all of it, or only to encode (is_decoded_here,
+/// is_encoded_here).  Called on pool threads; each returns an empty string or what went wrong, and must not throw.
 struct ExternalCodec {
   /// Decodes a box (relative to the chunk) of all channels and hands it to `paint` once.
   std::function<std::string(std::span<const std::byte> data, const Int3& chunk_shape, const Box3& box,
@@ -70,7 +70,7 @@ struct RunOptions {
   std::function<bool()> poll = [] { return true; };  ///< about every 50 ms on the calling thread; false cancels
   ByteTransform decompress;
   ByteTransform compress;
-  ExternalCodec codec;  ///< for layouts whose encoding is kExternal
+  ExternalCodec codec;  ///< for what the core does not do itself
 };
 
 /// Written by the pool's threads, read by poll.  Relaxed: the numbers only feed a progress bar.
