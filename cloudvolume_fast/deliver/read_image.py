@@ -199,11 +199,19 @@ def from_bits(bits: NDArray[np.uint64], dtype: np.dtype[Any]) -> NDArray[Any]:
     return narrow.view(dtype)
 
 
+def label_limits(dtype: np.dtype[Any]) -> tuple[int, int]:
+    """Return the smallest and the largest label of an integer type or bool."""
+    if dtype.kind == "b":
+        return 0, 1
+    limits = np.iinfo(dtype)
+    return int(limits.min), int(limits.max)
+
+
 def to_bits(values: Iterable[int], dtype: np.dtype[Any]) -> NDArray[np.uint64]:
     """Return the ascending, zero-extended bits of those integers that a type can hold; the rest cannot occur."""
-    limits = np.iinfo(dtype)
+    low, high = label_limits(dtype)
     mask = (1 << (8 * dtype.itemsize)) - 1
-    kept = {int(v) & mask for v in values if limits.min <= int(v) <= limits.max}
+    kept = {int(v) & mask for v in values if low <= int(v) <= high}
     return np.array(sorted(kept), dtype=np.uint64)
 
 

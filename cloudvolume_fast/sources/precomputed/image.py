@@ -18,6 +18,7 @@ from cloudvolume_fast.deliver.cutout import CutoutOrigin, VolumeCutout
 from cloudvolume_fast.deliver.outcome import raise_outcome
 from cloudvolume_fast.deliver.read_image import (
     allocate,
+    label_limits,
     read_box,
     read_points,
     read_renumbered,
@@ -255,7 +256,7 @@ class PrecomputedImageSource:
         wanted = list(segids)
         if not preserve_zeros:
             return to_bits(wanted, scale.dtype), 0
-        largest = int(to_bits([int(np.iinfo(scale.dtype).max)], scale.dtype)[0])
+        largest = int(to_bits([label_limits(scale.dtype)[1]], scale.dtype)[0])
         return to_bits([*wanted, 0], scale.dtype), largest
 
     @staticmethod

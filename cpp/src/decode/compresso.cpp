@@ -306,6 +306,7 @@ class SlicePainter {
   Outcome paint_row(const std::uint64_t* slice, std::size_t y) noexcept {
     const std::size_t sx = file_.shape[0];
     const std::uint64_t* const boundary = slice + y * words_;
+    const std::uint64_t* const boundary_above = y != 0 ? boundary - words_ : boundary;
     U* const row = current_.data();
     for (std::size_t i = runs_.row_begin(y); i < runs_.row_end(y); ++i) {
       const std::size_t end = std::min<std::size_t>(runs_.run_end(i) + 1, sx);
@@ -317,7 +318,7 @@ class SlicePainter {
       const std::uint64_t inside = ~on_boundary;
       const std::uint64_t open = on_boundary & ~(inside << 1 | inside_before);
       inside_before = inside >> 63;
-      const std::uint64_t below = y != 0 ? open & ~boundary[word - words_] : 0;
+      const std::uint64_t below = y != 0 ? open & ~boundary_above[word] : 0;
       for (std::uint64_t bits = below; bits != 0; bits &= bits - 1) {
         const std::size_t x = 64 * word + static_cast<std::size_t>(std::countr_zero(bits));
         row[x] = above_[x];
@@ -386,7 +387,9 @@ class ChunkDecoder {
 
   /// May throw std::bad_alloc.
   Status decode() {
-    const auto [sx, sy, sz] = file_.shape;
+    const std::size_t sx = file_.shape[0];
+    const std::size_t sy = file_.shape[1];
+    const std::size_t sz = file_.shape[2];
     boundary_.resize(sy * sz * words_);
     WindowReader windows(file_);
     for (std::size_t layer = 0; layer < file_.grid[2]; ++layer) {
@@ -442,7 +445,9 @@ class ChunkDecoder {
   }
 
   Status resolve_boundary() noexcept {
-    const auto [sx, sy, sz] = file_.shape;
+    const std::size_t sx = file_.shape[0];
+    const std::size_t sy = file_.shape[1];
+    const std::size_t sz = file_.shape[2];
     std::uint64_t next = 0;
     std::uint64_t start = 0;
     for (std::size_t row = 0; row < sy * sz; ++row) {
@@ -450,6 +455,7 @@ class ChunkDecoder {
       const std::size_t z = row / sy;
       if (file_.version == 1 && y == 0) {
         start += file_.start_step(z);
+        if (z == 0) next = start;
         if (next != start) {
           return {Code::kCorrupt, file_.offset_of(file_.starts) + z * file_.tail_width, start, next};
         }

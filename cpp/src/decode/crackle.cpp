@@ -210,7 +210,7 @@ Status open(std::span<const std::byte> data, std::int64_t item_size, const Int3&
   if (!status.ok()) return status;
   if (file.markov_order > 0) {
     file.model = data.data() + at;
-    file.model_bytes = (std::uint64_t{1} << (2 * file.markov_order)) * 5 / 8;
+    file.model_bytes = ((std::uint64_t{1} << (2 * file.markov_order)) * 5 + 7) / 8;
     status = take(file, at, file.model_bytes);
     if (!status.ok()) return status;
   }
@@ -314,11 +314,9 @@ class MarkovMoves {
   [[nodiscard]] unsigned bit(std::uint64_t at) const noexcept {
     return (std::to_integer<unsigned>(code_[at / 8]) >> (at % 8)) & 1U;
   }
-  // The encoder cuts the model to whole bytes; what is cut off counts as zero.
   [[nodiscard]] std::uint64_t model_row() const noexcept {
     const std::uint64_t at = 5 * history_;
-    unsigned bits = 0;
-    if (at / 8 < model_.size()) bits = std::to_integer<unsigned>(model_[at / 8]);
+    unsigned bits = std::to_integer<unsigned>(model_[at / 8]);
     if (at / 8 + 1 < model_.size()) bits |= std::to_integer<unsigned>(model_[at / 8 + 1]) << 8;
     return (bits >> (at % 8)) & 31U;
   }

@@ -151,6 +151,11 @@ class Reader {
           });
       return error.detail.empty();
     }
+    if (!decode::has_cheap_voxels(layout_.format.encoding) && end - begin > 1) {
+      if (read_voxels_by_slice(data, chunk, begin, end, voxel, dst, error)) return true;
+      error.name = std::string(name);
+      return false;
+    }
     for (const Order* it = begin; it != end; ++it) {
       const Box3 box = voxel(it);
       if (one_by_one) {
@@ -191,6 +196,45 @@ class Reader {
   }
 
  private:
+  // Voxels of a chunk whose encoding decodes a whole slice for one of them: slice by slice, or all slices between the
+  // first and the last at once where most of them are needed.
+  template <typename Order, typename Voxel>
+  bool read_voxels_by_slice(std::span<const std::byte> data, const Box3& chunk, const Order* begin, const Order* end,
+                            const Voxel& voxel, std::byte* dst, ChunkError& error) const {
+    std::vector<const Order*> sorted;
+    for (const Order* it = begin; it != end; ++it) sorted.push_back(it);
+    const auto z_of = [&](const Order* it) { return voxel(it).min[2]; };
+    std::stable_sort(sorted.begin(), sorted.end(), [&](const Order* a, const Order* b) { return z_of(a) < z_of(b); });
+    std::int64_t slices = 1;
+    for (std::size_t i = 1; i < sorted.size(); ++i) slices += z_of(sorted[i]) != z_of(sorted[i - 1]) ? 1 : 0;
+    const bool at_once = slices > (z_of(sorted.back()) - z_of(sorted.front())) / 4;
+    const auto out_item = static_cast<std::int64_t>(out_item_size_);
+    const Int4 packed{out_item, out_item, out_item, out_item};
+    std::vector<std::byte> voxels;
+    for (std::size_t first = 0; first < sorted.size();) {
+      Box3 hull = voxel(sorted[first]);
+      std::size_t last = first;
+      for (; last < sorted.size() && (at_once || z_of(sorted[last]) == z_of(sorted[first])); ++last) {
+        hull = cover(hull, voxel(sorted[last]));
+      }
+      const Int3 shape = hull.shape();
+      const Int4 strides = fortran_strides(shape, out_item);
+      voxels.resize(static_cast<std::size_t>(strides[3] * channels()));
+      if (!decode_chunk(layout_, options_, data, std::nullopt, chunk.shape(), hull, request_.channel_begin,
+                        request_.channel_end, request_.map, voxels.data(), strides, error)) {
+        return false;
+      }
+      for (; first < last; ++first) {
+        const Box3 at = voxel(sorted[first]);
+        std::int64_t offset = 0;
+        for (int i = 0; i < 3; ++i) offset += (at.min[i] - hull.min[i]) * strides[i];
+        paint::copy_box(voxels.data() + offset, strides, dst + sorted[first]->second * out_item * channels(), packed,
+                        {1, 1, 1, channels()}, out_item_size_);
+      }
+    }
+    return true;
+  }
+
   template <typename Fill>
   bool absent(std::string_view name, ChunkError& error, const Fill& fill_background) const {
     if (!request_.fill_missing) {

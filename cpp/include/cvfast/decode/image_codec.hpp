@@ -24,6 +24,11 @@ enum class Encoding : std::uint8_t { kRaw, kCompressedSegmentation, kCompresso, 
   return encoding == Encoding::kRaw || encoding == Encoding::kCompressedSegmentation;
 }
 
+/// Whether a voxel is decoded without the rest of its slice.
+[[nodiscard]] constexpr bool has_cheap_voxels(Encoding encoding) noexcept {
+  return encoding == Encoding::kRaw || encoding == Encoding::kCompressedSegmentation;
+}
+
 /// What the bytes of a chunk mean, apart from its shape.
 struct ImageFormat {
   Encoding encoding = Encoding::kRaw;
