@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// Input: 16 bytes (shape, item size, options, box), then the file.  A whole chunk must be judged and read as the reference
-// judges and reads it; parts of a good chunk must be read, and parts of a bad one must not do harm.
+// Input: 16 bytes (shape, item size, options, box), then the file.  A whole chunk must be judged and read as the
+// reference judges and reads it; parts of a good chunk must be read, and parts of a bad one must not do harm.
 #include <algorithm>
 #include <cstdlib>
 #include <cstring>
@@ -28,7 +28,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* input, std::size_t siz
   const std::int64_t item_size = std::int64_t{1} << (input[3] & 3);
   // Its own allocation, so that a read past the end is seen.
   const std::vector<std::byte> data(reinterpret_cast<const std::byte*>(input) + kPrefix,
-                              reinterpret_cast<const std::byte*>(input) + size);
+                                    reinterpret_cast<const std::byte*>(input) + size);
   Box3 box{{0, 0, 0}, shape};
   if ((input[4] & 1) != 0) {
     for (std::size_t i = 0; i < 3; ++i) {
@@ -54,9 +54,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* input, std::size_t siz
 
   const paint::VoxelMap equals{paint::VoxelOp::kEqualsLabel, input[11], {}, 0};
   std::vector<std::uint8_t> mask(count);
-  const Status mask_status = decode::compresso::decode_box(data, item_size, shape, box, equals,
-                                                        reinterpret_cast<std::byte*>(mask.data()),
-                                                        fortran_strides(extent, 1));
+  const Status mask_status = decode::compresso::decode_box(
+      data, item_size, shape, box, equals, reinterpret_cast<std::byte*>(mask.data()), fortran_strides(extent, 1));
   require(mask_status.ok() == status.ok());
   std::vector<std::uint64_t> distinct;
   const Status unique_status = decode::compresso::unique_box(data, item_size, shape, box, distinct);

@@ -19,8 +19,8 @@
 #include "random_input.hpp"
 #include "strided_box.hpp"
 
-/// What the tests of compresso and crackle share: files that the packages wrote (the seeds of the fuzz targets), and the
-/// comparison with a reference.
+/// What the tests of compresso and crackle share: files that the packages wrote (the seeds of the fuzz targets), and
+/// the comparison with a reference.
 namespace cvfast::testing {
 
 struct LabelFile {
@@ -68,7 +68,8 @@ struct LabelCodec {
   Reference reference;
 };
 
-inline std::vector<std::uint64_t> part_of(const std::vector<std::uint64_t>& labels, const Int3& shape, const Box3& box) {
+inline std::vector<std::uint64_t> part_of(const std::vector<std::uint64_t>& labels, const Int3& shape,
+                                          const Box3& box) {
   std::vector<std::uint64_t> out;
   for (std::int64_t z = box.min[2]; z < box.max[2]; ++z) {
     for (std::int64_t y = box.min[1]; y < box.max[1]; ++y) {
@@ -88,8 +89,7 @@ inline std::optional<std::vector<std::uint64_t>> decode_labels(const LabelCodec&
   const Int3 shape = box.shape();
   StridedBox dst = random_strided_box(random, {shape[0], shape[1], shape[2], 1}, item, Layout::kAny);
   const std::vector<std::byte> before = dst.buffer;
-  const Status status =
-      codec.decode(file.data, file.item_size, file.shape, box, map, dst.data(), dst.strides);
+  const Status status = codec.decode(file.data, file.item_size, file.shape, box, map, dst.data(), dst.strides);
   EXPECT_LE(status.offset, file.data.size()) << file.name;
   std::vector<bool> is_item(before.size());
   std::vector<std::uint64_t> out;

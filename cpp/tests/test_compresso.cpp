@@ -15,9 +15,12 @@ constexpr testing::LabelCodec kCodec{&decode_box, &unique_box, &reference::decod
 
 // Rows (y) of x: 1 1 2, 1 1 2, 3 3 2; written by the package.
 LabelFile small_file() {
-  return {"small", {3, 3, 1}, 4, testing::from_hex(
-                                      "6370736f01040300030001000404010300000000000000010000000100000000000000040100000002000000030000003202"
-                                      "0800000003000300")};
+  return {"small",
+          {3, 3, 1},
+          4,
+          testing::from_hex(
+              "6370736f01040300030001000404010300000000000000010000000100000000000000040100000002000000030000003202"
+              "0800000003000300")};
 }
 
 Status decode(const LabelFile& file, const Box3& box, Labels& labels) {
@@ -89,8 +92,9 @@ TEST(Compresso, RefusesAShapeOrItemSizeThatTheHeaderContradicts) {
     EXPECT_EQ(unique_box(other.data, 4, other.shape, whole(other), distinct).code, Code::kBadValue);
   }
   std::uint64_t item = 0;
-  EXPECT_EQ(decode_box(file.data, 8, file.shape, {{0, 0, 0}, {1, 1, 1}}, {}, reinterpret_cast<std::byte*>(&item), {}).code,
-            Code::kBadValue);
+  EXPECT_EQ(
+      decode_box(file.data, 8, file.shape, {{0, 0, 0}, {1, 1, 1}}, {}, reinterpret_cast<std::byte*>(&item), {}).code,
+      Code::kBadValue);
 }
 
 TEST(Compresso, RejectsAbsurdRequests) {
@@ -113,10 +117,10 @@ TEST(Compresso, ReadsLocationsThatLeaveTheSlice) {
     add(2, 4);
     add(1, 8);
     add(4, 1);
-    add(0x0908, 2);     // ids
-    add(0x0100, 2);     // values
-    add(code, 1);       // location
-    add(0x030203, 3);   // one empty window, the other one, one empty window
+    add(0x0908, 2);    // ids
+    add(0x0100, 2);    // values
+    add(code, 1);      // location
+    add(0x030203, 3);  // one empty window, the other one, one empty window
     return LabelFile{"slices", {1, 1, 3}, 1, data};
   };
   Random random(4);

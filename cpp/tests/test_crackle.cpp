@@ -15,9 +15,11 @@ constexpr testing::LabelCodec kCodec{&decode_box, &unique_box, &reference::decod
 
 // Rows (y) of x: 1 1 2, 1 1 2, 3 3 2; written by the package.
 LabelFile small_file() {
-  return {"small", {3, 3, 1}, 4, testing::from_hex(
-                                      "63726b6c0192000300000003000000010000001f0f000000000000000f10000000fafa03a103"
-                                      "000000000000000102030300010207000000020001010201022624b68225558e9a908e58e187")};
+  return {"small",
+          {3, 3, 1},
+          4,
+          testing::from_hex("63726b6c0192000300000003000000010000001f0f000000000000000f10000000fafa03a103"
+                            "000000000000000102030300010207000000020001010201022624b68225558e9a908e58e187")};
 }
 
 Status decode(const LabelFile& file, const Box3& box, Labels& labels) {
@@ -89,8 +91,9 @@ TEST(Crackle, RefusesAShapeOrItemSizeThatTheHeaderContradicts) {
     EXPECT_EQ(unique_box(other.data, 4, other.shape, whole(other), distinct).code, Code::kBadValue);
   }
   std::uint64_t item = 0;
-  EXPECT_EQ(decode_box(file.data, 8, file.shape, {{0, 0, 0}, {1, 1, 1}}, {}, reinterpret_cast<std::byte*>(&item), {}).code,
-            Code::kBadValue);
+  EXPECT_EQ(
+      decode_box(file.data, 8, file.shape, {{0, 0, 0}, {1, 1, 1}}, {}, reinterpret_cast<std::byte*>(&item), {}).code,
+      Code::kBadValue);
 }
 
 TEST(Crackle, RejectsAbsurdRequests) {

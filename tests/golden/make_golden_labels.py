@@ -87,7 +87,12 @@ def main() -> None:
     for folder in seeds.values():
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
-    shapes = [((19, 13, 3), 40, (3, 2, 1)), ((9, 24, 2), 3, (1, 1, 1)), ((1, 1, 1), 2, (1, 1, 1)), ((24, 6, 5), 1, (2, 2, 2))]
+    shapes = [
+        ((19, 13, 3), 40, (3, 2, 1)),
+        ((9, 24, 2), 3, (1, 1, 1)),
+        ((1, 1, 1), 2, (1, 1, 1)),
+        ((24, 6, 5), 1, (2, 2, 2)),
+    ]
     for number, (shape, distinct, grain) in enumerate(shapes):
         for dtype in ("uint8", "uint16", "uint32", "uint64"):
             labels = make_labels(rng, shape, dtype, distinct, grain)

@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Chunks of compresso and crackle that cloud-volume and the packages of those encodings wrote: read exactly, and refused
-or read, never worse, when they are damaged."""
+"""Chunks of compresso and crackle that other packages wrote: read exactly, and refused or read when damaged."""
 
 from __future__ import annotations
 
@@ -142,7 +141,10 @@ def test_reads_every_variant_of_the_formats(tmp_path: Path, encoding: str) -> No
 
 @pytest.mark.parametrize("encoding", ENCODINGS)
 def test_truncated_chunks_are_refused(tmp_path: Path, encoding: str) -> None:
-    name = {"compresso": "chunks/compresso_0_uint64_c4_441_index", "crackle": "chunks/crackle_0_uint64_markov0"}[encoding]
+    name = "chunks/" + {
+        "compresso": "compresso_0_uint64_c4_441_index",
+        "crackle": "crackle_0_uint64_markov0",
+    }[encoding]
     labels = chunk_labels(name)
     vol, path = open_chunk(tmp_path, encoding, labels.shape, "uint64")
     content = FILES[name]
@@ -182,7 +184,10 @@ def test_damaged_chunks_are_refused_or_read(tmp_path: Path, encoding: str) -> No
 
 @pytest.mark.parametrize("encoding", ENCODINGS)
 def test_claims_of_size_cost_no_memory(tmp_path: Path, encoding: str) -> None:
-    name = {"compresso": "chunks/compresso_0_uint64_c4_441_plain", "crackle": "chunks/crackle_0_uint64_markov0_v0"}[encoding]
+    name = "chunks/" + {
+        "compresso": "compresso_0_uint64_c4_441_plain",
+        "crackle": "crackle_0_uint64_markov0_v0",
+    }[encoding]
     labels = chunk_labels(name)
     vol, path = open_chunk(tmp_path, encoding, labels.shape, "uint64")
     path.write_bytes(FILES[name])
@@ -218,7 +223,10 @@ def test_pins_are_refused_by_name(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("encoding", ENCODINGS)
 def test_reading_needs_no_package(tmp_path: Path, encoding: str) -> None:
-    name = {"compresso": "chunks/compresso_0_uint32_c4_441_index", "crackle": "chunks/crackle_0_uint32_markov0"}[encoding]
+    name = "chunks/" + {
+        "compresso": "compresso_0_uint32_c4_441_index",
+        "crackle": "crackle_0_uint32_markov0",
+    }[encoding]
     labels = chunk_labels(name)
     vol, path = open_chunk(tmp_path, encoding, labels.shape, "uint32")
     path.write_bytes(FILES[name])

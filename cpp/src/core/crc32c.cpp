@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// The instruction of SSE4.2 takes eight bytes in three cycles but can start every cycle, so long inputs are cut into four
-// parts of equal length that run side by side.  The checksum of a concatenation follows from those of its parts: appending
-// n bytes multiplies the first by x^(8n) modulo the polynomial.  Without the instruction: eight tables, eight bytes a step.
+// The instruction of SSE4.2 takes eight bytes in three cycles but can start every cycle, so long inputs are cut into
+// four parts of equal length that run side by side.  The checksum of a concatenation follows from those of its parts:
+// appending n bytes multiplies the first by x^(8n) modulo the polynomial.  Without the instruction: eight tables, eight
+// bytes a step.
 #include "cvfast/core/crc32c.hpp"
 
 #include <array>

@@ -72,7 +72,9 @@ struct File {
   [[nodiscard]] std::uint64_t location(std::uint64_t i) const noexcept {
     return load_uint(locations + i * item_size, item_size);
   }
-  [[nodiscard]] std::uint64_t count(std::size_t z) const noexcept { return load_uint(counts + z * tail_width, tail_width); }
+  [[nodiscard]] std::uint64_t count(std::size_t z) const noexcept {
+    return load_uint(counts + z * tail_width, tail_width);
+  }
   [[nodiscard]] std::uint64_t start_step(std::size_t z) const noexcept {
     return load_uint(starts + z * tail_width, tail_width);
   }
@@ -147,8 +149,8 @@ class WindowReader {
 
   [[nodiscard]] std::size_t row_words_of_slice() const noexcept { return words_; }
 
-  /// Reads the next layer.  `boundary` receives the rows of its slices (zstep of them, or fewer at the end of the chunk),
-  /// one bit per voxel; null skips the layer.
+  /// Reads the next layer.  `boundary` receives the rows of its slices (zstep of them, or fewer at the end of the
+  /// chunk), one bit per voxel; null skips the layer.
   Status read(std::uint64_t* boundary) noexcept {
     switch (file_.window_width) {
       case 1:
@@ -214,7 +216,8 @@ class WindowReader {
     return {};
   }
 
-  void put(std::uint64_t* boundary, std::size_t slices, std::size_t column, std::size_t row, std::uint64_t bits) noexcept {
+  void put(std::uint64_t* boundary, std::size_t slices, std::size_t column, std::size_t row,
+           std::uint64_t bits) noexcept {
     const std::size_t x = column * file_.steps[0];
     const std::size_t y = row * file_.steps[1];
     const std::size_t in_row = std::min(file_.steps[0], file_.shape[0] - x);
@@ -224,8 +227,7 @@ class WindowReader {
       std::uint64_t* const slice = boundary + (k * file_.shape[1] + y) * words_ + x / 64;
       for (std::size_t j = 0; j < rows; ++j) {
         // A product of steps of at most 64 keeps every shift below 64.
-        const std::uint64_t part =
-            (bits >> (file_.steps[0] * (j + file_.steps[1] * k))) & low_bits(in_row);
+        const std::uint64_t part = (bits >> (file_.steps[0] * (j + file_.steps[1] * k))) & low_bits(in_row);
         slice[j * words_] |= part << shift;
         if (shift + in_row > 64) slice[j * words_ + 1] |= part >> (64 - shift);
       }
@@ -261,8 +263,11 @@ class SlicePainter {
  public:
   /// May throw std::bad_alloc.
   SlicePainter(const File& file, const VoxelMap& map)
-      : file_(file), map_(map), words_(row_words(file.shape[0])),
-        current_(file.shape[0] + kFillBytes / sizeof(U)), above_(current_.size()) {}
+      : file_(file),
+        map_(map),
+        words_(row_words(file.shape[0])),
+        current_(file.shape[0] + kFillBytes / sizeof(U)),
+        above_(current_.size()) {}
 
   /// Where the next slice begins in the ids and the locations.
   std::uint64_t next_id = 0;
@@ -597,9 +602,9 @@ Status decode_box(std::span<const std::byte> data, std::int64_t item_size, const
     status = open(data, item_size, chunk_shape, file);
     if (!status.ok()) return status;
     if (file.connectivity == 4) {
-      const Outcome outcome =
-          with_item(map.output_item_size(static_cast<std::size_t>(item_size)),
-                    [&]<typename U>() { return decode_slices<U>(file, box, map, dst, dst_strides, status); });
+      const Outcome outcome = with_item(map.output_item_size(static_cast<std::size_t>(item_size)), [&]<typename U>() {
+        return decode_slices<U>(file, box, map, dst, dst_strides, status);
+      });
       if (outcome != Outcome::kLeavesSlice) return status;
     }
     return decode_chunk(file, box, map, dst, dst_strides);
@@ -622,7 +627,8 @@ Status unique_box(std::span<const std::byte> data, std::int64_t item_size, const
   const Int4 strides = fortran_strides(shape, item_size);
   status = decode_box(data, item_size, chunk_shape, box, {}, voxels.data(), strides);
   if (!status.ok()) return status;
-  paint::unique_box(voxels.data(), strides, {shape[0], shape[1], shape[2], 1}, static_cast<std::size_t>(item_size), out);
+  paint::unique_box(voxels.data(), strides, {shape[0], shape[1], shape[2], 1}, static_cast<std::size_t>(item_size),
+                    out);
   return {};
 }
 

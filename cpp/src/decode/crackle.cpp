@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// The walls of a slice are two bit masks, one bit per voxel and direction: a move of the crack code sets (or clears) one
-// bit at a place found without branches.  Components are then found on runs of voxels (slice_runs.hpp), labels are mapped
-// once per component, and rows are filled run by run in a buffer that stays in the first-level cache, from where they go
-// to the destination.  The component image that the slice's checksum is about is filled in the same way.
+// The walls of a slice are two bit masks, one bit per voxel and direction: a move of the crack code sets (or clears)
+// one bit at a place found without branches.  Components are then found on runs of voxels (slice_runs.hpp), labels are
+// mapped once per component, and rows are filled run by run in a buffer that stays in the first-level cache, from where
+// they go to the destination.  The component image that the slice's checksum is about is filled in the same way.
 #include "cvfast/decode/crackle.hpp"
 
 #include <algorithm>
@@ -82,9 +82,7 @@ struct File {
   [[nodiscard]] std::uint64_t offset_of(const std::byte* p) const noexcept {
     return static_cast<std::uint64_t>(p - data.data());
   }
-  [[nodiscard]] std::uint64_t code_bytes(std::size_t z) const noexcept {
-    return load_le<std::uint32_t>(index + 4 * z);
-  }
+  [[nodiscard]] std::uint64_t code_bytes(std::size_t z) const noexcept { return load_le<std::uint32_t>(index + 4 * z); }
   [[nodiscard]] std::uint64_t count(std::size_t z) const noexcept {
     return load_uint(counts + z * count_width, count_width);
   }
@@ -286,7 +284,10 @@ constexpr std::array<std::uint8_t, 24> kPermutations = make_permutations();
 class MarkovMoves {
  public:
   MarkovMoves(std::span<const std::byte> code, const File& file) noexcept
-      : code_(code), model_(file.model, file.model_bytes), top_(2 * (file.markov_order - 1)), bits_(8 * code.size()) {}
+      : code_(code),
+        model_(file.model, file.model_bytes),
+        top_(2 * (file.markov_order - 1)),
+        bits_(8 * code.size()) {}
 
   int next() noexcept {
     unsigned difference = 0;
@@ -340,7 +341,9 @@ class SliceDecoder {
  public:
   /// May throw std::bad_alloc.
   explicit SliceDecoder(const File& file)
-      : file_(file), words_(row_words(file.sx)), walls_((2 * file.sy + 1) * words_) {
+      : file_(file),
+        words_(row_words(file.sx)),
+        walls_((2 * file.sy + 1) * words_) {
     if (file.has_checksums) components_.resize(file.sx * file.sy + kFillBytes / sizeof(std::uint32_t));
   }
 
@@ -365,9 +368,8 @@ class SliceDecoder {
       runs_.add_row_of_walls(file_.sx, walls_.data() + y * words_);
       if (y == 0) continue;
       const std::uint64_t* const above = walls_.data() + (file_.sy + y) * words_;
-      runs_.join_rows(y - 1, y, [above](std::uint32_t begin, std::uint32_t end) {
-        return any_clear(above, begin, end);
-      });
+      runs_.join_rows(y - 1, y,
+                      [above](std::uint32_t begin, std::uint32_t end) { return any_clear(above, begin, end); });
     }
     const std::uint64_t found = runs_.number();
     if (found != file_.count(z)) {
@@ -549,9 +551,8 @@ Status decode_box(std::span<const std::byte> data, std::int64_t item_size, const
     File file;
     status = open(data, item_size, chunk_shape, file);
     if (!status.ok()) return status;
-    return with_item(map.output_item_size(static_cast<std::size_t>(item_size)), [&]<typename U>() {
-      return decode_typed<U>(file, box, map, dst, dst_strides);
-    });
+    return with_item(map.output_item_size(static_cast<std::size_t>(item_size)),
+                     [&]<typename U>() { return decode_typed<U>(file, box, map, dst, dst_strides); });
   } catch (const std::exception&) {
     return {Code::kNoMemory, 0, 0, 0};
   }
@@ -587,7 +588,8 @@ Status unique_box(std::span<const std::byte> data, std::int64_t item_size, const
   const Int4 strides = fortran_strides(shape, item_size);
   status = decode_box(data, item_size, chunk_shape, box, {}, voxels.data(), strides);
   if (!status.ok()) return status;
-  paint::unique_box(voxels.data(), strides, {shape[0], shape[1], shape[2], 1}, static_cast<std::size_t>(item_size), out);
+  paint::unique_box(voxels.data(), strides, {shape[0], shape[1], shape[2], 1}, static_cast<std::size_t>(item_size),
+                    out);
   return {};
 }
 
