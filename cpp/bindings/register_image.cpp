@@ -6,12 +6,15 @@
 #include <cstdint>
 #include <cstring>
 #include <exception>
+#include <limits>
+#include <new>
 #include <optional>
 #include <stdexcept>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "cvfast/core/checked.hpp"
 #include "cvfast/runtime/read_image.hpp"
 #include "cvfast/runtime/write_image.hpp"
 #include "register.hpp"
@@ -33,11 +36,12 @@ std::array<std::byte, 16> to_item(const std::string& bytes) {
   return out;
 }
 
-// Calls a Python function of (suffix, bytes, int) -> bytes on a pool thread.
-rt::ByteTransform to_transform(const py::object& function) {
+// Calls a Python function of (suffix, bytes, int) -> bytes on a pool thread.  Exceptions that say nothing about the
+// bytes (Ctrl-C arrives in whatever Python code the main thread runs) are kept in `raised`, which the GIL guards.
+rt::ByteTransform to_transform(const py::object& function, std::exception_ptr& raised) {
   // The object outlives the call that this is made for, so a plain handle does, and needs no GIL to be copied.
   const py::handle handle = function;
-  return [handle](cvfast::fetch::ContentEncoding encoding, std::span<const std::byte> in, std::int64_t parameter,
+  return [handle, &raised](cvfast::fetch::ContentEncoding encoding, std::span<const std::byte> in, std::int64_t parameter,
                   std::vector<std::byte>& out) -> std::string {
     const py::gil_scoped_acquire held;
     try {
@@ -48,8 +52,14 @@ rt::ByteTransform to_transform(const py::object& function) {
       out.assign(data, data + text.size());
       return {};
     } catch (py::error_already_set& error) {
-      std::string message = error.what();
+      if (!error.matches(PyExc_Exception) || error.matches(PyExc_MemoryError)) {
+        if (!raised) raised = std::current_exception();
+        return "interrupted";
+      }
+      const std::string message = py::str(error.value());
       return message.empty() ? "unknown error" : message;
+    } catch (const std::bad_alloc&) {
+      throw;
     } catch (const std::exception& error) {
       return error.what();
     }
@@ -64,8 +74,8 @@ class Run {
       : report_(std::move(progress)) {
     options_.threads = threads;
     options_.max_inflight_bytes = max_inflight_bytes;
-    options_.decompress = to_transform(decompress);
-    options_.compress = to_transform(compress);
+    options_.decompress = to_transform(decompress, raised_);
+    options_.compress = to_transform(compress, raised_);
     options_.poll = [this] { return poll(); };
   }
 
@@ -300,7 +310,7 @@ std::int64_t count_chunks(const Layout& self, const Bounds& bounds) {
   const Box3 inside = intersect(to_box(bounds), self.value.grid.bounds());
   if (inside.empty()) return 0;
   const Int3 grid = self.value.grid.grid_range(inside).shape();
-  return grid[0] * grid[1] * grid[2];
+  return cvfast::checked_product({grid[0], grid[1], grid[2]}).value_or(std::numeric_limits<std::int64_t>::max());
 }
 
 }  // namespace
