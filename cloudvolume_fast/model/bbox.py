@@ -497,7 +497,8 @@ class Bbox:
             Raise if an end lies outside this box; the upper bound itself is allowed. A number on an
             axis beyond the third, that is a channel, may lie outside and then selects nothing.
         autocrop : bool
-            Move ends that lie outside to the nearest bound. Has precedence over ``bounded``.
+            Move ends of slices that lie outside to the nearest bound; a number stays as it is. Has
+            precedence over ``bounded``.
 
         Returns
         -------
@@ -527,8 +528,9 @@ class Bbox:
             start = lo[axis] if start is None else start
             stop = hi[axis] if stop is None else stop
             if autocrop:
-                start = min(max(start, lo[axis]), hi[axis])
-                stop = min(max(stop, lo[axis]), hi[axis])
+                if not is_number(item):
+                    start = min(max(start, lo[axis]), hi[axis])
+                    stop = min(max(stop, lo[axis]), hi[axis])
             elif bounded and not (axis >= 3 and is_number(item)):
                 for end in (start, stop):
                     if not lo[axis] <= end <= hi[axis]:

@@ -42,7 +42,6 @@ __all__ = [
     "parse_scale",
     "point_to_mip",
     "reset_scales",
-    "scale_signature",
     "validate_for_commit",
     "validate_info",
 ]
@@ -275,25 +274,6 @@ def parse_scale(scale: object, index: int, *, key: str = "info") -> Scale:
         sharding=sharding,
         raw=scale,  # type: ignore[arg-type]
     )
-
-
-def scale_signature(scale: Mapping[str, Any]) -> tuple[Any, ...]:
-    """Return a hashable value that is equal for equal scales.
-
-    Callers change scales at any time; comparing signatures tells whether what was derived from one
-    is still true, at a fraction of the cost of deriving it again.
-
-    Parameters
-    ----------
-    scale : dict
-        An entry of ``info["scales"]``.
-
-    Returns
-    -------
-    tuple
-    """
-    # Any: the members of the scale, frozen.
-    return tuple([(name, _frozen(scale[name])) for name in sorted(scale)])
 
 
 def validate_for_commit(info: Mapping[str, Any], key: str = "info") -> None:
@@ -815,21 +795,6 @@ def _uniform(resolution: NumberTriple) -> list[Number]:
     if any(isinstance(size, float) for size in resolution):
         return [float(size) for size in resolution]
     return list(resolution)
-
-
-def _frozen(value: Any) -> Any:
-    # Any: JSON values in, hashable ones out.
-    if isinstance(value, (str, int, float)) or value is None:
-        return value
-    if isinstance(value, Mapping):
-        return tuple([(name, _frozen(value[name])) for name in sorted(value)])
-    items = _listed(value)
-    if items is not None:
-        return tuple([_frozen(item) for item in items])
-    try:
-        return operator.index(value)
-    except TypeError:
-        return repr(value)
 
 
 def _json_value(value: object) -> object:

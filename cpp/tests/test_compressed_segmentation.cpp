@@ -210,6 +210,30 @@ TEST(CompressedSegmentation, DecodesWholeChunksIntoAVolume) {
   }
 }
 
+TEST(CompressedSegmentation, DecodesChunksIntoAnArrayBeyondTheCaches) {
+  // 40 MB between the first and the last voxel: rows are streamed, whatever their alignment and the map.
+  Random random(16);
+  const std::int64_t pitch_z = 3000017 * 8;
+  for (const Int3& block : {Int3{8, 8, 8}, Int3{7, 9, 3}}) {
+    const Geometry g{{70, 20, 3}, block, 1, 8};
+    const Labels labels = random.labels(voxel_count(g), 20, 8);
+    const Bytes items = testing::to_items(labels, 8);
+    const Bytes data = encoded(labels, g);
+    for (const VoxelMap& map : {VoxelMap{}, VoxelMap{VoxelOp::kEqualsLabel, labels[9], {}, 0}}) {
+      for (const std::int64_t shift : {0, 8, 61}) {
+        const auto item = static_cast<std::int64_t>(map.output_item_size(8));
+        const Int4 strides{item, 70 * item + 5, pitch_z, 0};
+        Bytes volume(static_cast<std::size_t>(2 * pitch_z) + 20000, std::byte{0x33});
+        Bytes expected = volume;
+        ASSERT_TRUE(decode_box(data, g, whole(g), 0, 1, map, volume.data() + shift, strides).ok());
+        reference::map_box(items.data(), fortran_strides(g.chunk_shape, 8), expected.data() + shift, strides,
+                           {70, 20, 3, 1}, 8, map);
+        ASSERT_EQ(volume, expected);
+      }
+    }
+  }
+}
+
 TEST(CompressedSegmentation, ListsTheLabelsOfABox) {
   Random random(13);
   for (int round = 0; round < 300; ++round) {

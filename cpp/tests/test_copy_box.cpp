@@ -86,6 +86,22 @@ TEST(PaintBox, TouchesNothingWhenAnAxisIsEmpty) {
   EXPECT_EQ(item, std::byte{1});
 }
 
+TEST(CopyBox, PaintsRowsIntoAnArrayBeyondTheCaches) {
+  // Rows of 200 bytes, not aligned to cache lines, 3 MB apart: streamed, with neighbours that must survive.
+  Random random(6);
+  const std::int64_t pitch = 3000017;
+  std::vector<std::byte> dst = random.bytes(1 << 20);
+  dst.resize(static_cast<std::size_t>(pitch) * 13, std::byte{0x5a});
+  std::vector<std::byte> expected = dst;
+  const std::vector<std::byte> src = random.bytes(25 * 8 * 3 * 12);
+  const Int4 shape{25, 3, 12, 1};
+  const Int4 src_strides{8, 200, 600, 0};
+  const Int4 dst_strides{8, 200 + 24, pitch, 0};
+  copy_box(src.data(), src_strides, dst.data() + 5, dst_strides, shape, 8);
+  reference::copy_box(src.data(), src_strides, expected.data() + 5, dst_strides, shape, 8);
+  EXPECT_EQ(dst, expected);
+}
+
 TEST(CopyBox, TransposesWholeChunks) {
   Random random(5);
   for (const std::size_t item_size : {1, 2, 4, 8, 16}) {

@@ -222,6 +222,11 @@ TEST(Gzip, DoesNotTrustTheStatedLength) {
   EXPECT_LE(out.capacity(), packed.size() * 1032);
 }
 
+TEST(Gzip, ReportsAStoredBlockThatEndsEarlyAsCorruptWhateverTheRoom) {
+  // 65535 bytes announced, none there.
+  EXPECT_EQ(verdict(from_hex("1f8b080000000000000300ffff0000000000000000"), 1 << 20), Code::kCorrupt);
+}
+
 TEST(Gzip, ReusesTheVectorItIsGiven) {
   Bytes out(100000, std::byte{9});
   ASSERT_TRUE(decompress(compressed(bytes_of("short")), kLimit, out).ok());

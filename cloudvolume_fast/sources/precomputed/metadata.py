@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 import posixpath
 import re
 import warnings
@@ -72,7 +73,7 @@ class PrecomputedMetadata:
         self.redirected_from: list[str] = []
         self._rois: list[Bbox] = []
         self._provenance: DataLayerProvenance | None = None
-        self._scales: dict[int, tuple[tuple[Any, ...], Scale]] = {}
+        self._scales: dict[int, tuple[Info, Scale]] = {}
         if info is None:
             self.refresh_info(max_redirects)
         else:
@@ -192,8 +193,8 @@ class PrecomputedMetadata:
         ChunkWriteError
             The file cannot be written.
         """
-        info_model.validate_info(self.info, self.infopath)
         info_model.validate_for_commit(self.info, self.infopath)
+        info_model.validate_info(self.info, self.infopath)
         self.store.put("info", info_model.dump_info(self.info, self.infopath))
 
     @property
@@ -329,9 +330,9 @@ class PrecomputedMetadata:
         return range(len(self.scales))
 
     @property
-    def available_resolutions(self) -> Iterable[Vec]:
+    def available_resolutions(self) -> Iterable[list[float]]:
         """Resolutions of the scales, in nm."""
-        return (self.resolution(mip) for mip in self.available_mips)
+        return (list(scale["resolution"]) for scale in self.scales)
 
     # Values of one scale.
 
@@ -381,13 +382,16 @@ class PrecomputedMetadata:
         ------
         InfoValidationError, ScaleUnavailableError
         """
-        entry = self.info["scales"][mip]
-        signature = info_model.scale_signature(entry)
+        entry = self._info["scales"][mip]
         cached = self._scales.get(mip)
-        if cached is not None and cached[0] == signature:
-            return cached[1]
+        # Comparing with a copy is what finds a change made in place; it takes less than a microsecond.
+        try:
+            if cached is not None and cached[0] == entry:
+                return cached[1]
+        except ValueError:  # numpy arrays in the entry do not compare to one truth value
+            pass
         scale = info_model.parse_scale(entry, mip, key=self.infopath)
-        self._scales[mip] = (signature, scale)
+        self._scales[mip] = (json.loads(info_model.dump_info(entry, self.infopath)), scale)
         return scale
 
     def key(self, mip: int) -> str:
@@ -540,9 +544,9 @@ class PrecomputedMetadata:
         """Remove all scales but mip 0 from the info; nothing is written."""
         info_model.reset_scales(self.info)
 
-    def locked_mips(self) -> list[int]:
+    def locked_mips(self) -> set[int]:
         """Mips that are write locked."""
-        return [mip for mip in self.available_mips if self.scales[mip].get("locked", False)]
+        return {mip for mip in self.available_mips if self.scales[mip].get("locked", False)}
 
     def lock_mips(self, mips: int | Iterable[int]) -> None:
         """Forbid writing to some mips, for every process that opens the layer from now on.

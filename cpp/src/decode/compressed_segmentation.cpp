@@ -1,14 +1,34 @@
 // SPDX-License-Identifier: BSD-3-Clause
+//
+// Decoding.  A sub-block is checked once: where the widest index that its bits allow still finds an entry before the end
+// of the data, no voxel is checked again.  Sub-blocks of one label (a third of a real segmentation) are row fills;
+// for the others the width is a template argument, a row of eight voxels is one load of 8 * bits bits, and the voxel
+// map is applied to the few entries of the lookup table instead of to the voxels.  A row of sub-blocks along x goes
+// through a scratch buffer when the destination is too large for the caches, where its 512-byte rows are then streamed
+// past them, or when the destination is not packed along x, where they are transposed.
+//
+// Encoding.  Voxels are gathered a row of sub-blocks at a time; a sub-block of one label needs no more than the
+// comparison with its first voxel.
+//
+// Measured on 512 chunks of 64^3 uint64 connectomics labels in 8^3 sub-blocks (Zen 5, one thread, CPU time per voxel;
+// with AVX-512 / portable): decode into a 512^3 volume 0.41 / 0.55 ns, into a packed chunk 0.23 / 0.38 ns; encode a
+// packed chunk 0.51 / 1.53 ns.  The compressed_segmentation 2.3.3 of PyPI took 1.2 and 5.4 ns for the same chunks.
 #include "cvfast/decode/compressed_segmentation.hpp"
 
 #include <algorithm>
 #include <array>
 #include <bit>
+#include <cstdlib>
 #include <cstring>
 #include <limits>
 #include <optional>
+#include <type_traits>
+#include <utility>
 
+#include "../core/isa.hpp"
 #include "../paint/recent_labels.hpp"
+#include "../paint/stream_copy.hpp"
+#include "compressed_segmentation_kernels.hpp"
 #include "cvfast/core/checked.hpp"
 #include "cvfast/core/endian.hpp"
 #include "cvfast/paint/copy_box.hpp"
@@ -274,9 +294,46 @@ void fill_region(U value, const Region& region, std::byte* dst, const Int4& dst_
                   bytes.data());
 }
 
+template <typename U>
+UnpackRows<U> unpack_rows_variant() noexcept {
+  static const UnpackRows<U> variant =
+      best_isa() == Isa::kAvx512 ? static_cast<UnpackRows<U>>(&unpack_rows_avx512) : nullptr;
+  return variant;
+}
+
+/// Unpacks whole rows of eight through a short table, where there is a variant for that.
+template <typename T, typename U>
+bool unpack_short_table(const Block& block, const Int3& block_shape, const Region& region, const VoxelMap& map,
+                        std::byte* dst, const Int4& dst_strides) noexcept {
+  const UnpackRows<U> unpack_rows = unpack_rows_variant<U>();
+  if (unpack_rows == nullptr || block.bits > 4 || block_shape[0] != 8 || region.extent[0] != 8 ||
+      dst_strides[0] != static_cast<std::int64_t>(sizeof(U))) {
+    return false;
+  }
+  std::array<U, kShortTable> table{};
+  const unsigned period = 1U << block.bits;
+  const auto count = static_cast<unsigned>(std::min<std::uint64_t>(period, block.entries));
+  for (unsigned i = 0; i < count; ++i) {
+    const T label = load_le<T>(block.table + i * sizeof(T));
+    table[i] = static_cast<U>(map.op == VoxelOp::kCopy ? label : map_voxel(map, label));
+  }
+  for (unsigned i = 0; i < kShortTable; ++i) table[i] = table[i & (period - 1)];
+  Rows rows;
+  rows.values = block.values + (region.begin[2] * block_shape[1] + region.begin[1]) * block.bits;
+  rows.values_stride_z = block_shape[1] * block.bits;
+  rows.dst = dst;
+  rows.dst_stride_y = dst_strides[1];
+  rows.dst_stride_z = dst_strides[2];
+  rows.count_y = region.extent[1];
+  rows.count_z = region.extent[2];
+  unpack_rows(rows, block.bits, table.data());
+  return true;
+}
+
 template <typename T, typename U>
 void unpack_mapped(const Block& block, const Int3& block_shape, const Region& region, const VoxelMap& map,
                    std::byte* dst, const Int4& dst_strides) noexcept {
+  if (unpack_short_table<T, U>(block, block_shape, region, map, dst, dst_strides)) return;
   with_bits(block.bits, [&]<unsigned kBits>() {
     if constexpr (std::is_same_v<T, U>) {
       if (map.op == VoxelOp::kCopy) {
@@ -297,68 +354,125 @@ void unpack_mapped(const Block& block, const Int3& block_shape, const Region& re
   });
 }
 
-/// Calls f(block, region, offset of the region in the box) for each sub-block that the box meets.
-template <typename F>
-Status for_each_block(const Channel& channel, const Geometry& geometry, const Box3& box, F&& f) {
-  const Int3& block_shape = geometry.block_shape;
-  Int3 first{};
-  Int3 last{};
-  for (std::size_t i = 0; i < 3; ++i) {
-    first[i] = box.min[i] / block_shape[i];
-    last[i] = (box.max[i] - 1) / block_shape[i];
+/// How the voxels of a row of sub-blocks reach the destination.
+enum class Route {
+  kDirect,
+  kStream,     // by way of the scratch buffer, past the caches
+  kTranspose,  // by way of the scratch buffer, because dst is not packed along x
+};
+
+// Sixteen sub-blocks of 8^3 uint64 would be 64 KiB; half of that leaves room on the 128 KiB stacks of musl's threads.
+constexpr std::int64_t kScratchBytes = 32768;
+
+Route choose_route(const Int3& shape, const Int4& dst_strides, std::int64_t item_size) noexcept {
+  if (dst_strides[0] != item_size) return Route::kTranspose;
+  if (!paint::kCanStream || shape[0] * item_size < paint::kStreamRowBytes) return Route::kDirect;
+  std::int64_t span = 0;
+  for (std::size_t i = 0; i < 3; ++i) span += (shape[i] - 1) * std::abs(dst_strides[i]);
+  return span >= paint::kStreamSpanBytes ? Route::kStream : Route::kDirect;
+}
+
+void flush(Route route, const std::byte* scratch, const Int3& shape, std::byte* dst, const Int4& dst_strides,
+           std::int64_t item_size) noexcept {
+  if (route == Route::kTranspose) {
+    paint::copy_box(scratch, fortran_strides(shape, item_size), dst, dst_strides, {shape[0], shape[1], shape[2], 1},
+                    static_cast<std::size_t>(item_size));
+    return;
   }
-  Int3 at{};
-  Region region;
-  Int3 offset{};
-  const auto enter = [&](std::size_t axis) {
-    const std::int64_t start = at[axis] * block_shape[axis];
-    region.begin[axis] = std::max<std::int64_t>(box.min[axis] - start, 0);
-    region.extent[axis] = std::min(block_shape[axis], box.max[axis] - start) - region.begin[axis];
-    offset[axis] = start + region.begin[axis] - box.min[axis];
-  };
-  for (at[2] = first[2]; at[2] <= last[2]; ++at[2]) {
-    enter(2);
-    for (at[1] = first[1]; at[1] <= last[1]; ++at[1]) {
-      enter(1);
-      for (at[0] = first[0]; at[0] <= last[0]; ++at[0]) {
-        enter(0);
-        Block block;
-        const std::int64_t index = at[0] + channel.grid[0] * (at[1] + channel.grid[1] * at[2]);
-        if (const Status status = open_block(channel, index, block); !status.ok()) return status;
-        if (block.bits != 0) {
-          if (const Status status = check_indices(block, block_shape, region); !status.ok()) return status;
-        }
-        f(block, region, offset);
-      }
+  const std::size_t row_bytes = static_cast<std::size_t>(shape[0] * item_size);
+  for (std::int64_t z = 0; z < shape[2]; ++z) {
+    for (std::int64_t y = 0; y < shape[1]; ++y, scratch += row_bytes) {
+      paint::stream_copy(dst + y * dst_strides[1] + z * dst_strides[2], scratch, row_bytes);
     }
   }
+}
+
+/// The sub-blocks of one axis that a box meets, one after the other.
+struct AxisWalk {
+  std::int64_t block = 0;   // index of the sub-block
+  std::int64_t begin = 0;   // first voxel inside of the sub-block
+  std::int64_t extent = 0;  // voxels of the sub-block that lie in the box
+  std::int64_t offset = 0;  // of the first voxel, from the start of the box
+
+  static AxisWalk at(std::int64_t block, std::int64_t block_size, std::int64_t box_min, std::int64_t box_max) noexcept {
+    const std::int64_t start = block * block_size;
+    AxisWalk walk;
+    walk.block = block;
+    walk.begin = std::max<std::int64_t>(box_min - start, 0);
+    walk.extent = std::min(block_size, box_max - start) - walk.begin;
+    walk.offset = start + walk.begin - box_min;
+    return walk;
+  }
+};
+
+template <typename T, typename U>
+Status decode_block(const Channel& channel, const Geometry& geometry, const VoxelMap& map, const AxisWalk (&walk)[3],
+                    std::byte* dst, const Int4& dst_strides) noexcept {
+  Block block;
+  const std::int64_t index =
+      walk[0].block + channel.grid[0] * (walk[1].block + channel.grid[1] * walk[2].block);
+  if (const Status status = open_block(channel, index, block); !status.ok()) return status;
+  const Region region{{walk[0].begin, walk[1].begin, walk[2].begin},
+                      {walk[0].extent, walk[1].extent, walk[2].extent}};
+  if (block.bits == 0) {
+    fill_region<U>(static_cast<U>(map_voxel(map, load_le<T>(block.table))), region, dst, dst_strides);
+    return {};
+  }
+  if (const Status status = check_indices(block, geometry.block_shape, region); !status.ok()) return status;
+  unpack_mapped<T, U>(block, geometry.block_shape, region, map, dst, dst_strides);
   return {};
 }
 
 template <typename T, typename U>
 Status decode_channel(const Channel& channel, const Geometry& geometry, const Box3& box, const VoxelMap& map,
                       std::byte* dst, const Int4& dst_strides) noexcept {
-  // A destination that is not packed along x (C order) gets a sub-block by way of this, transposed in one go.
-  constexpr std::int64_t kScratchItems = 4096;
-  const bool is_row_packed = dst_strides[0] == static_cast<std::int64_t>(sizeof(U));
-  const std::optional<std::int64_t> volume = channel.block_volume;
-  const bool via_scratch = !is_row_packed && volume && *volume <= kScratchItems;
-  std::array<std::byte, kScratchItems * sizeof(U)> scratch;
+  constexpr auto kItem = static_cast<std::int64_t>(sizeof(U));
+  const Int3& size = geometry.block_shape;
+  Route route = choose_route(box.shape(), dst_strides, kItem);
+  // Sub-blocks along x that fit into the scratch buffer together.
+  std::int64_t group = std::numeric_limits<std::int64_t>::max();
+  if (route != Route::kDirect) {
+    const std::optional<std::int64_t> block_bytes = checked_product({size[0], size[1], size[2], kItem});
+    group = block_bytes ? kScratchBytes / *block_bytes : 0;
+    if (group == 0) route = Route::kDirect;
+  }
+  alignas(64) std::array<std::byte, kScratchBytes> scratch;
 
-  return for_each_block(channel, geometry, box, [&](const Block& block, const Region& region, const Int3& offset) {
-    std::byte* const target =
-        dst + offset[0] * dst_strides[0] + offset[1] * dst_strides[1] + offset[2] * dst_strides[2];
-    if (block.bits == 0) {
-      fill_region<U>(static_cast<U>(map_voxel(map, load_le<T>(block.table))), region, target, dst_strides);
-    } else if (via_scratch) {
-      const Int4 packed = fortran_strides(region.extent, sizeof(U));
-      unpack_mapped<T, U>(block, geometry.block_shape, region, map, scratch.data(), packed);
-      paint::copy_box(scratch.data(), packed, target, dst_strides,
-                      {region.extent[0], region.extent[1], region.extent[2], 1}, sizeof(U));
-    } else {
-      unpack_mapped<T, U>(block, geometry.block_shape, region, map, target, dst_strides);
+  const std::int64_t first_x = box.min[0] / size[0];
+  const std::int64_t last_x = (box.max[0] - 1) / size[0];
+  AxisWalk walk[3];
+  for (std::int64_t z = box.min[2] / size[2]; z <= (box.max[2] - 1) / size[2]; ++z) {
+    walk[2] = AxisWalk::at(z, size[2], box.min[2], box.max[2]);
+    for (std::int64_t y = box.min[1] / size[1]; y <= (box.max[1] - 1) / size[1]; ++y) {
+      walk[1] = AxisWalk::at(y, size[1], box.min[1], box.max[1]);
+      std::byte* const row = dst + walk[1].offset * dst_strides[1] + walk[2].offset * dst_strides[2];
+      if (route == Route::kDirect) {
+        for (std::int64_t x = first_x; x <= last_x; ++x) {
+          walk[0] = AxisWalk::at(x, size[0], box.min[0], box.max[0]);
+          const Status status = decode_block<T, U>(channel, geometry, map, walk,
+                                                   row + walk[0].offset * dst_strides[0], dst_strides);
+          if (!status.ok()) return status;
+        }
+        continue;
+      }
+      for (std::int64_t begin = first_x; begin <= last_x; begin += group) {
+        const std::int64_t end = std::min(last_x, begin + group - 1);
+        const std::int64_t start = AxisWalk::at(begin, size[0], box.min[0], box.max[0]).offset;
+        const AxisWalk last = AxisWalk::at(end, size[0], box.min[0], box.max[0]);
+        const Int3 shape{last.offset + last.extent - start, walk[1].extent, walk[2].extent};
+        const Int4 packed = fortran_strides(shape, kItem);
+        for (std::int64_t x = begin; x <= end; ++x) {
+          walk[0] = AxisWalk::at(x, size[0], box.min[0], box.max[0]);
+          const Status status = decode_block<T, U>(channel, geometry, map, walk,
+                                                   scratch.data() + (walk[0].offset - start) * kItem, packed);
+          if (!status.ok()) return status;
+        }
+        flush(route, scratch.data(), shape, row + start * dst_strides[0], dst_strides, kItem);
+      }
     }
-  });
+  }
+  if (route == Route::kStream) paint::stream_fence();
+  return {};
 }
 
 template <typename T>
@@ -389,6 +503,31 @@ void collect_region(const Block& block, const Int3& block_shape, const Region& r
       });
     }
   });
+}
+
+template <typename T>
+Status collect_channel(const Channel& channel, const Geometry& geometry, const Box3& box,
+                       paint::UniqueCollector& collector) {
+  const Int3& size = geometry.block_shape;
+  for (std::int64_t z = box.min[2] / size[2]; z <= (box.max[2] - 1) / size[2]; ++z) {
+    const AxisWalk walk_z = AxisWalk::at(z, size[2], box.min[2], box.max[2]);
+    for (std::int64_t y = box.min[1] / size[1]; y <= (box.max[1] - 1) / size[1]; ++y) {
+      const AxisWalk walk_y = AxisWalk::at(y, size[1], box.min[1], box.max[1]);
+      for (std::int64_t x = box.min[0] / size[0]; x <= (box.max[0] - 1) / size[0]; ++x) {
+        const AxisWalk walk_x = AxisWalk::at(x, size[0], box.min[0], box.max[0]);
+        Block block;
+        const std::int64_t index = x + channel.grid[0] * (y + channel.grid[1] * z);
+        if (const Status status = open_block(channel, index, block); !status.ok()) return status;
+        const Region region{{walk_x.begin, walk_y.begin, walk_z.begin},
+                            {walk_x.extent, walk_y.extent, walk_z.extent}};
+        if (block.bits != 0) {
+          if (const Status status = check_indices(block, size, region); !status.ok()) return status;
+        }
+        collect_region<T>(block, size, region, collector);
+      }
+    }
+  }
+  return {};
 }
 
 /// Finds tables that were written before.  Open addressing over (hash, place); equality is decided by the bytes.
@@ -458,7 +597,24 @@ class Palette {
     begin_block(count);
     T last = voxels[0];
     std::uint32_t index = number(last);
-    for (std::size_t i = 0; i < count; ++i) {
+    std::size_t i = 0;
+    // Eight at a time while nothing changes: one branch, predicted well, instead of eight.
+    for (; count - i >= 8; i += 8) {
+      T difference = 0;
+      for (std::size_t x = 0; x < 8; ++x) difference |= voxels[i + x] ^ last;
+      if (difference == 0) {
+        std::fill_n(indices_.begin() + static_cast<std::ptrdiff_t>(i), 8, index);
+        continue;
+      }
+      for (std::size_t x = i; x < i + 8; ++x) {
+        if (voxels[x] != last) {
+          last = voxels[x];
+          index = number(last);
+        }
+        indices_[x] = index;
+      }
+    }
+    for (; i < count; ++i) {
       if (voxels[i] != last) {
         last = voxels[i];
         index = number(last);
@@ -466,14 +622,14 @@ class Palette {
       indices_[i] = index;
     }
     order_.resize(labels_.size());
-    for (std::uint32_t i = 0; i < order_.size(); ++i) order_[i] = i;
+    for (std::uint32_t n = 0; n < order_.size(); ++n) order_[n] = n;
     std::sort(order_.begin(), order_.end(),
               [this](std::uint32_t a, std::uint32_t b) { return labels_[a] < labels_[b]; });
     rank_.resize(order_.size());
     sorted_.resize(order_.size());
-    for (std::uint32_t i = 0; i < order_.size(); ++i) {
-      rank_[order_[i]] = i;
-      sorted_[i] = labels_[order_[i]];
+    for (std::uint32_t rank = 0; rank < order_.size(); ++rank) {
+      rank_[order_[rank]] = rank;
+      sorted_[rank] = labels_[order_[rank]];
     }
   }
 
@@ -540,13 +696,22 @@ unsigned bits_for(std::uint64_t labels) noexcept {
 }
 
 template <typename T>
+CubeEncoder<T> cube_encoder_variant() noexcept {
+  static const CubeEncoder<T> variant = best_isa() == Isa::kAvx512
+                                            ? CubeEncoder<T>{&gather_cube_avx512, &encode_cube_avx512}
+                                            : CubeEncoder<T>{nullptr, nullptr};
+  return variant;
+}
+
+template <typename T>
 class Encoder {
  public:
   Encoder(const Geometry& geometry, std::vector<std::byte>& out)
       : geometry_(geometry),
         out_(out),
         voxels_(region_volume(geometry)),
-        palette_(voxels_.size()) {}
+        palette_(voxels_.size()),
+        cube_(geometry.block_shape == Int3{8, 8, 8} ? cube_encoder_variant<T>() : CubeEncoder<T>{}) {}
 
   Status encode_channel(const std::byte* src, const Int4& strides) {
     const Int3 grid = grid_of(geometry_);
@@ -557,8 +722,10 @@ class Encoder {
     Int3 at{};
     for (at[2] = 0; at[2] < grid[2]; ++at[2]) {
       for (at[1] = 0; at[1] < grid[1]; ++at[1]) {
+        const auto [row, row_strides] = gather_row(src, strides, at[1], at[2]);
         for (at[0] = 0; at[0] < grid[0]; ++at[0], header += kHeaderBytes) {
-          if (const Status status = encode_block(src, strides, at, header); !status.ok()) return status;
+          const std::byte* const block = row + at[0] * geometry_.block_shape[0] * row_strides[0];
+          if (const Status status = encode_block(block, row_strides, at, header); !status.ok()) return status;
         }
       }
     }
@@ -573,6 +740,25 @@ class Encoder {
       volume *= static_cast<std::size_t>(std::min(geometry.block_shape[i], geometry.chunk_shape[i]));
     }
     return volume;
+  }
+
+  /// The first voxel of a row of sub-blocks along x and its strides.  From a large or transposed array the row is copied
+  /// first: reading 64 bytes here and 64 bytes there is no pattern that a processor prefetches.
+  std::pair<const std::byte*, Int4> gather_row(const std::byte* src, const Int4& strides, std::int64_t y,
+                                               std::int64_t z) {
+    constexpr std::int64_t kMaxRowBytes = std::int64_t{1} << 20;
+    const Int3& chunk = geometry_.chunk_shape;
+    const Int3& block = geometry_.block_shape;
+    src += y * block[1] * strides[1] + z * block[2] * strides[2];
+    const Int4 packed = fortran_strides(chunk, sizeof(T));
+    const bool is_packed = strides[0] == packed[0] && strides[1] == packed[1] && strides[2] == packed[2];
+    const Int3 shape{chunk[0], std::min(block[1], chunk[1] - y * block[1]), std::min(block[2], chunk[2] - z * block[2])};
+    const std::int64_t bytes = shape[0] * shape[1] * shape[2] * static_cast<std::int64_t>(sizeof(T));
+    if (is_packed || bytes > kMaxRowBytes) return {src, strides};
+    row_.resize(static_cast<std::size_t>(bytes));
+    const Int4 row_strides = fortran_strides(shape, sizeof(T));
+    paint::copy_box(src, strides, row_.data(), row_strides, {shape[0], shape[1], shape[2], 1}, sizeof(T));
+    return {row_.data(), row_strides};
   }
 
   /// Copies a sub-block's voxels to voxels_; whether they are all the same.
@@ -601,9 +787,7 @@ class Encoder {
   Status encode_block(const std::byte* src, const Int4& strides, const Int3& at, std::size_t header) {
     Int3 extent{};
     for (std::size_t i = 0; i < 3; ++i) {
-      const std::int64_t start = at[i] * geometry_.block_shape[i];
-      extent[i] = std::min(geometry_.block_shape[i], geometry_.chunk_shape[i] - start);
-      src += start * strides[i];
+      extent[i] = std::min(geometry_.block_shape[i], geometry_.chunk_shape[i] - at[i] * geometry_.block_shape[i]);
     }
     const std::uint64_t values_offset = (out_.size() - start_) / kWordBytes;
     if (values_offset > std::numeric_limits<std::uint32_t>::max()) {
@@ -612,7 +796,20 @@ class Encoder {
     const T* labels = voxels_.data();
     std::size_t label_count = 1;
     unsigned bits = 0;
-    if (!gather(src, strides, extent)) {
+    const bool is_cube = cube_.gather != nullptr && extent == Int3{8, 8, 8} &&
+                         strides[0] == static_cast<std::int64_t>(sizeof(T));
+    const bool is_single = is_cube ? cube_.gather(src, strides[1], strides[2], voxels_.data())
+                                   : gather(src, strides, extent);
+    std::array<T, kShortTable> short_table;
+    std::array<std::byte, kCubeVoxels / 2> packed;
+    const unsigned short_count =
+        is_cube && !is_single ? cube_.encode(voxels_.data(), short_table.data(), packed.data()) : 0;
+    if (short_count != 0) {
+      labels = short_table.data();
+      label_count = short_count;
+      bits = bits_for(short_count);
+      out_.insert(out_.end(), packed.begin(), packed.begin() + bits * (kCubeVoxels / 8));
+    } else if (!is_single) {
       palette_.build(voxels_.data(), static_cast<std::size_t>(extent[0] * extent[1] * extent[2]));
       labels = palette_.labels().data();
       label_count = palette_.labels().size();
@@ -671,6 +868,8 @@ class Encoder {
   std::vector<std::byte>& out_;
   std::vector<T> voxels_;
   Palette<T> palette_;
+  CubeEncoder<T> cube_;
+  std::vector<std::byte> row_;
   TableIndex tables_;
   std::size_t start_ = 0;
 };
@@ -737,14 +936,9 @@ Status unique_box(std::span<const std::byte> data, const Geometry& geometry, con
     for (std::int64_t c = channel_begin; c < channel_end; ++c) {
       Channel channel;
       if (const Status status = open_channel(data, geometry, c, channel); !status.ok()) return status;
-      const Status status =
-          for_each_block(channel, geometry, box, [&](const Block& block, const Region& region, const Int3&) {
-            if (geometry.item_size == 4) {
-              collect_region<std::uint32_t>(block, geometry.block_shape, region, collector);
-            } else {
-              collect_region<std::uint64_t>(block, geometry.block_shape, region, collector);
-            }
-          });
+      const Status status = geometry.item_size == 4
+                                ? collect_channel<std::uint32_t>(channel, geometry, box, collector)
+                                : collect_channel<std::uint64_t>(channel, geometry, box, collector);
       if (!status.ok()) return status;
     }
   }

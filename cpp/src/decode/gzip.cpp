@@ -113,6 +113,9 @@ Status inflate_member(std::span<const std::byte> in, std::size_t& pos, std::byte
     case LIBDEFLATE_SUCCESS:
       break;
     case LIBDEFLATE_INSUFFICIENT_SPACE:
+      // libdeflate compares a stored block's length with the room before it compares it with the input.  Where the
+      // input could not have filled the room, it is the input that is wrong.
+      if ((capacity - written) / kMaxExpansion >= in.size() - cursor) return fail(Code::kCorrupt, cursor);
       return fail(Code::kTooLarge, cursor, capacity);
     default:
       return fail(Code::kCorrupt, cursor);

@@ -1,0 +1,171 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Objects of the C++ core that have an identity, bound with pybind11 (cpp/bindings)."""
+
+from collections.abc import Callable
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+HUGE_THRESHOLD_BYTES: Final[int]
+"""Arrays of at least this size gain from `allocate`; smaller ones from malloc."""
+
+_Bounds = tuple[int, int, int, int, int, int]
+_Triple = tuple[int, int, int]
+_Outcome = tuple[str, str, str, int, int, int, int, str, int, str]
+_Progress = Callable[[int, int], None]
+_Transform = Callable[[str, memoryview, int], bytes]
+
+def build_config() -> dict[str, Any]:
+    """Return compiler, flags and versions of the extension."""
+
+def default_threads() -> int:
+    """Return the threads used by default: ``CVFAST_THREADS``, else the CPUs that affinity mask and cgroup quota leave."""
+
+def allocate(size_bytes: int) -> NDArray[np.uint8]:
+    """Return uninitialised bytes, shape (size_bytes,), on huge pages where the system has them.
+
+    Raises
+    ------
+    MemoryError
+    """
+
+class Renumberer:
+    """Numbers labels from 1 in the order in which they are met; the background keeps its value.
+
+    Parameters
+    ----------
+    background : int
+        Bits of the background label, zero extended.
+    """
+
+    def __init__(self, background: int) -> None: ...
+    def apply(self, src: NDArray[Any], dst: NDArray[Any]) -> int:
+        """Rewrite labels as numbers.
+
+        Parameters
+        ----------
+        src, dst : ndarray, shape (n,), contiguous
+            Items of 1, 2, 4 or 8 bytes.
+
+        Returns
+        -------
+        int
+            Items written: fewer than n when the next number does not fit `dst`.
+        """
+
+    def mapping(self) -> dict[int, int]:
+        """Return bits of the original label to number, in no order."""
+
+class ImageLayout:
+    """One scale of a volume on a local file system: where its chunks lie and what their bytes mean.
+
+    Parameters
+    ----------
+    folder : str
+        Absolute path of the chunks' folder.
+    voxel_offset, volume_size, chunk_size : tuple of 3 int
+        In voxels.
+    encoding : {"raw", "compressed_segmentation"}
+    item_size : int
+        Bytes of a voxel's value, 1 to 16.
+    num_channels : int
+    block_shape : tuple of 3 int
+        Sub-blocks of compressed_segmentation.
+
+    Raises
+    ------
+    ValueError
+        For sizes that are not positive, or bounds outside of int64.
+
+    Notes
+    -----
+    Every method runs on the core's threads without the GIL, which it takes about every 50 ms for signals and `progress`.
+    A failed chunk does not raise: the outcome (kind, chunk name, what, code, offset, expected, found, system call, errno,
+    detail) is returned instead of None; see `deliver.outcome`.
+    """
+
+    def __init__(
+        self,
+        folder: str,
+        voxel_offset: _Triple,
+        volume_size: _Triple,
+        chunk_size: _Triple,
+        encoding: str,
+        item_size: int,
+        num_channels: int,
+        block_shape: _Triple,
+    ) -> None: ...
+    def read(
+        self,
+        bounds: _Bounds,
+        channels: tuple[int, int],
+        out: NDArray[Any],
+        fill_missing: bool,
+        background: bytes,
+        label: int | None,
+        keep: NDArray[np.uint64] | None,
+        other: int,
+        threads: int,
+        max_inflight_bytes: int,
+        progress: _Progress | None,
+        decompress: _Transform,
+    ) -> _Outcome | None:
+        """Read a box into `out`, shape (x, y, z, channel), any strides; bool for `label`."""
+
+    def read_points(
+        self,
+        points: NDArray[np.int64],
+        channels: tuple[int, int],
+        out: NDArray[Any],
+        fill_missing: bool,
+        background: bytes,
+        threads: int,
+        max_inflight_bytes: int,
+        progress: _Progress | None,
+        decompress: _Transform,
+    ) -> _Outcome | None:
+        """Read voxels at points, shape (n, 3), into `out`, shape (n, channel), C order."""
+
+    def unique(
+        self,
+        bounds: _Bounds,
+        channels: tuple[int, int],
+        fill_missing: bool,
+        background: bytes,
+        threads: int,
+        max_inflight_bytes: int,
+        progress: _Progress | None,
+        decompress: _Transform,
+    ) -> tuple[_Outcome | None, NDArray[np.uint64]]:
+        """Return the outcome and the ascending bits of the values in a box."""
+
+    def write(
+        self,
+        bounds: _Bounds,
+        src: NDArray[Any],
+        compression: str,
+        level: int,
+        partial: str,
+        fill_missing: bool,
+        delete_background: bool,
+        sync: bool,
+        background: bytes,
+        threads: int,
+        max_inflight_bytes: int,
+        progress: _Progress | None,
+        decompress: _Transform,
+        compress: _Transform,
+    ) -> _Outcome | None:
+        """Write a box from `src`, shape (x, y, z, channel), any strides, as chunk files."""
+
+    def list_chunks(
+        self, bounds: _Bounds, check_exists: bool, threads: int
+    ) -> tuple[_Outcome | None, list[str], list[bool]]:
+        """Return the outcome, the names of the chunks that a box touches, and whether each exists."""
+
+    def delete(self, bounds: _Bounds, threads: int) -> _Outcome | None:
+        """Remove the chunks that a box touches; absent ones are no error."""
+
+    def count_chunks(self, bounds: _Bounds) -> int:
+        """Return how many chunks a box touches."""

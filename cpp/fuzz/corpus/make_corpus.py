@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Write the seed inputs of the fuzz targets beside this file: `python make_corpus.py`.
+
+The chunks are encoded here from the description of the format, so the seeds need no other package.
+"""
+
+from __future__ import annotations
+
+import gzip
+import random
+import struct
+from pathlib import Path
+
+
+def encode_compressed_segmentation(labels, shape, block, item_size):
+    """Encode labels, a function of (x, y, z), as one channel of compressed_segmentation."""
+    corners = [
+        (x, y, z)
+        for z in range(0, shape[2], block[2])
+        for y in range(0, shape[1], block[1])
+        for x in range(0, shape[0], block[0])
+    ]
+    words = [0] * (2 * len(corners))
+    tables = {}
+    for number, (x0, y0, z0) in enumerate(corners):
+        voxels = [
+            (x, y, z)
+            for z in range(z0, z0 + block[2])
+            for y in range(y0, y0 + block[1])
+            for x in range(x0, x0 + block[0])
+        ]
+        inside = [all(p < s for p, s in zip(v, shape, strict=True)) for v in voxels]
+        table = sorted({labels(*v) for v, ok in zip(voxels, inside, strict=True) if ok})
+        bits = next(b for b in (0, 1, 2, 4, 8, 16, 32) if len(table) <= 1 << b)
+        packed = 0
+        for i, (voxel, ok) in enumerate(zip(voxels, inside, strict=True)):
+            packed |= (table.index(labels(*voxel)) if ok else 0) << (bits * i)
+        values_offset = len(words)
+        count = -(-bits * len(voxels) // 32)
+        words += [(packed >> (32 * i)) & 0xFFFFFFFF for i in range(count)]
+        key = tuple(table)
+        if key not in tables:
+            tables[key] = len(words)
+            for label in table:
+                words += [label & 0xFFFFFFFF] if item_size == 4 else [label & 0xFFFFFFFF, label >> 32]
+        words[2 * number] = tables[key] | bits << 24
+        words[2 * number + 1] = values_offset
+    return struct.pack(f"<{len(words) + 1}I", 1, *words)
+
+
+def main():
+    """Write all seeds."""
+    here = Path(__file__).parent
+    rng = random.Random(1)
+    for directory in ("compressed_segmentation", "gzip"):
+        (here / directory).mkdir(exist_ok=True)
+
+    for distinct in (1, 2, 4, 16, 40):
+        for item_size in (4, 8):
+            for eights in (True, False):
+                shape = (17, 9, 8) if eights else (9, 7, 5)
+                block = (8, 8, 8) if eights else (4, 3, 5)
+                palette = [rng.getrandbits(8 * item_size) for _ in range(distinct)]
+                chunk = {}
+
+                def label(x, y, z, chunk=chunk, palette=palette):
+                    return chunk.setdefault((x // 2, y, z), rng.choice(palette))
+
+                flags = (1 if eights else 0) | (2 if item_size == 4 else 0)
+                # The fuzz target reads sizes modulo their range, from one upwards.
+                prefix = bytes([s - 1 for s in shape] + [b - 1 for b in block] + [flags, 0]).ljust(16, b"\0")
+                data = encode_compressed_segmentation(label, shape, block, item_size)
+                name = f"labels{distinct}_item{item_size}_block{block[0]}"
+                (here / "compressed_segmentation" / name).write_bytes(prefix + data)
+
+    text = b"segmentation " * 20
+    one = gzip.compress(text, mtime=0)
+    for name, data in {
+        "empty": gzip.compress(b"", mtime=0),
+        "text": one,
+        "stored": gzip.compress(text, 0, mtime=0),
+        "members": one + gzip.compress(b"more", mtime=0),
+        "padded": one + bytes(7),
+        "trailing": one + b"x",
+        "truncated": one[:-5],
+        "named": one[:3] + b"\x08" + one[4:10] + b"name\0" + one[10:],
+    }.items():
+        (here / "gzip" / name).write_bytes(data)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "isa.hpp"
+
+#include <cstdlib>
+#include <cstring>
+
+namespace cvfast {
+namespace {
+
+Isa find_best_isa() noexcept {
+  const char* const wanted = std::getenv("CVFAST_ISA");
+  if (wanted != nullptr && std::strcmp(wanted, "portable") == 0) return Isa::kPortable;
+#if defined(__x86_64__) && defined(__GNUC__)
+  __builtin_cpu_init();
+  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
+      __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("bmi2")) {
+    return Isa::kAvx512;
+  }
+#endif
+  return Isa::kPortable;
+}
+
+}  // namespace
+
+Isa best_isa() noexcept {
+  static const Isa isa = find_best_isa();
+  return isa;
+}
+
+}  // namespace cvfast

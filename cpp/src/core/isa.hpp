@@ -1,0 +1,13 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#pragma once
+
+namespace cvfast {
+
+/// Instruction sets that kernels have variants for, beyond what the compiler may assume.
+enum class Isa { kPortable, kAvx512 };
+
+/// The best set of this machine, found once.  The environment variable CVFAST_ISA=portable asks for none.
+/// kAvx512 stands for F, BW, DQ, VL and BMI2: every processor since Skylake-SP and Zen 4.
+[[nodiscard]] Isa best_isa() noexcept;
+
+}  // namespace cvfast
