@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence, Set
+from collections.abc import Iterable, Sequence, Set
 from typing import Any
 
 import numpy as np
@@ -133,7 +133,7 @@ class Volume:
         bbox: Any,
         mip: MipLike | None = None,
         parallel: int | None = None,
-        segids: Sequence[int] | None = None,
+        segids: Iterable[int] | None = None,
         preserve_zeros: bool = False,
         agglomerate: bool | None = None,
         timestamp: int | None = None,
@@ -153,7 +153,7 @@ class Volume:
             Default the current one.
         parallel : int, optional
             Threads to use.
-        segids : sequence of int, optional
+        segids : ints, optional
             Other labels become 0.
         preserve_zeros : bool
             With `segids`, other labels become the type's largest value, and 0 stays.

@@ -208,7 +208,7 @@ class PrecomputedImageSource:
         scale: ImageScale | None = None,
         channels: slice = _ALL_CHANNELS,
         label: int | None = None,
-        segids: Sequence[int] | None = None,
+        segids: Iterable[int] | None = None,
         preserve_zeros: bool = False,
         threads: int | None = None,
         order: str = "F",
@@ -236,7 +236,8 @@ class PrecomputedImageSource:
             if not len(bits):  # a label that the type cannot hold is nowhere
                 image[...] = False
             return image
-        keep, other = self._kept(segids or (), preserve_zeros, scale)
+        assert segids is not None
+        keep, other = self._kept(segids, preserve_zeros, scale)
         return read_box(scale, bounds, options, channels=channels, order=order, keep=keep, other=other)
 
     @staticmethod
@@ -252,7 +253,7 @@ class PrecomputedImageSource:
 
     @staticmethod
     def _masked_by_value(
-        image: NDArray[Any], label: int | None, segids: Sequence[int] | None
+        image: NDArray[Any], label: int | None, segids: Iterable[int] | None
     ) -> NDArray[Any]:
         """Compare floating point voxels by value, which their bits do not tell."""
         if segids is not None:
