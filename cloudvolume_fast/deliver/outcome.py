@@ -58,7 +58,7 @@ def raise_outcome(outcome: Outcome, folder: str, *, writing: bool = False) -> No
             found=None,
         )
     if kind == "memory":
-        raise MemoryError(f"{key}: not enough memory")
+        raise MemoryError(f"{key}: not enough memory" + (f" for {expected} bytes" if expected else ""))
     if kind == "io":
         reason = os.strerror(errno) if errno else "the file changed while it was read"
         error = ChunkWriteError if writing and call not in _READING_CALLS else ChunkReadError

@@ -17,6 +17,7 @@
 #include "cvfast/core/checked.hpp"
 #include "cvfast/runtime/read_image.hpp"
 #include "cvfast/runtime/write_image.hpp"
+#include "gil.hpp"
 #include "register.hpp"
 
 namespace {
@@ -43,7 +44,7 @@ rt::ByteTransform to_transform(const py::object& function, std::exception_ptr& r
   const py::handle handle = function;
   return [handle, &raised](cvfast::fetch::ContentEncoding encoding, std::span<const std::byte> in, std::int64_t parameter,
                   std::vector<std::byte>& out) -> std::string {
-    const py::gil_scoped_acquire held;
+    const cvfast::bindings::HeldGil held;
     try {
       const auto view = py::memoryview::from_memory(in.data(), static_cast<py::ssize_t>(in.size()));
       const auto result = handle(cvfast::fetch::suffix(encoding), view, parameter).cast<py::bytes>();
@@ -62,6 +63,8 @@ rt::ByteTransform to_transform(const py::object& function, std::exception_ptr& r
       throw;
     } catch (const std::exception& error) {
       return error.what();
+    } catch (...) {
+      cvfast::bindings::sleep_until_the_process_ends();
     }
   };
 }
@@ -82,10 +85,7 @@ class Run {
   template <typename Request>
   py::object operator()(const Request& request) {
     rt::RunResult result;
-    {
-      const py::gil_scoped_release released;
-      result = request(options_, progress_);
-    }
+    cvfast::bindings::without_gil([&] { result = request(options_, progress_); });
     if (raised_) std::rethrow_exception(raised_);
     if (!report_.is_none()) report_(progress_.chunks.load(), progress_.bytes.load());
     if (result.state == rt::RunState::kDone) return py::none();
@@ -94,16 +94,18 @@ class Run {
 
  private:
   bool poll() {
-    const py::gil_scoped_acquire held;
+    const cvfast::bindings::HeldGil held;
     try {
       if (PyErr_CheckSignals() != 0) throw py::error_already_set();
       if (!report_.is_none()) {
         report_(progress_.chunks.load(std::memory_order_relaxed), progress_.bytes.load(std::memory_order_relaxed));
       }
       return true;
-    } catch (...) {
-      raised_ = std::current_exception();
+    } catch (const py::error_already_set&) {
+      if (!raised_) raised_ = std::current_exception();
       return false;
+    } catch (...) {
+      cvfast::bindings::sleep_until_the_process_ends();
     }
   }
 
