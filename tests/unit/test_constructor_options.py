@@ -159,7 +159,7 @@ def test_cdn_cache_is_checked_and_kept(layer: str, value: Any) -> None:
 
 
 def test_progress_shows_a_bar(tmp_path: Path) -> None:
-    layer = support.make_layer(tmp_path, size=(600, 600, 100), chunk_size=(5, 5, 5), data_type="uint8")
+    layer = support.make_layer(tmp_path, size=(400, 400, 100), chunk_size=(5, 5, 5), data_type="uint8")
     (tmp_path / support.KEY).mkdir()
     script = """
 import json, sys
