@@ -44,8 +44,8 @@ bool newer(const struct stat& a, const struct stat& b) noexcept {
 }
 
 // Whether absence must be checked again: an object rewritten under another suffix appears there before its old copy is
-// removed, and may do the first behind our back and the second in front of it.  Both change the folder's time, which no
-// file system keeps to less than a second; where its clock is not ours, the worst is a check too many or too few.
+// removed, and may do the first behind our back and the second in front of it.  Both change the folder's time, which
+// every file system keeps to two seconds; where its clock is not ours, the worst is a check too many or too few.
 bool changed_lately(int folder) noexcept {
   struct stat info {};
   timespec now{};
