@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence, Set
+from collections.abc import Iterable, Sequence, Set
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from cloudvolume_fast.config import VolumeConfig, parse_parallel
 from cloudvolume_fast.deliver.cutout import VolumeCutout
 from cloudvolume_fast.errors import (
-    AlignmentError,
     InvalidArgumentError,
     OutOfBoundsError,
     UnsupportedOptionError,
@@ -28,7 +27,7 @@ from cloudvolume_fast.locate.indexing import (
 from cloudvolume_fast.model.bbox import Bbox
 from cloudvolume_fast.model.info import Info
 from cloudvolume_fast.model.vec import Vec
-from cloudvolume_fast.sources.precomputed.image import PrecomputedImageSource, bounds_of
+from cloudvolume_fast.sources.precomputed.image import PrecomputedImageSource, as_voxels, bounds_of
 from cloudvolume_fast.sources.precomputed.metadata import MipLike, PrecomputedMetadata
 
 _UNIT_STEPS = (1, 1, 1)
@@ -133,7 +132,7 @@ class Volume:
         bbox: Any,
         mip: MipLike | None = None,
         parallel: int | None = None,
-        segids: Sequence[int] | None = None,
+        segids: Iterable[int] | None = None,
         preserve_zeros: bool = False,
         agglomerate: bool | None = None,
         timestamp: int | None = None,
@@ -153,7 +152,7 @@ class Volume:
             Default the current one.
         parallel : int, optional
             Threads to use.
-        segids : sequence of int, optional
+        segids : ints, optional
             Other labels become 0.
         preserve_zeros : bool
             With `segids`, other labels become the type's largest value, and 0 stays.
@@ -358,25 +357,8 @@ class Volume:
         scale = self.image.image_scale(mip)
         if self.config.autocrop:
             check_not_empty(clip(bounds, scale.bounds), scale.folder)
+        part = as_voxels(image, bounds, scale, len(channels))
         whole = self.image.read(bounds, mip)
-        part = np.asarray(image)
-        if part.ndim == 3 and len(channels) == 1:
-            part = part[..., np.newaxis]
-        expected = (*whole.shape[:3], len(channels))
-        if part.ndim and part.shape != expected:
-            raise AlignmentError(
-                f"{scale.folder}: expected an array of shape {expected}, found {np.shape(image)}",
-                key=scale.folder,
-                expected=expected,
-                found=np.shape(image),
-            )
-        if part.dtype != whole.dtype and not np.isscalar(image):
-            raise InvalidArgumentError(
-                f"{scale.folder}: expected voxels of {whole.dtype.name}, found {part.dtype.name}",
-                key=scale.folder,
-                expected=whole.dtype.name,
-                found=part.dtype.name,
-            )
         whole[..., list(channels)] = part
         return whole
 

@@ -212,7 +212,7 @@ class PrecomputedImageSource:
         scale: ImageScale | None = None,
         channels: slice = _ALL_CHANNELS,
         label: int | None = None,
-        segids: Sequence[int] | None = None,
+        segids: Iterable[int] | None = None,
         preserve_zeros: bool = False,
         threads: int | None = None,
         order: str = "F",
@@ -240,7 +240,8 @@ class PrecomputedImageSource:
             if not len(bits):  # a label that the type cannot hold is nowhere
                 image[...] = False
             return image
-        keep, other = self._kept(segids or (), preserve_zeros, scale)
+        assert segids is not None
+        keep, other = self._kept(segids, preserve_zeros, scale)
         return read_box(scale, bounds, options, channels=channels, order=order, keep=keep, other=other)
 
     @staticmethod
@@ -256,7 +257,7 @@ class PrecomputedImageSource:
 
     @staticmethod
     def _masked_by_value(
-        image: NDArray[Any], label: int | None, segids: Sequence[int] | None
+        image: NDArray[Any], label: int | None, segids: Iterable[int] | None
     ) -> NDArray[Any]:
         """Compare floating point voxels by value, which their bits do not tell."""
         if segids is not None:
@@ -533,7 +534,7 @@ class PrecomputedImageSource:
                 "overwrite_partial_chunks: expected non_aligned_writes=True beside it, found False",
                 key="overwrite_partial_chunks",
             )
-        array = self._as_volume_array(image, bounds, scale)
+        array = as_voxels(image, bounds, scale, scale.num_channels)
         if 0 in array.shape:
             return
         bounds, array = self._crop_write(bounds, array, scale)
@@ -583,43 +584,6 @@ class PrecomputedImageSource:
         part = tuple(slice(inside[i] - bounds[i], inside[i + 3] - bounds[i]) for i in range(3))
         return inside, array[part]
 
-    @staticmethod
-    def _as_volume_array(image: Any, bounds: Bounds, scale: ImageScale) -> NDArray[Any]:  # Any: array or scalar
-        """Return a 4-d array of the volume's dtype in native byte order; scalars are broadcast, not copied."""
-        shape = tuple(max(0, bounds[i + 3] - bounds[i]) for i in range(3))
-        full = (*shape, scale.num_channels)
-        if np.isscalar(image) or (isinstance(image, np.ndarray) and image.ndim == 0):
-            value = np.asarray(image)
-            if value.dtype.kind == "b" or not isinstance(image, (np.generic, np.ndarray)):
-                if value.dtype.kind in "iub":
-                    info = np.iinfo(scale.dtype) if scale.dtype.kind in "iu" else None
-                    if info is None or info.min <= int(image) <= info.max:
-                        value = value.astype(scale.dtype)
-                elif value.dtype.kind == "f" and scale.dtype.kind == "f":
-                    value = value.astype(scale.dtype)
-            elif type(image) is float and scale.dtype.kind == "f":
-                with np.errstate(over="ignore"):  # becomes infinite, as numpy has it
-                    value = value.astype(scale.dtype)
-            if value.dtype != scale.dtype:
-                raise _wrong_dtype(value.dtype, scale, image)
-            return np.broadcast_to(value, full)
-        array = np.asarray(image)
-        if array.dtype != scale.dtype:
-            swapped = array.dtype.newbyteorder("=")
-            if swapped != scale.dtype:
-                raise _wrong_dtype(array.dtype, scale, array.dtype.name)
-            array = array.astype(swapped)
-        if array.ndim == 3 and scale.num_channels == 1:
-            array = array[..., np.newaxis]
-        if array.shape != full:
-            raise AlignmentError(
-                f"{scale.folder}: expected an array of shape {full} for {show(bounds)}, found {np.shape(image)}",
-                key=scale.folder,
-                expected=full,
-                found=np.shape(image),
-            )
-        return array
-
     # Geometry.
 
     def grid_size(self, mip: int | None = None) -> Vec:
@@ -642,6 +606,51 @@ class PrecomputedImageSource:
         if self.config.bounded:
             scale = self.image_scale(self.meta.to_mip(mip))
             check_bounds(bounds_of(bbox, self.meta, mip), scale.bounds, scale.folder)
+
+
+def as_voxels(
+    image: Any, bounds: Bounds, scale: ImageScale, num_channels: int  # Any: array or scalar
+) -> NDArray[Any]:
+    """Return a 4-d array for a box, of the volume's dtype in native byte order; scalars are broadcast, not copied.
+
+    Raises
+    ------
+    AlignmentError
+        The array's shape is not the box's.
+    InvalidArgumentError
+        Its dtype is not the volume's, or the scalar is no value of it.
+    """
+    shape = tuple(max(0, bounds[i + 3] - bounds[i]) for i in range(3))
+    full = (*shape, num_channels)
+    if np.isscalar(image) or (isinstance(image, np.ndarray) and image.ndim == 0):
+        value = np.asarray(image)
+        if value.dtype.kind == "b" or not isinstance(image, (np.generic, np.ndarray)):
+            if value.dtype.kind in "iub":
+                info = np.iinfo(scale.dtype) if scale.dtype.kind in "iu" else None
+                if info is None or info.min <= int(image) <= info.max:
+                    value = value.astype(scale.dtype)
+            elif value.dtype.kind == "f" and scale.dtype.kind == "f":
+                with np.errstate(over="ignore"):  # becomes infinite, as numpy has it
+                    value = value.astype(scale.dtype)
+        if value.dtype != scale.dtype:
+            raise _wrong_dtype(value.dtype, scale, image)
+        return np.broadcast_to(value, full)
+    array = np.asarray(image)
+    if array.dtype != scale.dtype:
+        swapped = array.dtype.newbyteorder("=")
+        if swapped != scale.dtype:
+            raise _wrong_dtype(array.dtype, scale, array.dtype.name)
+        array = array.astype(swapped)
+    if array.ndim == 3 and num_channels == 1:
+        array = array[..., np.newaxis]
+    if array.shape != full:
+        raise AlignmentError(
+            f"{scale.folder}: expected an array of shape {full} for {show(bounds)}, found {np.shape(image)}",
+            key=scale.folder,
+            expected=full,
+            found=np.shape(image),
+        )
+    return array
 
 
 def _wrong_dtype(found: np.dtype[Any], scale: ImageScale, what: object) -> InvalidArgumentError:

@@ -482,7 +482,8 @@ class PrecomputedMetadata:
         boxes = []
         for number, roi in enumerate(info["scales"][0].get("rois") or []):
             try:
-                boxes.append(Bbox.from_list([int(value) for value in roi]))
+                x0, y0, z0, x1, y1, z1 = (int(value) for value in roi)
+                boxes.append(Bbox.from_list([x0, y0, z0, x1, y1, z1]))
             except (TypeError, ValueError) as error:
                 raise info_model.InfoValidationError(
                     f"{self.infopath}: scales[0].rois[{number}]: expected 6 integers, found {roi!r}",
