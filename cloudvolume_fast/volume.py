@@ -268,7 +268,8 @@ class Volume:
         source = self.meta.resolution(0) if coord_resolution is None else np.asarray(coord_resolution)
         target = np.asarray(self.meta.resolution(mip))
         if points.dtype.kind in "iu" and source.dtype.kind in "iu" and target.dtype.kind in "iu":
-            return points.astype(np.int64) * source.astype(np.int64) // target.astype(np.int64)
+            common = np.gcd(source, target)  # so that the product stays in range wherever the result does
+            return points.astype(np.int64) * (source // common) // (target // common)
         return np.floor(points * np.asarray(source, np.float64) / target.astype(np.float64)).astype(np.int64)
 
     def scattered_points(

@@ -15,6 +15,9 @@ from cloudvolume_fast.errors import InvalidArgumentError, OutOfBoundsError, Subv
 Bounds = tuple[int, int, int, int, int, int]
 """A half-open box as (x0, y0, z0, x1, y1, z1), in voxels."""
 
+ADDRESSABLE: Bounds = (-(2**63),) * 3 + (2**63 - 1,) * 3
+"""What signed 64-bit coordinates reach: where an unbounded volume ends."""
+
 
 class Selection(NamedTuple):
     """What an index asks for.

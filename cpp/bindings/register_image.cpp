@@ -6,14 +6,18 @@
 #include <cstdint>
 #include <cstring>
 #include <exception>
+#include <limits>
+#include <new>
 #include <optional>
 #include <stdexcept>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "cvfast/core/checked.hpp"
 #include "cvfast/runtime/read_image.hpp"
 #include "cvfast/runtime/write_image.hpp"
+#include "gil.hpp"
 #include "register.hpp"
 
 namespace {
@@ -33,13 +37,14 @@ std::array<std::byte, 16> to_item(const std::string& bytes) {
   return out;
 }
 
-// Calls a Python function of (suffix, bytes, int) -> bytes on a pool thread.
-rt::ByteTransform to_transform(const py::object& function) {
+// Calls a Python function of (suffix, bytes, int) -> bytes on a pool thread.  Exceptions that say nothing about the
+// bytes (Ctrl-C arrives in whatever Python code the main thread runs) are kept in `raised`, which the GIL guards.
+rt::ByteTransform to_transform(const py::object& function, std::exception_ptr& raised) {
   // The object outlives the call that this is made for, so a plain handle does, and needs no GIL to be copied.
   const py::handle handle = function;
-  return [handle](cvfast::fetch::ContentEncoding encoding, std::span<const std::byte> in, std::int64_t parameter,
+  return [handle, &raised](cvfast::fetch::ContentEncoding encoding, std::span<const std::byte> in, std::int64_t parameter,
                   std::vector<std::byte>& out) -> std::string {
-    const py::gil_scoped_acquire held;
+    const cvfast::bindings::HeldGil held;
     try {
       const auto view = py::memoryview::from_memory(in.data(), static_cast<py::ssize_t>(in.size()));
       const auto result = handle(cvfast::fetch::suffix(encoding), view, parameter).cast<py::bytes>();
@@ -48,10 +53,18 @@ rt::ByteTransform to_transform(const py::object& function) {
       out.assign(data, data + text.size());
       return {};
     } catch (py::error_already_set& error) {
-      std::string message = error.what();
+      if (!error.matches(PyExc_Exception) || error.matches(PyExc_MemoryError)) {
+        if (!raised) raised = std::current_exception();
+        return "interrupted";
+      }
+      const std::string message = py::str(error.value());
       return message.empty() ? "unknown error" : message;
+    } catch (const std::bad_alloc&) {
+      throw;
     } catch (const std::exception& error) {
       return error.what();
+    } catch (...) {
+      cvfast::bindings::sleep_until_the_process_ends();
     }
   };
 }
@@ -64,18 +77,15 @@ class Run {
       : report_(std::move(progress)) {
     options_.threads = threads;
     options_.max_inflight_bytes = max_inflight_bytes;
-    options_.decompress = to_transform(decompress);
-    options_.compress = to_transform(compress);
+    options_.decompress = to_transform(decompress, raised_);
+    options_.compress = to_transform(compress, raised_);
     options_.poll = [this] { return poll(); };
   }
 
   template <typename Request>
   py::object operator()(const Request& request) {
     rt::RunResult result;
-    {
-      const py::gil_scoped_release released;
-      result = request(options_, progress_);
-    }
+    cvfast::bindings::without_gil([&] { result = request(options_, progress_); });
     if (raised_) std::rethrow_exception(raised_);
     if (!report_.is_none()) report_(progress_.chunks.load(), progress_.bytes.load());
     if (result.state == rt::RunState::kDone) return py::none();
@@ -84,16 +94,18 @@ class Run {
 
  private:
   bool poll() {
-    const py::gil_scoped_acquire held;
+    const cvfast::bindings::HeldGil held;
     try {
       if (PyErr_CheckSignals() != 0) throw py::error_already_set();
       if (!report_.is_none()) {
         report_(progress_.chunks.load(std::memory_order_relaxed), progress_.bytes.load(std::memory_order_relaxed));
       }
       return true;
-    } catch (...) {
-      raised_ = std::current_exception();
+    } catch (const py::error_already_set&) {
+      if (!raised_) raised_ = std::current_exception();
       return false;
+    } catch (...) {
+      cvfast::bindings::sleep_until_the_process_ends();
     }
   }
 
@@ -300,7 +312,7 @@ std::int64_t count_chunks(const Layout& self, const Bounds& bounds) {
   const Box3 inside = intersect(to_box(bounds), self.value.grid.bounds());
   if (inside.empty()) return 0;
   const Int3 grid = self.value.grid.grid_range(inside).shape();
-  return grid[0] * grid[1] * grid[2];
+  return cvfast::checked_product({grid[0], grid[1], grid[2]}).value_or(std::numeric_limits<std::int64_t>::max());
 }
 
 }  // namespace

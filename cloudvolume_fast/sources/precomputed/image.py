@@ -37,6 +37,7 @@ from cloudvolume_fast.errors import (
 )
 from cloudvolume_fast.fetch.content_encoding import level_of, suffix_of
 from cloudvolume_fast.locate.indexing import (
+    ADDRESSABLE,
     Bounds,
     check_bounds,
     check_not_empty,
@@ -113,7 +114,7 @@ class PrecomputedImageSource:
         codec = registry.lookup(parsed.encoding, folder)
         codec.check(dtype, folder)
         layout = _runtime.ImageLayout(
-            self.folder_path(parsed.key),
+            os.fsencode(self.folder_path(parsed.key)),
             parsed.voxel_offset,
             parsed.size,
             parsed.chunk_size,
@@ -158,7 +159,8 @@ class PrecomputedImageSource:
         if cached is not None and cached[0] is color and cached[1] == dtype:
             return cached[2]
         try:
-            value = np.array(color).astype(dtype) if color is not None else np.zeros((), dtype)
+            with np.errstate(invalid="ignore", over="ignore"):  # told by the comparison below
+                value = np.array(color).astype(dtype) if color is not None else np.zeros((), dtype)
             exact = bool(value == color) or (dtype.kind == "f" and isinstance(color, float))
         except (TypeError, ValueError, OverflowError):
             exact = False
@@ -198,6 +200,8 @@ class PrecomputedImageSource:
             check_not_empty(bounds, scale.folder)
         if self.config.bounded:
             check_bounds(bounds, scale.bounds, scale.folder)
+        elif not self.config.autocrop:
+            check_bounds(bounds, ADDRESSABLE, scale.folder)
         return bounds
 
     def read(
@@ -626,7 +630,8 @@ def as_voxels(
                 if info is None or info.min <= int(image) <= info.max:
                     value = value.astype(scale.dtype)
             elif value.dtype.kind == "f" and scale.dtype.kind == "f":
-                value = value.astype(scale.dtype)
+                with np.errstate(over="ignore"):  # becomes infinite, as numpy has it
+                    value = value.astype(scale.dtype)
         if value.dtype != scale.dtype:
             raise _wrong_dtype(value.dtype, scale, image)
         return np.broadcast_to(value, full)

@@ -345,12 +345,15 @@ class PrecomputedMetadata:
             There is none; the message lists the resolutions that there are.
         """
         count = len(self.scales)
-        if isinstance(mip, (int, np.integer)) or not hasattr(mip, "__iter__"):
-            index = int(mip)  # type: ignore[arg-type]
-            if -count <= index < count:
-                return index % count
+        if not hasattr(mip, "__iter__"):
+            # A float may be whole; half a mip, like no mip at all, is none of those available.
+            if isinstance(mip, (int, float, np.number)) and -count <= mip < count and mip == int(mip):
+                return int(mip) % count
         else:
-            wanted = [float(extent) for extent in mip]
+            try:
+                wanted = [float(extent) for extent in mip]
+            except (TypeError, ValueError):
+                wanted = []
             for index, scale in enumerate(self.scales):
                 if [float(extent) for extent in scale["resolution"]] == wanted:
                     return index
