@@ -47,10 +47,8 @@ class Case:
 
 
 def _cases() -> list[Case]:
-    cases = []
-    dtypes = "uint8 int8 uint16 int16 uint32 int32 uint64 float32".split()
-    for dtype in [*dtypes, "bool", "int64", "float64"]:
-        cases.append(Case(f"cv_raw_{dtype}", "cloud-volume", dtype))
+    dtypes = ["uint8", "int8", "uint16", "int16", "uint32", "int32", "uint64", "float32"]
+    cases = [Case(f"cv_raw_{dtype}", "cloud-volume", dtype) for dtype in [*dtypes, "bool", "int64", "float64"]]
     cases += [Case(f"cv_raw_uint8_c{n}", "cloud-volume", "uint8", n) for n in (2, 3, 4)]
     cases += [Case(f"cv_raw_{t}_c2", "cloud-volume", t, 2) for t in ("uint16", "float32", "uint64")]
     for compress in ("none", "gzip", "br", "zstd", "xz", "bz2"):
@@ -68,13 +66,23 @@ def _cases() -> list[Case]:
                 labels=6,
             )
         )
-    for name, offset in {"zero": (0, 0, 0), "negative": (-7, -5, -3), "across": (-4, -2, -1)}.items():
+    for name, offset in {
+        "zero": (0, 0, 0),
+        "negative": (-7, -5, -3),
+        "across": (-4, -2, -1),
+    }.items():
         cases.append(Case(f"cv_offset_{name}", "cloud-volume", "uint8", offset=offset))
     cases.append(Case("cv_mips", "cloud-volume", "uint8", size=(13, 11, 5), mips=3))
     cases.append(Case("cv_one_chunk", "cloud-volume", "int16", chunk=(64, 64, 64)))
     for writer, prefix in (("cloud-volume", "cv"), ("tensorstore", "ts")):
         for dtype in ("uint32", "uint64"):
-            for block, labels in (((8, 8, 8), 40), ((3, 5, 2), 3), ((1, 1, 1), 0), ((16, 4, 2), 1), ((8, 8, 8), 0)):
+            for block, labels in (
+                ((8, 8, 8), 40),
+                ((3, 5, 2), 3),
+                ((1, 1, 1), 0),
+                ((16, 4, 2), 1),
+                ((8, 8, 8), 0),
+            ):
                 text = "".join(map(str, block))
                 cases.append(
                     Case(
@@ -230,9 +238,12 @@ def main() -> None:
                 "writer": case.writer,
                 "sha256": hashlib.sha256(archive.read_bytes()).hexdigest(),
             }
-    versions = {name: importlib.metadata.version(name) for name in (*writers, "cloud-files", "compressed-segmentation")}
+    versions = {
+        name: importlib.metadata.version(name)
+        for name in (*writers, "cloud-files", "compressed-segmentation")
+    }
     manifest = {
-        "origin": "written by tests/golden/make_golden.py from voxels that it computes, through the packages named here",
+        "origin": "written by tests/golden/make_golden.py through the packages named here",
         "versions": versions,
         "licence": (
             "The files are output of these packages (cloud-volume, cloud-files: BSD-3-Clause; tensorstore: "

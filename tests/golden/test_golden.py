@@ -41,7 +41,9 @@ def path(request, tmp_path):
 
 
 def each(names):
-    return pytest.mark.parametrize(("path", "case"), [(n, CASES[n]) for n in names], indirect=["path"], ids=names)
+    return pytest.mark.parametrize(
+        ("path", "case"), [(n, CASES[n]) for n in names], indirect=["path"], ids=names
+    )
 
 
 def test_manifest_lists_the_layers():
@@ -88,7 +90,9 @@ def test_cutouts_across_chunks(path, case):
         low = [int(rng.integers(0, s)) for s in case.size]
         high = [int(rng.integers(a + 1, s + 1)) for a, s in zip(low, case.size, strict=True)]
         relative = tuple(slice(a, b) for a, b in zip(low, high, strict=True))
-        absolute = tuple(slice(a + o, b + o) for a, b, o in zip(low, high, case.offset, strict=True))
+        absolute = tuple(
+            slice(a + o, b + o) for a, b, o in zip(low, high, case.offset, strict=True)
+        )
         np.testing.assert_array_equal(vol[absolute], expected[relative])
 
 

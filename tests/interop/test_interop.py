@@ -24,7 +24,7 @@ from cloudvolume_fast import CloudVolume
 pytestmark = pytest.mark.peers
 
 READER = Path(__file__).with_name("read_with_peer.py")
-NEUROGLANCER = "uint8 int8 uint16 int16 uint32 int32 uint64 float32".split()
+NEUROGLANCER = ["uint8", "int8", "uint16", "int16", "uint32", "int32", "uint64", "float32"]
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,10 @@ CASES = [
     *(Case(f"raw_{dtype}", dtype) for dtype in [*NEUROGLANCER, "bool", "int64", "float64"]),
     *(Case(f"raw_uint8_c{n}", channels=n) for n in (2, 3, 4)),
     *(Case(f"raw_{dtype}_c2", dtype, 2) for dtype in ("uint16", "float32", "uint64")),
-    *(Case(f"raw_{compress}", "uint16", compress=compress) for compress in ("gzip", "br", "zstd", "xz", "bz2")),
+    *(
+        Case(f"raw_{compress}", "uint16", compress=compress)
+        for compress in ("gzip", "br", "zstd", "xz", "bz2")
+    ),
     *(
         Case(
             f"cseg_{dtype}_{''.join(map(str, block))}_{labels}",
@@ -71,7 +74,13 @@ CASES = [
         for labels in (1, 3, 300)
     ),
     *(
-        Case(f"cseg_{compress}", "uint64", encoding="compressed_segmentation", compress=compress, labels=7)
+        Case(
+            f"cseg_{compress}",
+            "uint64",
+            encoding="compressed_segmentation",
+            compress=compress,
+            labels=7,
+        )
         for compress in ("gzip", "br")
     ),
     *(
@@ -116,10 +125,14 @@ def write(case: Case, folder: Path) -> dict[tuple[str, int], dict]:
     rng = np.random.default_rng(len(case.name))
     expected = {}
     for mip in range(case.mips):
-        vol = CloudVolume(f"file://{folder}", info=info, mip=mip, compress=case.compress, **case.settings)
+        vol = CloudVolume(
+            f"file://{folder}", info=info, mip=mip, compress=case.compress, **case.settings
+        )
         vol.commit_info()
         data = rng.integers(0, min(case.labels, 100 if case.dtype == "int8" else 10**9), vol.shape)
-        data = np.asfortranarray((data * (1 if vol.dtype.itemsize < 4 else 123457)).astype(case.dtype))
+        data = np.asfortranarray(
+            (data * (1 if vol.dtype.itemsize < 4 else 123457)).astype(case.dtype)
+        )
         vol[:] = data
         vol.non_aligned_writes = True
         x, y, z = (int(v) for v in vol.voxel_offset)
@@ -143,7 +156,12 @@ def written(tmp_path_factory):
 def _read(peer: str, request: str) -> list[dict]:
     python = peer_python(peer)
     done = subprocess.run(
-        [python, str(READER), peer], input=request, capture_output=True, text=True, timeout=300, check=False
+        [python, str(READER), peer],
+        input=request,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout.rpartition("\n")[2])
@@ -163,7 +181,9 @@ def _read(peer: str, request: str) -> list[dict]:
 )
 def test_peer_reads_every_voxel(request, peer, case):
     if peer_python(peer) is None:
-        pytest.skip(f"{peer} is not installed here, and CVFAST_PEERS_PYTHON names no python that has it")
+        pytest.skip(
+            f"{peer} is not installed here, and CVFAST_PEERS_PYTHON names no python that has it"
+        )
     written = request.getfixturevalue("written")
     keys = [key for layers in written.values() for key in layers]
     found = dict(zip(keys, _read(peer, json.dumps(keys)), strict=True))

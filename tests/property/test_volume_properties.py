@@ -33,7 +33,9 @@ class Twin:
 
     def relative(self, low, high):
         """Slices of `data` for an absolute box."""
-        return tuple(slice(int(a - o), int(b - o)) for a, b, o in zip(low, high, self.offset, strict=True))
+        return tuple(
+            slice(int(a - o), int(b - o)) for a, b, o in zip(low, high, self.offset, strict=True)
+        )
 
 
 triples = st.tuples(*[st.integers(-40, 40)] * 3)
@@ -46,7 +48,9 @@ def fill(shape, dtype, seed, high):
     if np.dtype(dtype).kind == "f":
         return rng.standard_normal(shape).astype(dtype)
     info = np.iinfo(dtype)
-    return rng.integers(info.min, info.max, shape, dtype=dtype, endpoint=True) % np.dtype(dtype).type(high)
+    return rng.integers(info.min, info.max, shape, dtype=dtype, endpoint=True) % np.dtype(
+        dtype
+    ).type(high)
 
 
 def chunk_sizes(size):
@@ -58,7 +62,11 @@ def chunk_sizes(size):
 def twins(draw, root):
     shutil.rmtree(root / "a", ignore_errors=True)
     encoding = draw(st.sampled_from(["raw", "compressed_segmentation"]))
-    names = ["uint8", "int16", "uint32", "uint64", "float32"] if encoding == "raw" else ["uint32", "uint64"]
+    names = (
+        ["uint8", "int16", "uint32", "uint64", "float32"]
+        if encoding == "raw"
+        else ["uint32", "uint64"]
+    )
     dtype = draw(st.sampled_from(names))
     size, offset = draw(sizes), draw(triples)
     channels = draw(st.integers(1, 3)) if encoding == "raw" else 1
@@ -81,7 +89,9 @@ def twins(draw, root):
         parallel=draw(st.sampled_from([1, 3])),
     )
     vol.commit_info()
-    data = fill((*size, channels), dtype, draw(st.integers(0, 2**32)), draw(st.sampled_from([2, 5, 100])))
+    data = fill(
+        (*size, channels), dtype, draw(st.integers(0, 2**32)), draw(st.sampled_from([2, 5, 100]))
+    )
     vol[:] = data
     return Twin(vol, data, np.array(offset))
 
@@ -93,7 +103,11 @@ def boxes(draw, twin, margin=0):
     for offset, size in zip(twin.offset.tolist(), twin.data.shape[:3], strict=True):
         a = draw(st.integers(offset - margin, offset + size - 1 + margin))
         low.append(a)
-        high.append(draw(st.integers(a + 1, offset + size + margin if a < offset + size + margin else a + 1)))
+        high.append(
+            draw(
+                st.integers(a + 1, offset + size + margin if a < offset + size + margin else a + 1)
+            )
+        )
     return tuple(low), tuple(high)
 
 
@@ -112,7 +126,9 @@ def test_read_equals_slicing_a_twin(root, data):
     image = twin.vol[index]
     np.testing.assert_array_equal(image, expected)
     assert image.flags.f_contiguous
-    np.testing.assert_array_equal(twin.vol.download(Bbox(low, high)), twin.data[twin.relative(low, high)])
+    np.testing.assert_array_equal(
+        twin.vol.download(Bbox(low, high)), twin.data[twin.relative(low, high)]
+    )
 
 
 @settings(max_examples=EXAMPLES)
@@ -123,7 +139,12 @@ def test_read_beyond_the_volume_is_background(root, data):
     twin.vol.bounded, twin.vol.background_color = False, 1
     pad = 7
     padded = np.pad(twin.data, [(pad, pad)] * 3 + [(0, 0)], constant_values=1)
-    expected = padded[tuple(slice(int(a - o + pad), int(b - o + pad)) for a, b, o in zip(low, high, twin.offset, strict=True))]
+    expected = padded[
+        tuple(
+            slice(int(a - o + pad), int(b - o + pad))
+            for a, b, o in zip(low, high, twin.offset, strict=True)
+        )
+    ]
     np.testing.assert_array_equal(twin.vol[slices(low, high)], expected)
 
 
@@ -143,7 +164,9 @@ def test_write_changes_the_box_and_nothing_else(root, data):
             vol.non_aligned_writes = True
         part = twin.relative(low, high)
         image = fill(twin.data[part].shape, twin.data.dtype, number, 50)
-        image = np.ascontiguousarray(image) if data.draw(st.booleans()) else np.asfortranarray(image)
+        image = (
+            np.ascontiguousarray(image) if data.draw(st.booleans()) else np.asfortranarray(image)
+        )
         vol[slices(low, high)] = image
         twin.data[part] = image
     np.testing.assert_array_equal(vol[:], twin.data)
@@ -172,7 +195,10 @@ def test_every_way_to_read_a_voxel_agrees(root, data):
     vol, shape = twin.vol, twin.data.shape[:3]
     count = data.draw(st.integers(1, 6))
     points = [
-        tuple(data.draw(st.integers(int(o), int(o) + s - 1)) for o, s in zip(twin.offset, shape, strict=True))
+        tuple(
+            data.draw(st.integers(int(o), int(o) + s - 1))
+            for o, s in zip(twin.offset, shape, strict=True)
+        )
         for _ in range(count)
     ]
     listed = vol[tuple(list(axis) for axis in zip(*points, strict=True))]
@@ -229,7 +255,16 @@ def test_scales_are_never_mixed(root, data):
     size, offset = data.draw(sizes), data.draw(triples)
     chunk = data.draw(chunk_sizes(size))
     info = CloudVolume.create_new_info(
-        1, "image", "uint16", "raw", (1, 1, 1), offset, size, chunk_size=chunk, max_mip=2, factor=(1, 1, 1)
+        1,
+        "image",
+        "uint16",
+        "raw",
+        (1, 1, 1),
+        offset,
+        size,
+        chunk_size=chunk,
+        max_mip=2,
+        factor=(1, 1, 1),
     )
     for mip, scale in enumerate(info["scales"]):
         scale.update(key=f"scale{mip}", resolution=[1 + mip, 1, 1])
