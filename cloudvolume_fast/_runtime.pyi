@@ -30,6 +30,9 @@ def allocate(size_bytes: int) -> NDArray[np.uint8]:
     MemoryError
     """
 
+def kept_bytes() -> int:
+    """Return the bytes of released blocks that `allocate` keeps for the next request (``CVFAST_KEEP_BYTES``)."""
+
 class Renumberer:
     """Numbers labels from 1 in the order in which they are met; the background keeps its value.
 

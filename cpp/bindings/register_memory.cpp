@@ -50,6 +50,7 @@ std::size_t renumber(cvfast::paint::Renumberer& self, const py::array& src, py::
 void register_memory(py::module_& module) {
   module.attr("HUGE_THRESHOLD_BYTES") = cvfast::runtime::kHugeThresholdBytes;
   module.def("allocate", &allocate, py::arg("size_bytes"));
+  module.def("kept_bytes", &cvfast::runtime::kept_bytes);
   py::class_<cvfast::paint::Renumberer>(module, "Renumberer")
       .def(py::init<std::uint64_t>(), py::arg("background"))
       .def("apply", &renumber, py::arg("src"), py::arg("dst"))

@@ -139,7 +139,9 @@ def test_fill_missing_reads_absent_chunks_as_background(layer: str) -> None:
     ],
     ids=str,
 )
-def test_option_that_is_not_available_is_refused(tmp_path: Path, layer: str, option: dict[str, Any]) -> None:
+def test_option_that_is_not_available_is_refused(
+    tmp_path: Path, layer: str, option: dict[str, Any]
+) -> None:
     with pytest.raises(UnsupportedOptionError, match=f"{next(iter(option))}: expected"):
         CloudVolume(layer, **option)
     assert support.files_in(tmp_path) == ["info"]
@@ -159,20 +161,20 @@ def test_cdn_cache_is_checked_and_kept(layer: str, value: Any) -> None:
 
 
 def test_progress_shows_a_bar(tmp_path: Path) -> None:
-    layer = support.make_layer(tmp_path, size=(600, 600, 100), chunk_size=(5, 5, 5), data_type="uint8")
-    (tmp_path / support.KEY).mkdir()
+    layer = support.make_layer(tmp_path, size=(64, 64, 32))
+    # A bar appears after 0.2 s, which 256 chunks of xz take on any machine.
     script = """
 import json, sys
+import numpy as np
 from cloudvolume_fast import CloudVolume
-vol = CloudVolume(sys.argv[1], progress=sys.argv[2] == "yes", fill_missing=True)
-vol[:]
-print(json.dumps(1))
+vol = CloudVolume(sys.argv[1], progress=sys.argv[2] == "yes", compress="xz", parallel=2)
+vol[:] = np.random.default_rng(1).integers(0, 2**32, vol.shape, dtype=np.uint32)
 """
     for wanted in ("yes", "no"):
         process = support.start_python(script, layer, wanted)
         _, err = process.communicate(timeout=60)
         assert process.returncode == 0, err
-        assert ("Downloading" in err) == (wanted == "yes")
+        assert ("Uploading" in err) == (wanted == "yes")
 
 
 def test_info_is_used_instead_of_the_stored_one(tmp_path: Path, layer: str) -> None:
@@ -191,7 +193,9 @@ def test_info_that_is_malformed_is_refused(layer: str, info: Any) -> None:
         CloudVolume(layer, info=info)
 
 
-@pytest.mark.parametrize("given", [{"description": "d", "owners": ["o"]}, '{"description": "d", "owners": ["o"]}'])
+@pytest.mark.parametrize(
+    "given", [{"description": "d", "owners": ["o"]}, '{"description": "d", "owners": ["o"]}']
+)
 def test_provenance_is_used_instead_of_the_stored_one(layer: str, given: Any) -> None:
     vol = CloudVolume(layer, provenance=given)
     assert vol.provenance.description == "d"
@@ -201,7 +205,7 @@ def test_provenance_is_used_instead_of_the_stored_one(layer: str, given: Any) ->
 
 @pytest.mark.parametrize("given", ["{", "[1"])
 def test_provenance_that_is_no_json_is_refused(layer: str, given: str) -> None:
-    with pytest.raises(ValueError, match="provenance|JSON"):
+    with pytest.raises(ValueError, match=r"provenance|JSON"):
         CloudVolume(layer, provenance=given)
 
 
@@ -229,7 +233,9 @@ def test_compress_chooses_the_suffix(tmp_path: Path, compress: Any, suffix: str)
     assert (CloudVolume(layer)[:] == 3).all()
 
 
-@pytest.mark.parametrize(("compress", "unpack"), [("gzip", gzip.decompress), ("br", brotli.decompress)])
+@pytest.mark.parametrize(
+    ("compress", "unpack"), [("gzip", gzip.decompress), ("br", brotli.decompress)]
+)
 def test_compress_level_changes_the_bytes(tmp_path: Path, compress: str, unpack: Any) -> None:
     sizes = []
     voxels = support.make_voxels((64, 64, 64))
@@ -248,7 +254,9 @@ def test_compress_level_changes_the_bytes(tmp_path: Path, compress: str, unpack:
 
 
 @pytest.mark.parametrize("level", [-1, 10, 100])
-def test_compress_level_that_does_not_exist_is_refused(tmp_path: Path, layer: str, level: int) -> None:
+def test_compress_level_that_does_not_exist_is_refused(
+    tmp_path: Path, layer: str, level: int
+) -> None:
     with pytest.raises(InvalidArgumentError, match="compress_level: expected 0 to 9"):
         CloudVolume(layer, compress="gzip", compress_level=level)[:] = np.uint32(1)
     assert support.files_in(tmp_path) == ["info"]
@@ -264,7 +272,9 @@ def test_non_aligned_writes_merge(layer: str) -> None:
 
 def test_overwrite_partial_chunks_pads(layer: str) -> None:
     CloudVolume(layer)[:] = np.uint32(1)
-    vol = CloudVolume(layer, non_aligned_writes=True, overwrite_partial_chunks=True, background_color=5)
+    vol = CloudVolume(
+        layer, non_aligned_writes=True, overwrite_partial_chunks=True, background_color=5
+    )
     vol[0:4, 0:8, 0:8] = np.uint32(2)
     assert (vol[0:4, 0:8, 0:8] == 2).all()
     assert (vol[4:8, 0:8, 0:8] == 5).all()

@@ -51,11 +51,11 @@ def test_attributes(cutout, layer):
         lambda c: c + 1,
         lambda c: c == 3,
         lambda c: -c,
-        lambda c: np.sqrt(c),
+        np.sqrt,
         lambda c: c[c > 100],
         lambda c: c.max(axis=2),
-        lambda c: copy.copy(c),
-        lambda c: copy.deepcopy(c),
+        copy.copy,
+        copy.deepcopy,
         lambda c: pickle.loads(pickle.dumps(c)),
     ],
 )
@@ -162,7 +162,9 @@ def test_save_images_writes_a_picture_per_slice(make_layer, tmp_path):
         np.testing.assert_array_equal(np.asarray(picture).T, image[:, :, 2, 0])
 
 
-@pytest.mark.parametrize(("axis", "count", "size"), [("x", 8, (10, 5)), ("y", 10, (8, 5)), ("z", 5, (8, 10))])
+@pytest.mark.parametrize(
+    ("axis", "count", "size"), [("x", 8, (10, 5)), ("y", 10, (8, 5)), ("z", 5, (8, 10))]
+)
 def test_save_images_along_an_axis(make_layer, tmp_path, axis, count, size):
     make_layer().open()[BOX].save_images(tmp_path / "out", axis=axis, progress=False)
     paths = sorted((tmp_path / "out").iterdir())
@@ -174,12 +176,17 @@ def test_save_images_along_an_axis(make_layer, tmp_path, axis, count, size):
 def test_save_images_of_channels(cutout, tmp_path):
     cutout.save_images(tmp_path / "all", progress=False)
     cutout.save_images(tmp_path / "one", channel=1, progress=False)
-    assert (len(list((tmp_path / "all").iterdir())), len(list((tmp_path / "one").iterdir()))) == (10, 5)
+    assert (len(list((tmp_path / "all").iterdir())), len(list((tmp_path / "one").iterdir()))) == (
+        10,
+        5,
+    )
 
 
 @pytest.mark.parametrize("global_norm", [True, False])
 def test_save_images_of_floats_are_scaled(make_layer, tmp_path, global_norm):
-    make_layer(dtype="float32").open()[BOX].save_images(tmp_path / "out", global_norm=global_norm, progress=False)
+    make_layer(dtype="float32").open()[BOX].save_images(
+        tmp_path / "out", global_norm=global_norm, progress=False
+    )
     pixels = []
     for path in (tmp_path / "out").iterdir():
         with Image.open(path) as picture:
@@ -202,7 +209,9 @@ def test_save_images_as_jpeg(cutout, tmp_path):
 def test_save_images_has_a_default_folder(cutout, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     cutout.save_images(progress=False)
-    assert len(list((tmp_path / "saved_images/dataset/layer0/0/12-20_-18--8_31-36").iterdir())) == 10
+    assert (
+        len(list((tmp_path / "saved_images/dataset/layer0/0/12-20_-18--8_31-36").iterdir())) == 10
+    )
 
 
 def test_save_images_along_no_axis_raises(cutout, tmp_path):

@@ -95,7 +95,9 @@ def test_autocrop_of_nothing_raises(layer):
 
 
 def test_unbounded_is_background_outside(layer):
-    image = layer.open(bounded=False, background_color=3).download(Bbox((8, -22, 28), (12, -18, 32)))
+    image = layer.open(bounded=False, background_color=3).download(
+        Bbox((8, -22, 28), (12, -18, 32))
+    )
     expected = np.full((4, 4, 4, 1), 3, np.uint8)
     expected[2:, 2:, 2:] = layer.data[:2, :2, :2]
     np.testing.assert_array_equal(image, expected)
@@ -163,13 +165,17 @@ def test_unknown_mip_raises_index_error(pyramid, mip):
 
 def test_coord_resolution_scales_the_box(pyramid):
     layer, arrays = pyramid
-    image = layer.open().download(Bbox((12, -18, 31), (20, -8, 36)), mip=1, coord_resolution=(4, 4, 40))
+    image = layer.open().download(
+        Bbox((12, -18, 31), (20, -8, 36)), mip=1, coord_resolution=(4, 4, 40)
+    )
     np.testing.assert_array_equal(image, arrays[1][1:5, 1:6, 1:6])
 
 
 def test_coord_resolution_of_a_nanometre(layer):
     box = Bbox((48, -72, 1240), (80, -32, 1440))
-    np.testing.assert_array_equal(layer.open().download(box, coord_resolution=(1, 1, 1)), layer.data[CUT])
+    np.testing.assert_array_equal(
+        layer.open().download(box, coord_resolution=(1, 1, 1)), layer.data[CUT]
+    )
 
 
 # Labels.
@@ -182,17 +188,25 @@ def test_label_is_where_the_voxels_are_it(make_layer, encoding, dtype, label):
     layer = make_layer(dtype=dtype, high=20, encoding=encoding)
     image = layer.open().download(BOX, label=label)
     assert image.dtype == np.bool_
-    np.testing.assert_array_equal(image, layer.data[CUT] == label if label >= 0 else np.zeros_like(image))
+    np.testing.assert_array_equal(
+        image, layer.data[CUT] == label if label >= 0 else np.zeros_like(image)
+    )
 
 
 def test_label_with_background_outside(labels):
-    image = labels.open(bounded=False, background_color=7).download(Bbox((8, -20, 30), (12, -18, 32)), label=7)
+    image = labels.open(bounded=False, background_color=7).download(
+        Bbox((8, -20, 30), (12, -18, 32)), label=7
+    )
     assert image[:2].all()
     np.testing.assert_array_equal(image[2:], labels.data[:2, :2, :2] == 7)
 
 
 def test_label_of_a_signed_volume(make_layer):
-    layer = make_layer(dtype="int8", data=np.arange(-128, 112, dtype=np.int8).repeat(27).reshape(20, 18, 9, 2)[..., :1], high=2)
+    layer = make_layer(
+        dtype="int8",
+        data=np.arange(-128, 112, dtype=np.int8).repeat(27).reshape(20, 18, 9, 2)[..., :1],
+        high=2,
+    )
     np.testing.assert_array_equal(layer.open().download(np.s_[:], label=-3), layer.data == -3)
 
 
@@ -241,7 +255,9 @@ def assert_renumbered(image, mapping, original):
 
 @pytest.mark.parametrize("encoding", ["raw", "compressed_segmentation"])
 def test_renumber_maps_labels_to_small_numbers(make_layer, encoding):
-    data = np.random.default_rng(3).choice(np.array([0, 2**33, 5, 2**63 + 1], np.uint64), (20, 18, 9, 1))
+    data = np.random.default_rng(3).choice(
+        np.array([0, 2**33, 5, 2**63 + 1], np.uint64), (20, 18, 9, 1)
+    )
     layer = make_layer(dtype="uint64", data=data, encoding=encoding)
     image, mapping = layer.open().download(BOX, renumber=True)
     assert image.dtype == np.uint16
@@ -278,8 +294,13 @@ def test_renumber_with_another_background_does_not_collide(labels):
 def test_renumber_widens_beyond_65535_labels(tmp_path):
     from cloudvolume_fast import CloudVolume
 
-    data = np.random.default_rng(4).permutation(64 * 64 * 20).astype(np.uint64).reshape(64, 64, 20, 1) + 2**40
-    vol = CloudVolume.from_numpy(data, f"file://{tmp_path}/a/b", chunk_size=(32, 32, 4), progress=False)
+    data = (
+        np.random.default_rng(4).permutation(64 * 64 * 20).astype(np.uint64).reshape(64, 64, 20, 1)
+        + 2**40
+    )
+    vol = CloudVolume.from_numpy(
+        data, f"file://{tmp_path}/a/b", chunk_size=(32, 32, 4), progress=False
+    )
     image, mapping = vol.download(vol.bounds, renumber=True)
     assert image.dtype == np.uint32
     assert sorted(np.unique(image).tolist()) == list(range(1, 64 * 64 * 20 + 1))
@@ -293,7 +314,9 @@ def test_renumber_of_exactly_65535_labels_stays_16_bits(tmp_path):
 
     data = (np.arange(65536, dtype=np.uint32) + 9).reshape(64, 64, 16, 1)
     data[0, 0, 0, 0] = 0
-    vol = CloudVolume.from_numpy(data, f"file://{tmp_path}/a/b", chunk_size=(32, 32, 4), progress=False)
+    vol = CloudVolume.from_numpy(
+        data, f"file://{tmp_path}/a/b", chunk_size=(32, 32, 4), progress=False
+    )
     image, mapping = vol.download(vol.bounds, renumber=True)
     assert (image.dtype, len(mapping)) == (np.uint16, 65536)
 
@@ -312,7 +335,9 @@ def test_renumber_leaves_the_stored_labels(labels):
 
 
 def test_renumber_wholly_outside_is_background(labels):
-    image, mapping = labels.open(bounded=False).download(Bbox((500, 0, 0), (502, 2, 2)), renumber=True)
+    image, mapping = labels.open(bounded=False).download(
+        Bbox((500, 0, 0), (502, 2, 2)), renumber=True
+    )
     assert (image.shape, mapping) == ((2, 2, 2, 1), {0: 0})
 
 
@@ -320,7 +345,9 @@ def test_renumber_of_segids_numbers_only_those(labels):
     image, mapping = labels.open().download(BOX, renumber=True, segids=[3, 5])
     assert sorted(mapping) == [0, 3, 5]
     cut = labels.data[CUT]
-    np.testing.assert_array_equal(image, np.where(cut == 3, mapping[3], np.where(cut == 5, mapping[5], 0)))
+    np.testing.assert_array_equal(
+        image, np.where(cut == 3, mapping[3], np.where(cut == 5, mapping[5], 0))
+    )
 
 
 def test_renumber_of_channels(make_layer):

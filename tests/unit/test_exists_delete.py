@@ -31,7 +31,14 @@ def names(layer):
 # exists.
 
 
-@pytest.mark.parametrize("box", [np.s_[10:26, -20:-12, 30:34], Bbox((10, -20, 30), (26, -12, 34)), np.s_[11:19, -20:-19, 31:32]])
+@pytest.mark.parametrize(
+    "box",
+    [
+        np.s_[10:26, -20:-12, 30:34],
+        Bbox((10, -20, 30), (26, -12, 34)),
+        np.s_[11:19, -20:-19, 31:32],
+    ],
+)
 def test_every_touched_chunk_is_listed(sparse, box):
     assert sparse.open().exists(box) == {
         "4_4_40/10-18_-20--12_30-34": True,

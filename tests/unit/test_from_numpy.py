@@ -72,7 +72,11 @@ def test_geometry(path):
         compress="br",
     )
     assert vol.bounds.to_list() == [-5, 6, 7, 5, 15, 15]
-    assert (vol.layer_type, vol.encoding, vol.mip_resolution(1).tolist()) == ("image", vol.encoding, [2, 4, 3])
+    assert (vol.layer_type, vol.encoding, vol.mip_resolution(1).tolist()) == (
+        "image",
+        vol.encoding,
+        [2, 4, 3],
+    )
     np.testing.assert_array_equal(vol[:], data)
     folder = Path(path.removeprefix("file://"))
     assert {file.suffix for file in (folder / "1_2_3").iterdir()} == {".br"}
@@ -81,7 +85,9 @@ def test_geometry(path):
 
 def test_provenance_names_the_method(path):
     CloudVolume.from_numpy(DATA.astype(np.uint8), path)
-    (entry,) = json.loads((Path(path.removeprefix("file://")) / "provenance").read_text())["processing"]
+    (entry,) = json.loads((Path(path.removeprefix("file://")) / "provenance").read_text())[
+        "processing"
+    ]
     assert entry["method"] == "from_numpy"
     assert entry["date"]
 

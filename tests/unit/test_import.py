@@ -18,15 +18,40 @@ print(json.dumps(sorted(set(sys.modules) - before)))
 """
 
 # Of clients of clouds and data bases, and of what only some features need.
-HEAVY = (
-    "boto3 botocore google requests urllib3 aiohttp httpx cloudfiles cloudvolume tqdm PIL pandas scipy gevent "
-    "brotli zstandard jsonschema json5 asyncio multiprocessing concurrent.futures pytest hypothesis"
-).split()
+HEAVY = [
+    "boto3",
+    "botocore",
+    "google",
+    "requests",
+    "urllib3",
+    "aiohttp",
+    "httpx",
+    "cloudfiles",
+    "cloudvolume",
+    "tqdm",
+    "PIL",
+    "pandas",
+    "scipy",
+    "gevent",
+    "brotli",
+    "zstandard",
+    "jsonschema",
+    "json5",
+    "asyncio",
+    "multiprocessing",
+    "concurrent.futures",
+    "pytest",
+    "hypothesis",
+]
 
 
 @pytest.mark.parametrize(
     "statement",
-    ["import cloudvolume_fast", "from cloudvolume_fast import CloudVolume", "from cloudvolume_fast import Bbox, Vec"],
+    [
+        "import cloudvolume_fast",
+        "from cloudvolume_fast import CloudVolume",
+        "from cloudvolume_fast import Bbox, Vec",
+    ],
 )
 def test_import_loads_no_cloud_client_and_few_modules(statement: str) -> None:
     loaded = support.run_python(LOADED.format(statement=statement))
@@ -39,7 +64,9 @@ def test_import_loads_no_cloud_client_and_few_modules(statement: str) -> None:
 def test_reading_a_volume_loads_no_codec_that_it_does_not_need(tmp_path: Path) -> None:
     path, _ = support.write_layer(tmp_path)
     loaded = support.run_python(
-        LOADED.format(statement=f"from cloudvolume_fast import CloudVolume; CloudVolume({path!r})[:]")
+        LOADED.format(
+            statement=f"from cloudvolume_fast import CloudVolume; CloudVolume({path!r})[:]"
+        )
     )
     assert not {"brotli", "zstandard", "tqdm", "PIL"} & set(loaded)
 

@@ -93,14 +93,30 @@ def test_volume_can_be_pickled(make_layer):
     vol = layer.open(mip=0, fill_missing=True, bounded=False)
     vol[:]
     copy = pickle.loads(pickle.dumps(vol))
-    assert (copy.cloudpath, copy.fill_missing, copy.bounded, copy.mip) == (vol.cloudpath, True, False, 0)
+    assert (copy.cloudpath, copy.fill_missing, copy.bounded, copy.mip) == (
+        vol.cloudpath,
+        True,
+        False,
+        0,
+    )
     np.testing.assert_array_equal(copy[10:30, -20:-2, 30:39], layer.data)
 
 
 # The current scale.
 
 
-@pytest.mark.parametrize(("mip", "expected"), [(0, 0), (2, 2), (-1, 2), (-3, 0), ([8, 8, 40], 1), ((16, 16, 40), 2), (np.array([4, 4, 40]), 0)])
+@pytest.mark.parametrize(
+    ("mip", "expected"),
+    [
+        (0, 0),
+        (2, 2),
+        (-1, 2),
+        (-3, 0),
+        ([8, 8, 40], 1),
+        ((16, 16, 40), 2),
+        (np.array([4, 4, 40]), 0),
+    ],
+)
 def test_mip_by_index_and_by_resolution(layer, mip, expected):
     assert layer.open(mip=mip).mip == expected
     vol = layer.open()
@@ -246,9 +262,21 @@ def test_mesh_and_skeleton_folders_can_be_overridden(layer):
 
 def test_create_new_info():
     info = CloudVolume.create_new_info(
-        1, "segmentation", "uint64", "compressed_segmentation", (4, 4, 40), (-3, 5, 7), (10, 6, 5), max_mip=2, mesh=True
+        1,
+        "segmentation",
+        "uint64",
+        "compressed_segmentation",
+        (4, 4, 40),
+        (-3, 5, 7),
+        (10, 6, 5),
+        max_mip=2,
+        mesh=True,
     )
-    assert [scale["voxel_offset"] for scale in info["scales"]] == [[-3, 5, 7], [-2, 2, 7], [-1, 1, 7]]
+    assert [scale["voxel_offset"] for scale in info["scales"]] == [
+        [-3, 5, 7],
+        [-2, 2, 7],
+        [-1, 1, 7],
+    ]
     assert [scale["size"] for scale in info["scales"]] == [[10, 6, 5], [5, 3, 5], [3, 2, 5]]
     assert info["scales"][0]["compressed_segmentation_block_size"] == [8, 8, 8]
     assert info["mesh"] == "mesh"
@@ -295,7 +323,9 @@ def test_commit_without_block_size_raises_key_error(layer):
 
 def test_commit_of_compressed_segmentation_of_bytes_raises_value_error(layer):
     vol = layer.open()
-    vol.scale.update(encoding="compressed_segmentation", compressed_segmentation_block_size=[8, 8, 8])
+    vol.scale.update(
+        encoding="compressed_segmentation", compressed_segmentation_block_size=[8, 8, 8]
+    )
     with pytest.raises(ValueError, match="uint32"):
         vol.commit_info()
 
@@ -331,7 +361,11 @@ def test_add_scale(layer):
     vol = layer.open()
     scale = vol.add_scale((4, 4, 2), encoding="jpeg", chunk_size=(16, 16, 16))
     assert vol.scales[-1] == scale
-    assert (scale["key"], scale["size"], scale["voxel_offset"]) == ("16_16_80", [5, 5, 5], [2, -5, 15])
+    assert (scale["key"], scale["size"], scale["voxel_offset"]) == (
+        "16_16_80",
+        [5, 5, 5],
+        [2, -5, 15],
+    )
     assert (scale["encoding"], scale["chunk_sizes"]) == ("jpeg", [[16, 16, 16]])
     assert len(stored_info(layer)["scales"]) == 3
 
@@ -407,7 +441,9 @@ def test_redirect_leads_to_the_data(chain, hops):
 
 @pytest.mark.filterwarnings("ignore:.*reading only")
 @pytest.mark.parametrize("hops", [1, 2])
-@pytest.mark.parametrize("action", [lambda v: v.__setitem__(np.s_[:], 1), lambda v: v.delete(np.s_[:])])
+@pytest.mark.parametrize(
+    "action", [lambda v: v.__setitem__(np.s_[:], 1), lambda v: v.delete(np.s_[:])]
+)
 def test_redirected_volume_is_read_only(chain, hops, action):
     vol = chain[hops].open()
     with pytest.raises(ReadOnlyException):
@@ -491,7 +527,8 @@ def test_lock_of_an_absent_mip_raises_and_locks_nothing(layer, mips):
 
 
 @pytest.mark.parametrize(
-    ("method", "error"), [("lock_mips", WriteLockAcquisitionError), ("unlock_mips", WriteLockReleaseError)]
+    ("method", "error"),
+    [("lock_mips", WriteLockAcquisitionError), ("unlock_mips", WriteLockReleaseError)],
 )
 def test_lock_that_cannot_be_stored_raises(layer, monkeypatch, method, error):
     from cloudvolume_fast.errors import ChunkWriteError
@@ -521,7 +558,9 @@ def test_provenance_is_committed_and_refreshed(layer):
     vol.provenance.owners.append("someone@example.org")
     vol.provenance.processing.append({"method": "m", "by": "b"})
     vol.commit_provenance()
-    assert json.loads((layer.folder / "provenance").read_text())["processing"] == [{"by": "b", "method": "m"}]
+    assert json.loads((layer.folder / "provenance").read_text())["processing"] == [
+        {"by": "b", "method": "m"}
+    ]
     assert other.refresh_provenance().description == other.provenance.description == "what it is"
 
 
@@ -535,5 +574,5 @@ def test_provenance_can_be_given(layer, given):
 
 def test_malformed_provenance_raises(layer):
     (layer.folder / "provenance").write_text("{")
-    with pytest.raises(ValueError, match="."):
+    with pytest.raises(ValueError, match=r"provenance|JSON|json|\{"):
         layer.open().provenance  # noqa: B018

@@ -38,7 +38,9 @@ def coarse(layer):
     ],
 )
 def test_point_is_the_middle_of_the_box(layer, size, expected):
-    np.testing.assert_array_equal(layer.open().download_point((20, -10, 34), size=size), layer.data[expected])
+    np.testing.assert_array_equal(
+        layer.open().download_point((20, -10, 34), size=size), layer.data[expected]
+    )
 
 
 def test_point_has_256_voxels_by_default(layer):
@@ -139,14 +141,18 @@ def test_scattered_points_of_a_resolution(layer, coarse):
     assert found == {(10, -5, 34): coarse[5, 5, 4, 0]}
 
 
-@pytest.mark.parametrize("point", [(9, -20, 30), (30, -20, 30), (10, -21, 30), (10, -2, 30), (10, -20, 39)])
+@pytest.mark.parametrize(
+    "point", [(9, -20, 30), (30, -20, 30), (10, -21, 30), (10, -2, 30), (10, -20, 39)]
+)
 def test_scattered_point_outside_raises(layer, point):
     with pytest.raises(OutOfBoundsError):
         layer.open().scattered_points([(10, -20, 30), point])
 
 
 def test_scattered_point_outside_is_background_when_not_bounded(layer):
-    assert layer.open(bounded=False, background_color=9).scattered_points([(0, 0, 0)]) == {(0, 0, 0): 9}
+    assert layer.open(bounded=False, background_color=9).scattered_points([(0, 0, 0)]) == {
+        (0, 0, 0): 9
+    }
 
 
 def test_scattered_points_of_several_channels_are_of_the_first(make_layer):

@@ -23,7 +23,9 @@ def impatient(monkeypatch):
 def vol(tmp_path):
     """A volume whose chunks take some milliseconds each."""
     data = np.random.default_rng(1).integers(0, 255, (64, 64, 64), dtype=np.uint8)
-    vol = CloudVolume.from_numpy(data, f"file://{tmp_path}/a/b", chunk_size=(16, 16, 16), compress="bz2")
+    vol = CloudVolume.from_numpy(
+        data, f"file://{tmp_path}/a/b", chunk_size=(16, 16, 16), compress="bz2"
+    )
     assert bz2.decompress(next((tmp_path / "a/b/4_4_40").iterdir()).read_bytes())
     return vol
 

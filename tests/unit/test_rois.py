@@ -62,7 +62,9 @@ def test_renumber_outside_gives_a_pair(layer):
 
 
 def test_renumber_outside_keeps_another_background(layer):
-    image, mapping = layer.open(background_color=9).download(Bbox((20, -12, 30), (24, -8, 34)), renumber=True)
+    image, mapping = layer.open(background_color=9).download(
+        Bbox((20, -12, 30), (24, -8, 34)), renumber=True
+    )
     assert mapping == {9: 9}
     assert (image == 9).all()
 

@@ -39,7 +39,9 @@ def expect(layer, slices, values, channel=slice(None)):
     """What was written to `layer` at first, with `values` in a box."""
     out = np.array(layer.data)
     x, y, z = slices
-    out[x.start - 10 : x.stop - 10, y.start + 20 : y.stop + 20, z.start - 30 : z.stop - 30, channel] = values
+    out[
+        x.start - 10 : x.stop - 10, y.start + 20 : y.stop + 20, z.start - 30 : z.stop - 30, channel
+    ] = values
     return out
 
 
@@ -79,7 +81,9 @@ def test_three_axes_are_one_channel(layer):
     np.testing.assert_array_equal(layer.open()[ALIGNED][..., 0], image)
 
 
-@pytest.mark.parametrize("shape", [(7, 8, 4), (8, 8, 4, 2), (8, 8), (8, 8, 4, 1, 1), (4, 8, 8), (0, 8, 4)])
+@pytest.mark.parametrize(
+    "shape", [(7, 8, 4), (8, 8, 4, 2), (8, 8), (8, 8, 4, 1, 1), (4, 8, 8), (0, 8, 4)]
+)
 def test_other_shape_raises_and_writes_nothing(layer, shape):
     before = files(layer)
     with pytest.raises(AlignmentError):
@@ -105,7 +109,17 @@ def test_alignment_error_is_a_value_error_with_both_shapes(layer):
         lambda a: np.broadcast_to(a[:1], a.shape),
         lambda a: a[:, :, :, :].view(np.matrix.__base__),
     ],
-    ids=["C", "F", "strided-x", "strided-y", "negative", "transposed", "moved", "broadcast", "view"],
+    ids=[
+        "C",
+        "F",
+        "strided-x",
+        "strided-y",
+        "negative",
+        "transposed",
+        "moved",
+        "broadcast",
+        "view",
+    ],
 )
 def test_memory_order_does_not_matter(layer, arrange):
     image = arrange(voxels((20, 18, 9, 1)))
@@ -177,7 +191,9 @@ def test_big_endian_array_is_stored_little_endian(make_layer, dtype):
 def test_scalar_fills_the_box(make_layer, dtype, scalar):
     layer = make_layer(dtype=dtype, high=100)
     layer.open()[ALIGNED] = scalar
-    np.testing.assert_array_equal(layer.open()[:], expect(layer, ALIGNED, np.asarray(scalar).astype(dtype)))
+    np.testing.assert_array_equal(
+        layer.open()[:], expect(layer, ALIGNED, np.asarray(scalar).astype(dtype))
+    )
 
 
 def test_nan_fills_the_box(make_layer):
@@ -232,7 +248,9 @@ def test_cropped_box_may_be_unaligned_if_allowed(layer):
     image = voxels((15, 8, 4, 1))
     vol = layer.open(bounded=False, autocrop=True, non_aligned_writes=True)
     vol[2:17, -20:-12, 30:34] = image
-    np.testing.assert_array_equal(layer.open()[:], expect(layer, np.s_[10:17, -20:-12, 30:34], image[8:]))
+    np.testing.assert_array_equal(
+        layer.open()[:], expect(layer, np.s_[10:17, -20:-12, 30:34], image[8:])
+    )
 
 
 def test_wholly_outside_is_cropped_to_nothing(layer):
@@ -385,7 +403,9 @@ def test_delete_black_uploads_writes_other_chunks(layer):
 
 
 def test_delete_black_uploads_applies_to_merged_chunks(layer):
-    vol = layer.open(delete_black_uploads=True, non_aligned_writes=True, background_color=9, fill_missing=True)
+    vol = layer.open(
+        delete_black_uploads=True, non_aligned_writes=True, background_color=9, fill_missing=True
+    )
     vol[10:14, -20:-12, 30:34] = 9
     assert "10-18_-20--12_30-34.gz" in files(layer)
     vol[14:18, -20:-12, 30:34] = 9
@@ -405,7 +425,9 @@ def colors(make_layer):
     return make_layer(channels=3)
 
 
-@pytest.mark.parametrize(("channel", "shape"), [(1, (8, 8, 4, 1)), (1, (8, 8, 4)), (np.s_[0:2], (8, 8, 4, 2))])
+@pytest.mark.parametrize(
+    ("channel", "shape"), [(1, (8, 8, 4, 1)), (1, (8, 8, 4)), (np.s_[0:2], (8, 8, 4, 2))]
+)
 def test_channels_not_assigned_stay(colors, channel, shape):
     image = voxels(shape)
     colors.open()[(*ALIGNED, channel)] = image
@@ -551,7 +573,9 @@ def test_nothing_is_written_before_the_first_chunk(tmp_path):
 # The image source.
 
 
-@pytest.mark.parametrize("offset", [(10, -20, 30), np.array([10, -20, 30]), Bbox((10, -20, 30), (18, -12, 34))])
+@pytest.mark.parametrize(
+    "offset", [(10, -20, 30), np.array([10, -20, 30]), Bbox((10, -20, 30), (18, -12, 34))]
+)
 def test_image_upload(layer, offset):
     image = voxels((8, 8, 4, 1))
     layer.open().image.upload(image, offset, 0)

@@ -16,7 +16,9 @@ from cloudvolume_fast.fetch.content_encoding import decompress
 
 MIB = 1 << 20
 
-pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="ru_maxrss is in KiB on Linux")
+pytestmark = pytest.mark.skipif(
+    not sys.platform.startswith("linux"), reason="ru_maxrss is in KiB on Linux"
+)
 
 MEASURE = """
 import json, resource, sys
@@ -33,7 +35,8 @@ vol[0, 0, 0]
 
 
 @pytest.mark.parametrize(
-    ("encoding", "compress"), [("raw", False), ("raw", "gzip"), ("raw", "zstd"), ("compressed_segmentation", "gzip")]
+    ("encoding", "compress"),
+    [("raw", False), ("raw", "gzip"), ("raw", "zstd"), ("compressed_segmentation", "gzip")],
 )
 def test_reading_a_whole_volume_takes_little_more_than_the_result(
     tmp_path: Path, encoding: str, compress: object
@@ -42,14 +45,18 @@ def test_reading_a_whole_volume_takes_little_more_than_the_result(
     layer = support.make_layer(tmp_path, encoding=encoding, size=size, chunk_size=(128, 128, 128))
     CloudVolume(layer, compress=compress, compress_level=1)[:] = support.make_voxels(size)
     grown, size_bytes = support.run_python(
-        MEASURE + "before = peak(); image = vol[:]; print(json.dumps([peak() - before, image.nbytes]))", layer
+        MEASURE
+        + "before = peak(); image = vol[:]; print(json.dumps([peak() - before, image.nbytes]))",
+        layer,
     )
     assert size_bytes == 96 * MIB
     assert grown < size_bytes + 100 * MIB
 
 
 @pytest.mark.parametrize("compress", [False, "gzip"])
-def test_writing_a_whole_volume_takes_little_more_than_the_array(tmp_path: Path, compress: object) -> None:
+def test_writing_a_whole_volume_takes_little_more_than_the_array(
+    tmp_path: Path, compress: object
+) -> None:
     layer = support.make_layer(tmp_path, size=(384, 384, 384), chunk_size=(128, 128, 128))
     grown = support.run_python(
         MEASURE
@@ -69,7 +76,9 @@ print(json.dumps(peak() - before))
 @pytest.mark.parametrize("action", ["vol[:4]", "vol[:] = image"])
 def test_bound_of_bytes_in_flight_holds_for_huge_chunks(tmp_path: Path, action: str) -> None:
     # Eight chunks of 16 MiB, each wanting twice that: with a bound of 40 MiB one at a time.
-    layer = support.make_layer(tmp_path, data_type="uint8", size=(256, 256, 2048), chunk_size=(256, 256, 256))
+    layer = support.make_layer(
+        tmp_path, data_type="uint8", size=(256, 256, 2048), chunk_size=(256, 256, 256)
+    )
     vol = CloudVolume(layer, compress_level=1)
     vol[:] = np.uint8(3)
     grown = support.run_python(
@@ -131,7 +140,9 @@ print(json.dumps(now() - before))
 
 
 def test_renumbering_does_not_hold_the_labels_of_the_whole_box(tmp_path: Path) -> None:
-    layer = support.make_layer(tmp_path, data_type="uint64", size=(256, 256, 512), chunk_size=(128, 128, 32))
+    layer = support.make_layer(
+        tmp_path, data_type="uint64", size=(256, 256, 512), chunk_size=(128, 128, 32)
+    )
     grown = support.run_python(
         MEASURE
         + """
@@ -147,7 +158,9 @@ print(json.dumps(peak() - before))
 
 def test_destination_of_more_than_4_gib_is_painted_at_the_right_place(tmp_path: Path) -> None:
     """A sparse file of 6 GiB as the destination: voxels lie 2 GiB apart."""
-    path, voxels = support.write_layer(tmp_path / "layer", data_type="uint8", size=(4, 4, 4), chunk_size=(2, 2, 2))
+    path, voxels = support.write_layer(
+        tmp_path / "layer", data_type="uint8", size=(4, 4, 4), chunk_size=(2, 2, 2)
+    )
     apart = 1 << 31
     big = tmp_path / "big"
     try:

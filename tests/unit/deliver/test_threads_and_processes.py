@@ -8,8 +8,6 @@ import multiprocessing
 import os
 import pickle
 import signal
-import sys
-import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -48,7 +46,9 @@ def test_threads_that_read_and_write_at_once_see_whole_chunks(tmp_path: Path) ->
         return count
 
     with ThreadPoolExecutor(12) as pool:
-        jobs = [pool.submit(write, number) for number in range(4)] + [pool.submit(read) for _ in range(8)]
+        jobs = [pool.submit(write, number) for number in range(4)] + [
+            pool.submit(read) for _ in range(8)
+        ]
         assert all(job.result(timeout=60) > 0 for job in jobs)
     assert not [name for name in support.files_in(tmp_path) if name.endswith(".tmp")]
 
@@ -64,7 +64,9 @@ def test_threads_that_merge_into_one_chunk_lose_nothing(tmp_path: Path) -> None:
 
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(write, range(8)))
-    assert np.array_equal(CloudVolume(layer)[:, :, 0][..., 0, 0], 1 + np.arange(64).reshape(8, 8, order="F"))
+    assert np.array_equal(
+        CloudVolume(layer)[:, :, 0][..., 0, 0], 1 + np.arange(64).reshape(8, 8, order="F")
+    )
 
 
 @pytest.mark.parametrize("suffix", [".br", ".zstd"])
@@ -132,7 +134,6 @@ def test_forked_children_read(tmp_path: Path, busy_threads: int) -> None:
     assert parent_reads
 
 
-
 @pytest.mark.parametrize("method", ["spawn", "forkserver"])
 def test_pickled_volume_reads_in_another_process(tmp_path: Path, method: str) -> None:
     path, voxels = support.write_layer(tmp_path)
@@ -155,13 +156,23 @@ if __name__ == "__main__":
 
 def test_pickled_volume_is_small_and_keeps_its_settings(tmp_path: Path) -> None:
     path, voxels = support.write_layer(tmp_path)
-    vol = CloudVolume(path, fill_missing=True, background_color=3, parallel=2, compress="br", bounded=False)
+    vol = CloudVolume(
+        path, fill_missing=True, background_color=3, parallel=2, compress="br", bounded=False
+    )
     vol[:]
     data = pickle.dumps(vol)
     assert len(data) < 10_000
     copy = pickle.loads(data)
     assert (copy[:] == voxels).all()
-    for name in ("fill_missing", "background_color", "parallel", "compress", "bounded", "mip", "cloudpath"):
+    for name in (
+        "fill_missing",
+        "background_color",
+        "parallel",
+        "compress",
+        "bounded",
+        "mip",
+        "cloudpath",
+    ):
         assert getattr(copy, name) == getattr(vol, name)
     copy.mip = 0
     copy.fill_missing = False
@@ -208,8 +219,8 @@ try:
     stopped = None
 except KeyboardInterrupt:
     stopped = time.time()
-vol[0:8, 0:8, 0:8] = np.uint32(7)
-usable = bool((vol[0:8, 0:8, 0:8] == 7).all())
+vol[0:16, 0:16, 0:16] = np.uint32(7)
+usable = bool((vol[0:16, 0:16, 0:16] == 7).all())
 print(json.dumps([stopped, usable]), flush=True)
 """
 
@@ -219,9 +230,8 @@ print(json.dumps([stopped, usable]), flush=True)
 def test_interrupt_ends_a_long_call_and_leaves_the_process_usable(
     tmp_path: Path, action: str, compress: str
 ) -> None:
-    slow = action == "write" and compress in ("gzip", "xz")
-    size = (64, 64, 64) if slow or compress == "xz" else (128, 128, 128)
-    layer = support.make_layer(tmp_path, size=size, chunk_size=(8, 8, 8))
+    size = (64, 64, 64) if compress == "xz" else (128, 128, 128)
+    layer = support.make_layer(tmp_path, size=size, chunk_size=(16, 16, 16))
     process = support.start_python(INTERRUPTED, layer, action, compress)
     try:
         assert process.stdout.readline() == "ready\n"
@@ -234,7 +244,7 @@ def test_interrupt_ends_a_long_call_and_leaves_the_process_usable(
     assert process.returncode == 0, err
     stopped, usable = json.loads(out)
     assert stopped is not None
-    assert stopped - sent < 0.5  # about 50 ms on an idle machine
+    assert stopped - sent < 0.8  # 50 ms and a chunk, on an idle machine
     assert usable
     assert not [name for name in support.files_in(tmp_path) if name.endswith(".tmp")]
 
@@ -245,8 +255,10 @@ def test_interrupt_ends_one_long_read() -> None:
 import json, signal, threading, time, os, sys
 import numpy as np
 from cloudvolume_fast import CloudVolume
-# 200,000 absent chunks: seconds of work in one call.
-info = CloudVolume.create_new_info(1, "image", "uint8", "raw", (4, 4, 40), (0, 0, 0), (2000, 100, 100), chunk_size=(5, 5, 4))
+# 200,000 absent chunks in one call.
+info = CloudVolume.create_new_info(
+    1, "image", "uint8", "raw", (4, 4, 40), (0, 0, 0), (2000, 100, 100), chunk_size=(5, 5, 4)
+)
 vol = CloudVolume("file:///proc/self/absent", info=info, fill_missing=True)
 def interrupt():
     global sent
@@ -261,12 +273,14 @@ except KeyboardInterrupt:
     print(json.dumps(time.monotonic() - sent))
 """
     )
-    assert stopped < 0.5
+    assert stopped < 0.8
 
 
 def test_interpreter_ends_cleanly_while_a_daemon_thread_reads(tmp_path: Path) -> None:
     for compress in (False, "br"):
-        path, _ = support.write_layer(tmp_path / str(compress), size=(64, 64, 64), compress=compress)
+        path, _ = support.write_layer(
+            tmp_path / str(compress), size=(64, 64, 64), compress=compress
+        )
         for _ in range(3):
             done = support.run_python(
                 """
@@ -296,7 +310,9 @@ for _ in range(3):
 print(json.dumps(len(os.listdir("/proc/self/task")) - before))
 """
 
-needs_proc = pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="counts threads in /proc")
+needs_proc = pytest.mark.skipif(
+    not Path("/proc/self/task").exists(), reason="counts threads in /proc"
+)
 
 
 @needs_proc
@@ -350,7 +366,7 @@ def state():
         "start_method": multiprocessing.get_start_method(allow_none=True),
         "handlers": {str(s): str(signal.getsignal(s)) for s in signal.valid_signals()},
         "mask": sorted(map(str, signal.pthread_sigmask(signal.SIG_BLOCK, []))),
-        "limits": [resource.getrlimit(r) for r in (resource.RLIMIT_NOFILE, resource.RLIMIT_FSIZE, resource.RLIMIT_CORE)],
+        "limits": [resource.getrlimit(r) for r in (resource.RLIMIT_NOFILE, resource.RLIMIT_FSIZE)],
         "locale": locale.setlocale(locale.LC_ALL),
         "numpy": [np.geterr(), np.get_printoptions()["precision"]],
         "threads": threading.active_count(),
@@ -381,16 +397,21 @@ print(json.dumps([name for name in before if before[name] != after[name]]))
     assert found == []
 
 
+def open_files() -> int:
+    folder = Path("/proc/self/fd")
+    return len(list(folder.iterdir())) if folder.exists() else 0
+
+
 def test_file_descriptors_do_not_leak(tmp_path: Path) -> None:
     path, _ = support.write_layer(tmp_path)
     vol = CloudVolume(path, non_aligned_writes=True)
     vol[:]
-    before = len(os.listdir("/proc/self/fd")) if sys.platform == "linux" else 0
+    before = open_files()
     for _ in range(50):
         vol[:]
         vol[1:3, 1:3, 1:3] = np.uint32(1)
         CloudVolume(path).exists(vol.bounds)
-    after = len(os.listdir("/proc/self/fd")) if sys.platform == "linux" else 0
+    after = open_files()
     assert after <= before
 
 
@@ -415,5 +436,3 @@ print(json.dumps([code, np.unique(vol[1:9, 1:9, 1:9]).tolist()]))
         path,
     )
     assert found == [0, [77]]
-
-
