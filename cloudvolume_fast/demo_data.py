@@ -434,7 +434,7 @@ def _render_slab(
     uneven = scene.border.slab(z0, z1)
     coarse = scene.coarse.slab(z0, z1)
     # Cells touch almost everywhere; where both noises agree they part, by up to about 3 voxels.
-    gap = np.clip(0.5 * uneven + 0.55 * coarse - 0.8, 0.0, 1.6)
+    gap: F32 = np.clip(0.5 * uneven + 0.55 * coarse - 0.8, 0.0, 1.6).astype(np.float32)
     is_outside = border < gap
     np.take(scene.label_of_cell, cell, out=labels, mode="clip")
     labels[is_outside] = 0

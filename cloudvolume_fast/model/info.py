@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 import math
-import operator
 import re
 import warnings
 from collections.abc import Mapping, Sequence

@@ -48,7 +48,10 @@ class Case:
 
 def _cases() -> list[Case]:
     dtypes = ["uint8", "int8", "uint16", "int16", "uint32", "int32", "uint64", "float32"]
-    cases = [Case(f"cv_raw_{dtype}", "cloud-volume", dtype) for dtype in [*dtypes, "bool", "int64", "float64"]]
+    cases = [
+        Case(f"cv_raw_{dtype}", "cloud-volume", dtype)
+        for dtype in [*dtypes, "bool", "int64", "float64"]
+    ]
     cases += [Case(f"cv_raw_uint8_c{n}", "cloud-volume", "uint8", n) for n in (2, 3, 4)]
     cases += [Case(f"cv_raw_{t}_c2", "cloud-volume", t, 2) for t in ("uint16", "float32", "uint64")]
     for compress in ("none", "gzip", "br", "zstd", "xz", "bz2"):

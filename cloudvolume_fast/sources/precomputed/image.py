@@ -144,7 +144,13 @@ class PrecomputedImageSource:
             return cached[1]
         meta = self.meta
         origin = CutoutOrigin(
-            meta.dataset, meta.layer, meta.path, meta.cloudpath, meta.resolution(mip), mip, meta.layer_type
+            meta.dataset,
+            meta.layer,
+            meta.path,
+            meta.cloudpath,
+            meta.resolution(mip),
+            mip,
+            meta.layer_type,
         )
         self._origins[mip] = (parsed, origin)
         return origin
@@ -175,7 +181,9 @@ class PrecomputedImageSource:
         self._background = (color, dtype, out)
         return out
 
-    def read_options(self, scale: ImageScale, threads: int | None = None, title: str | None = None) -> ReadOptions:
+    def read_options(
+        self, scale: ImageScale, threads: int | None = None, title: str | None = None
+    ) -> ReadOptions:
         """Return the volume's settings as they apply to one read."""
         config = self.config
         return ReadOptions(
@@ -235,14 +243,21 @@ class PrecomputedImageSource:
         if label is not None:
             bits = to_bits([label], scale.dtype)
             image = read_box(
-                scale, bounds, options, channels=channels, order=order, label=int(bits[0]) if len(bits) else 0
+                scale,
+                bounds,
+                options,
+                channels=channels,
+                order=order,
+                label=int(bits[0]) if len(bits) else 0,
             )
             if not len(bits):  # a label that the type cannot hold is nowhere
                 image[...] = False
             return image
         assert segids is not None
         keep, other = self._kept(segids, preserve_zeros, scale)
-        return read_box(scale, bounds, options, channels=channels, order=order, keep=keep, other=other)
+        return read_box(
+            scale, bounds, options, channels=channels, order=order, keep=keep, other=other
+        )
 
     @staticmethod
     def _kept(
@@ -270,7 +285,12 @@ class PrecomputedImageSource:
         return np.asfortranarray(image == label)
 
     def _outside_rois(
-        self, bounds: Bounds, scale: ImageScale, options: ReadOptions, channels: slice, label: int | None
+        self,
+        bounds: Bounds,
+        scale: ImageScale,
+        options: ReadOptions,
+        channels: slice,
+        label: int | None,
     ) -> NDArray[Any]:
         count = len(range(scale.num_channels)[channels])
         shape = tuple(bounds[i + 3] - bounds[i] for i in range(3))
@@ -284,7 +304,12 @@ class PrecomputedImageSource:
         return out
 
     def read_renumbered(
-        self, bounds: Bounds, mip: int, *, segids: Iterable[int] | None = None, preserve_zeros: bool = False
+        self,
+        bounds: Bounds,
+        mip: int,
+        *,
+        segids: Iterable[int] | None = None,
+        preserve_zeros: bool = False,
     ) -> tuple[NDArray[Any], dict[int, int]]:
         """Read a box that `resolve_bounds` has passed; see `deliver.read_image.read_renumbered`.
 
@@ -351,7 +376,9 @@ class PrecomputedImageSource:
             image = self.read(bounds, mip, label=label, threads=threads, order=order)
         return VolumeCutout.wrap(image, self.cutout_origin(mip), bounds)
 
-    def download_points(self, points: Any, mip: int) -> dict[tuple[int, int, int], Any]:  # Any: array-like; scalars
+    def download_points(
+        self, points: Any, mip: int
+    ) -> dict[tuple[int, int, int], Any]:  # Any: array-like; scalars
         """Read single voxels of the first channel.
 
         Parameters
@@ -410,7 +437,9 @@ class PrecomputedImageSource:
 
     # Presence.
 
-    def exists(self, bbox: Any, mip: int | None = None) -> dict[str, bool]:  # Any: what Bbox.create takes
+    def exists(
+        self, bbox: Any, mip: int | None = None
+    ) -> dict[str, bool]:  # Any: what Bbox.create takes
         """Tell of each chunk that a box touches whether it is stored.
 
         Returns
@@ -514,7 +543,9 @@ class PrecomputedImageSource:
         else:
             if len(shape) not in (3, 4):
                 raise DimensionError(
-                    f"image: expected 3 or 4 dimensions, found shape {shape}", key="image", found=shape
+                    f"image: expected 3 or 4 dimensions, found shape {shape}",
+                    key="image",
+                    found=shape,
                 )
             start = self.meta.voxel_offset(index) if offset is None else offset
             x, y, z = (int(value) for value in start)
@@ -523,7 +554,12 @@ class PrecomputedImageSource:
             self.write(bounds, image, index, threads=None if parallel == 1 else parallel)
 
     def write(
-        self, bounds: Bounds, image: Any, mip: int, *, threads: int | None = None  # Any: array or scalar
+        self,
+        bounds: Bounds,
+        image: Any,
+        mip: int,
+        *,
+        threads: int | None = None,  # Any: array or scalar
     ) -> None:
         """Write an array or a scalar to a box, under the volume's settings."""
         scale = self.image_scale(mip)
@@ -545,7 +581,11 @@ class PrecomputedImageSource:
             if not config.non_aligned_writes:
                 raise self._unaligned(bounds, scale)
             partial = "overwrite" if config.overwrite_partial_chunks else "merge"
-        compress = registry.default_compress(scale.encoding) if config.compress is None else config.compress
+        compress = (
+            registry.default_compress(scale.encoding)
+            if config.compress is None
+            else config.compress
+        )
         suffix = suffix_of(compress)
         options = WriteOptions(
             suffix=suffix,
@@ -590,7 +630,9 @@ class PrecomputedImageSource:
         """Return the number of chunks along each axis."""
         index = self.config.mip if mip is None else self.meta.to_mip(mip)
         parsed = self.meta.parsed_scale(index)
-        return Vec(*(-(-size // chunk) for size, chunk in zip(parsed.size, parsed.chunk_size, strict=True)))
+        return Vec(
+            *(-(-size // chunk) for size, chunk in zip(parsed.size, parsed.chunk_size, strict=True))
+        )
 
     def is_sharded(self, mip: int) -> bool:
         """Whether chunks of a scale are stored in shards."""
@@ -609,7 +651,10 @@ class PrecomputedImageSource:
 
 
 def as_voxels(
-    image: Any, bounds: Bounds, scale: ImageScale, num_channels: int  # Any: array or scalar
+    image: Any,
+    bounds: Bounds,
+    scale: ImageScale,
+    num_channels: int,  # Any: array or scalar
 ) -> NDArray[Any]:
     """Return a 4-d array for a box, of the volume's dtype in native byte order; scalars are broadcast, not copied.
 
@@ -627,7 +672,7 @@ def as_voxels(
         if value.dtype.kind == "b" or not isinstance(image, (np.generic, np.ndarray)):
             if value.dtype.kind in "iub":
                 info = np.iinfo(scale.dtype) if scale.dtype.kind in "iu" else None
-                if info is None or info.min <= int(image) <= info.max:
+                if info is None or info.min <= int(value) <= info.max:
                     value = value.astype(scale.dtype)
             elif value.dtype.kind == "f" and scale.dtype.kind == "f":
                 with np.errstate(over="ignore"):  # becomes infinite, as numpy has it
@@ -662,7 +707,9 @@ def _wrong_dtype(found: np.dtype[Any], scale: ImageScale, what: object) -> Inval
     )
 
 
-def bounds_of(bbox: Any, meta: PrecomputedMetadata, mip: int) -> Bounds:  # Any: what Bbox.create takes
+def bounds_of(
+    bbox: Any, meta: PrecomputedMetadata, mip: int
+) -> Bounds:  # Any: what Bbox.create takes
     """Return a box in whole voxels of a scale; fractions are cut off, as upstream does.
 
     Parameters
@@ -673,6 +720,6 @@ def bounds_of(bbox: Any, meta: PrecomputedMetadata, mip: int) -> Bounds:  # Any:
     if not isinstance(bbox, Bbox):
         bbox = Bbox.create(bbox, meta.bounds(mip))
     if bbox.is_physical:
-        bbox = bbox.convert_units("vx", meta.resolution(mip))
+        bbox = bbox.convert_units("vx", meta.resolution(mip).tolist())
     low, high = bbox._corners()
     return (int(low[0]), int(low[1]), int(low[2]), int(high[0]), int(high[1]), int(high[2]))
