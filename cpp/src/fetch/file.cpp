@@ -53,6 +53,21 @@ bool changed_lately(int folder) noexcept {
   return modified(info).tv_sec + 2 >= now.tv_sec;
 }
 
+// A link whose target is not there (an annex that was not fetched, a lost mount) is not an absent object.
+FetchState absent_or_dangling(int folder, std::string_view name, OpenedFile& file, IoError& error) noexcept {
+  for (std::size_t i = 0; i < kSuffixes.size(); ++i) {
+    char path[kNameBytes];
+    struct stat info {};
+    if (!compose(path, name, kSuffixes[i])) continue;
+    if (::fstatat(folder, path, &info, AT_SYMLINK_NOFOLLOW) == 0 && S_ISLNK(info.st_mode)) {
+      file.encoding = static_cast<ContentEncoding>(i);
+      error = {"open", ENOENT};
+      return FetchState::kError;
+    }
+  }
+  return FetchState::kMissing;
+}
+
 }  // namespace
 
 void UniqueFd::reset() noexcept {
@@ -113,7 +128,7 @@ FetchState Folder::open(std::string_view name, OpenedFile& file, IoError& error)
       }
     }
     if (chosen < 0) {
-      if (was_empty || !changed_lately(fd_.get())) return FetchState::kMissing;
+      if (was_empty || !changed_lately(fd_.get())) return absent_or_dangling(fd_.get(), name, file, error);
       was_empty = true;
       continue;
     }

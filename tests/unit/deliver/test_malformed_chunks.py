@@ -234,10 +234,13 @@ def test_chunk_that_is_a_fifo_is_an_error_and_no_wait(
         CloudVolume(layer, fill_missing=True)[:]
 
 
-def test_chunk_that_is_a_dangling_link_is_missing(tmp_path: Path, layer: str) -> None:
-    chunk_file(tmp_path).symlink_to("nowhere")
-    with pytest.raises(EmptyVolumeException, match=NAME):
-        CloudVolume(layer)[:]
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_chunk_that_is_a_dangling_link_is_an_error_and_not_missing(
+    tmp_path: Path, layer: str, suffix: str
+) -> None:
+    chunk_file(tmp_path, suffix).symlink_to("nowhere")
+    with pytest.raises(ChunkReadError, match=f"{NAME}{suffix}: open failed"):
+        CloudVolume(layer, fill_missing=True)[:]
 
 
 def test_chunk_that_is_a_link_to_a_chunk_is_read(tmp_path: Path, layer: str, encoding: str) -> None:
