@@ -29,7 +29,10 @@ def build_config() -> dict[str, Any]:
     """Return compiler, flags and versions of the extension."""
 
 def default_threads() -> int:
-    """Return the threads used by default: ``CVFAST_THREADS``, else the CPUs that affinity mask and cgroup quota leave."""
+    """Return the threads used by default.
+
+    That is ``CVFAST_THREADS``, else the CPUs that affinity mask and cgroup quota leave.
+    """
 
 def allocate(size_bytes: int) -> NDArray[np.uint8]:
     """Return uninitialised bytes, shape (size_bytes,), on huge pages where the system has them.
@@ -38,6 +41,9 @@ def allocate(size_bytes: int) -> NDArray[np.uint8]:
     ------
     MemoryError
     """
+
+def kept_bytes() -> int:
+    """Return the bytes of released blocks that `allocate` keeps for the next request (``CVFAST_KEEP_BYTES``)."""
 
 class Renumberer:
     """Numbers labels from 1 in the order in which they are met; the background keeps its value.
@@ -71,7 +77,7 @@ class ImageLayout:
 
     Parameters
     ----------
-    folder : str
+    folder : str or bytes
         Absolute path of the chunks' folder.
     voxel_offset, volume_size, chunk_size : tuple of 3 int
         In voxels.
@@ -92,14 +98,15 @@ class ImageLayout:
 
     Notes
     -----
-    Every method runs on the core's threads without the GIL, which it takes about every 50 ms for signals and `progress`.
-    A failed chunk does not raise: the outcome (kind, chunk name, what, code, offset, expected, found, system call, errno,
-    detail) is returned instead of None; see `deliver.outcome`.
+    Every method runs on the core's threads without the GIL, which it takes about every 50 ms for
+    signals and `progress`.  A failed chunk does not raise: the outcome (kind, chunk name, what, code,
+    offset, expected, found, system call, errno, detail) is returned instead of None; see
+    `deliver.outcome`.
     """
 
     def __init__(
         self,
-        folder: str,
+        folder: str | bytes,
         voxel_offset: _Triple,
         volume_size: _Triple,
         chunk_size: _Triple,

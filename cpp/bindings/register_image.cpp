@@ -17,6 +17,7 @@
 #include "cvfast/core/checked.hpp"
 #include "cvfast/runtime/read_image.hpp"
 #include "cvfast/runtime/write_image.hpp"
+#include "gil.hpp"
 #include "register.hpp"
 
 namespace {
@@ -55,7 +56,7 @@ using Labels = py::array_t<std::uint64_t, py::array::c_style>;
 // kept in `raised`, which the GIL guards.
 template <typename Call>
 std::string with_python(std::exception_ptr& raised, const Call& call) {
-  const py::gil_scoped_acquire held;
+  const cvfast::bindings::HeldGil held;
   try {
     call();
     return {};
@@ -70,6 +71,8 @@ std::string with_python(std::exception_ptr& raised, const Call& call) {
     throw;
   } catch (const std::exception& error) {
     return error.what();
+  } catch (...) {
+    cvfast::bindings::sleep_until_the_process_ends();
   }
 }
 
@@ -111,8 +114,7 @@ rt::ExternalCodec to_codec(py::handle hooks, std::int64_t item_size, std::int64_
       check_array(array, box, num_channels, static_cast<std::size_t>(item_size));
       const auto* const voxels = static_cast<const std::byte*>(array.data());
       const Int4 strides = strides_of(array);
-      const py::gil_scoped_release released;
-      paint(voxels, strides);
+      cvfast::bindings::without_gil([&] { paint(voxels, strides); });
     });
   };
   codec.encode = [=](const std::byte* src, const Int4& strides, const Int3& shape, std::vector<std::byte>& out) {
@@ -204,10 +206,7 @@ class Run {
   template <typename Request>
   py::object operator()(const Request& request) {
     rt::RunResult result;
-    {
-      const py::gil_scoped_release released;
-      result = request(options_, progress_);
-    }
+    cvfast::bindings::without_gil([&] { result = request(options_, progress_); });
     if (raised_) std::rethrow_exception(raised_);
     if (!report_.is_none()) report_(progress_.chunks.load(), progress_.bytes.load());
     if (result.state == rt::RunState::kDone) return py::none();
@@ -216,16 +215,18 @@ class Run {
 
  private:
   bool poll() {
-    const py::gil_scoped_acquire held;
+    const cvfast::bindings::HeldGil held;
     try {
       if (PyErr_CheckSignals() != 0) throw py::error_already_set();
       if (!report_.is_none()) {
         report_(progress_.chunks.load(std::memory_order_relaxed), progress_.bytes.load(std::memory_order_relaxed));
       }
       return true;
-    } catch (...) {
-      raised_ = std::current_exception();
+    } catch (const py::error_already_set&) {
+      if (!raised_) raised_ = std::current_exception();
       return false;
+    } catch (...) {
+      cvfast::bindings::sleep_until_the_process_ends();
     }
   }
 

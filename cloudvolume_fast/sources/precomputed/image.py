@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -146,7 +146,13 @@ class PrecomputedImageSource:
             return cached[1]
         meta = self.meta
         origin = CutoutOrigin(
-            meta.dataset, meta.layer, meta.path, meta.cloudpath, meta.resolution(mip), mip, meta.layer_type
+            meta.dataset,
+            meta.layer,
+            meta.path,
+            meta.cloudpath,
+            meta.resolution(mip),
+            mip,
+            meta.layer_type,
         )
         self._origins[mip] = (parsed, origin)
         return origin
@@ -177,7 +183,9 @@ class PrecomputedImageSource:
         self._background = (color, dtype, out)
         return out
 
-    def read_options(self, scale: ImageScale, threads: int | None = None, title: str | None = None) -> ReadOptions:
+    def read_options(
+        self, scale: ImageScale, threads: int | None = None, title: str | None = None
+    ) -> ReadOptions:
         """Return the volume's settings as they apply to one read."""
         config = self.config
         return ReadOptions(
@@ -214,7 +222,7 @@ class PrecomputedImageSource:
         scale: ImageScale | None = None,
         channels: slice = _ALL_CHANNELS,
         label: int | None = None,
-        segids: Sequence[int] | None = None,
+        segids: Iterable[int] | None = None,
         preserve_zeros: bool = False,
         threads: int | None = None,
         order: str = "F",
@@ -237,13 +245,21 @@ class PrecomputedImageSource:
         if label is not None:
             bits = to_bits([label], scale.dtype)
             image = read_box(
-                scale, bounds, options, channels=channels, order=order, label=int(bits[0]) if len(bits) else 0
+                scale,
+                bounds,
+                options,
+                channels=channels,
+                order=order,
+                label=int(bits[0]) if len(bits) else 0,
             )
             if not len(bits):  # a label that the type cannot hold is nowhere
                 image[...] = False
             return image
-        keep, other = self._kept(segids or (), preserve_zeros, scale)
-        return read_box(scale, bounds, options, channels=channels, order=order, keep=keep, other=other)
+        assert segids is not None
+        keep, other = self._kept(segids, preserve_zeros, scale)
+        return read_box(
+            scale, bounds, options, channels=channels, order=order, keep=keep, other=other
+        )
 
     @staticmethod
     def _kept(
@@ -258,7 +274,7 @@ class PrecomputedImageSource:
 
     @staticmethod
     def _masked_by_value(
-        image: NDArray[Any], label: int | None, segids: Sequence[int] | None
+        image: NDArray[Any], label: int | None, segids: Iterable[int] | None
     ) -> NDArray[Any]:
         """Compare floating point voxels by value, which their bits do not tell."""
         if segids is not None:
@@ -271,7 +287,12 @@ class PrecomputedImageSource:
         return np.asfortranarray(image == label)
 
     def _outside_rois(
-        self, bounds: Bounds, scale: ImageScale, options: ReadOptions, channels: slice, label: int | None
+        self,
+        bounds: Bounds,
+        scale: ImageScale,
+        options: ReadOptions,
+        channels: slice,
+        label: int | None,
     ) -> NDArray[Any]:
         count = len(range(scale.num_channels)[channels])
         shape = tuple(bounds[i + 3] - bounds[i] for i in range(3))
@@ -285,7 +306,12 @@ class PrecomputedImageSource:
         return out
 
     def read_renumbered(
-        self, bounds: Bounds, mip: int, *, segids: Iterable[int] | None = None, preserve_zeros: bool = False
+        self,
+        bounds: Bounds,
+        mip: int,
+        *,
+        segids: Iterable[int] | None = None,
+        preserve_zeros: bool = False,
     ) -> tuple[NDArray[Any], dict[int, int]]:
         """Read a box that `resolve_bounds` has passed; see `deliver.read_image.read_renumbered`.
 
@@ -352,7 +378,9 @@ class PrecomputedImageSource:
             image = self.read(bounds, mip, label=label, threads=threads, order=order)
         return VolumeCutout.wrap(image, self.cutout_origin(mip), bounds)
 
-    def download_points(self, points: Any, mip: int) -> dict[tuple[int, int, int], Any]:  # Any: array-like; scalars
+    def download_points(
+        self, points: Any, mip: int
+    ) -> dict[tuple[int, int, int], Any]:  # Any: array-like; scalars
         """Read single voxels of the first channel.
 
         Parameters
@@ -411,7 +439,9 @@ class PrecomputedImageSource:
 
     # Presence.
 
-    def exists(self, bbox: Any, mip: int | None = None) -> dict[str, bool]:  # Any: what Bbox.create takes
+    def exists(
+        self, bbox: Any, mip: int | None = None
+    ) -> dict[str, bool]:  # Any: what Bbox.create takes
         """Tell of each chunk that a box touches whether it is stored.
 
         Returns
@@ -515,7 +545,9 @@ class PrecomputedImageSource:
         else:
             if len(shape) not in (3, 4):
                 raise DimensionError(
-                    f"image: expected 3 or 4 dimensions, found shape {shape}", key="image", found=shape
+                    f"image: expected 3 or 4 dimensions, found shape {shape}",
+                    key="image",
+                    found=shape,
                 )
             start = self.meta.voxel_offset(index) if offset is None else offset
             x, y, z = (int(value) for value in start)
@@ -524,7 +556,12 @@ class PrecomputedImageSource:
             self.write(bounds, image, index, threads=None if parallel == 1 else parallel)
 
     def write(
-        self, bounds: Bounds, image: Any, mip: int, *, threads: int | None = None  # Any: array or scalar
+        self,
+        bounds: Bounds,
+        image: Any,
+        mip: int,
+        *,
+        threads: int | None = None,  # Any: array or scalar
     ) -> None:
         """Write an array or a scalar to a box, under the volume's settings."""
         scale = self.image_scale(mip)
@@ -535,7 +572,7 @@ class PrecomputedImageSource:
                 "overwrite_partial_chunks: expected non_aligned_writes=True beside it, found False",
                 key="overwrite_partial_chunks",
             )
-        array = self._as_volume_array(image, bounds, scale)
+        array = as_voxels(image, bounds, scale, scale.num_channels)
         if 0 in array.shape:
             return
         bounds, array = self._crop_write(bounds, array, scale)
@@ -587,50 +624,15 @@ class PrecomputedImageSource:
         part = tuple(slice(inside[i] - bounds[i], inside[i + 3] - bounds[i]) for i in range(3))
         return inside, array[part]
 
-    @staticmethod
-    def _as_volume_array(image: Any, bounds: Bounds, scale: ImageScale) -> NDArray[Any]:  # Any: array or scalar
-        """Return a 4-d array of the volume's dtype in native byte order; scalars are broadcast, not copied."""
-        shape = tuple(max(0, bounds[i + 3] - bounds[i]) for i in range(3))
-        full = (*shape, scale.num_channels)
-        if np.isscalar(image) or (isinstance(image, np.ndarray) and image.ndim == 0):
-            value = np.asarray(image)
-            if value.dtype.kind == "b" or not isinstance(image, (np.generic, np.ndarray)):
-                if value.dtype.kind in "iub":
-                    info = np.iinfo(scale.dtype) if scale.dtype.kind in "iu" else None
-                    if info is None or info.min <= int(image) <= info.max:
-                        value = value.astype(scale.dtype)
-                elif value.dtype.kind == "f" and scale.dtype.kind == "f":
-                    value = value.astype(scale.dtype)
-            elif type(image) is float and scale.dtype.kind == "f":
-                with np.errstate(over="ignore"):  # becomes infinite, as numpy has it
-                    value = value.astype(scale.dtype)
-            if value.dtype != scale.dtype:
-                raise _wrong_dtype(value.dtype, scale, image)
-            return np.broadcast_to(value, full)
-        array = np.asarray(image)
-        if array.dtype != scale.dtype:
-            swapped = array.dtype.newbyteorder("=")
-            if swapped != scale.dtype:
-                raise _wrong_dtype(array.dtype, scale, array.dtype.name)
-            array = array.astype(swapped)
-        if array.ndim == 3 and scale.num_channels == 1:
-            array = array[..., np.newaxis]
-        if array.shape != full:
-            raise AlignmentError(
-                f"{scale.folder}: expected an array of shape {full} for {show(bounds)}, found {np.shape(image)}",
-                key=scale.folder,
-                expected=full,
-                found=np.shape(image),
-            )
-        return array
-
     # Geometry.
 
     def grid_size(self, mip: int | None = None) -> Vec:
         """Return the number of chunks along each axis."""
         index = self.config.mip if mip is None else self.meta.to_mip(mip)
         parsed = self.meta.parsed_scale(index)
-        return Vec(*(-(-size // chunk) for size, chunk in zip(parsed.size, parsed.chunk_size, strict=True)))
+        return Vec(
+            *(-(-size // chunk) for size, chunk in zip(parsed.size, parsed.chunk_size, strict=True))
+        )
 
     def is_sharded(self, mip: int) -> bool:
         """Whether chunks of a scale are stored in shards."""
@@ -648,6 +650,54 @@ class PrecomputedImageSource:
             check_bounds(bounds_of(bbox, self.meta, mip), scale.bounds, scale.folder)
 
 
+def as_voxels(
+    image: Any,
+    bounds: Bounds,
+    scale: ImageScale,
+    num_channels: int,  # Any: array or scalar
+) -> NDArray[Any]:
+    """Return a 4-d array for a box, of the volume's dtype in native byte order; scalars are broadcast, not copied.
+
+    Raises
+    ------
+    AlignmentError
+        The array's shape is not the box's.
+    InvalidArgumentError
+        Its dtype is not the volume's, or the scalar is no value of it.
+    """
+    shape = tuple(max(0, bounds[i + 3] - bounds[i]) for i in range(3))
+    full = (*shape, num_channels)
+    if np.isscalar(image) or (isinstance(image, np.ndarray) and image.ndim == 0):
+        value = np.asarray(image)
+        if value.dtype.kind == "b" or not isinstance(image, (np.generic, np.ndarray)):
+            if value.dtype.kind in "iub":
+                info = np.iinfo(scale.dtype) if scale.dtype.kind in "iu" else None
+                if info is None or info.min <= int(value) <= info.max:
+                    value = value.astype(scale.dtype)
+            elif value.dtype.kind == "f" and scale.dtype.kind == "f":
+                with np.errstate(over="ignore"):  # becomes infinite, as numpy has it
+                    value = value.astype(scale.dtype)
+        if value.dtype != scale.dtype:
+            raise _wrong_dtype(value.dtype, scale, image)
+        return np.broadcast_to(value, full)
+    array = np.asarray(image)
+    if array.dtype != scale.dtype:
+        swapped = array.dtype.newbyteorder("=")
+        if swapped != scale.dtype:
+            raise _wrong_dtype(array.dtype, scale, array.dtype.name)
+        array = array.astype(swapped)
+    if array.ndim == 3 and num_channels == 1:
+        array = array[..., np.newaxis]
+    if array.shape != full:
+        raise AlignmentError(
+            f"{scale.folder}: expected an array of shape {full} for {show(bounds)}, found {np.shape(image)}",
+            key=scale.folder,
+            expected=full,
+            found=np.shape(image),
+        )
+    return array
+
+
 def _wrong_dtype(found: np.dtype[Any], scale: ImageScale, what: object) -> InvalidArgumentError:
     return InvalidArgumentError(
         f"{scale.folder}: expected voxels of {scale.dtype.name}, found {found.name} ({what})",
@@ -657,7 +707,9 @@ def _wrong_dtype(found: np.dtype[Any], scale: ImageScale, what: object) -> Inval
     )
 
 
-def bounds_of(bbox: Any, meta: PrecomputedMetadata, mip: int) -> Bounds:  # Any: what Bbox.create takes
+def bounds_of(
+    bbox: Any, meta: PrecomputedMetadata, mip: int
+) -> Bounds:  # Any: what Bbox.create takes
     """Return a box in whole voxels of a scale; fractions are cut off, as upstream does.
 
     Parameters
@@ -668,6 +720,6 @@ def bounds_of(bbox: Any, meta: PrecomputedMetadata, mip: int) -> Bounds:  # Any:
     if not isinstance(bbox, Bbox):
         bbox = Bbox.create(bbox, meta.bounds(mip))
     if bbox.is_physical:
-        bbox = bbox.convert_units("vx", meta.resolution(mip))
+        bbox = bbox.convert_units("vx", meta.resolution(mip).tolist())
     low, high = bbox._corners()
     return (int(low[0]), int(low[1]), int(low[2]), int(high[0]), int(high[1]), int(high[2]))

@@ -42,7 +42,9 @@ def encode_compressed_segmentation(labels, shape, block, item_size):
         if key not in tables:
             tables[key] = len(words)
             for label in table:
-                words += [label & 0xFFFFFFFF] if item_size == 4 else [label & 0xFFFFFFFF, label >> 32]
+                words += (
+                    [label & 0xFFFFFFFF] if item_size == 4 else [label & 0xFFFFFFFF, label >> 32]
+                )
         words[2 * number] = tables[key] | bits << 24
         words[2 * number + 1] = values_offset
     return struct.pack(f"<{len(words) + 1}I", 1, *words)
@@ -68,7 +70,9 @@ def main():
 
                 flags = (1 if eights else 0) | (2 if item_size == 4 else 0)
                 # The fuzz target reads sizes modulo their range, from one upwards.
-                prefix = bytes([s - 1 for s in shape] + [b - 1 for b in block] + [flags, 0]).ljust(16, b"\0")
+                prefix = bytes([s - 1 for s in shape] + [b - 1 for b in block] + [flags, 0]).ljust(
+                    16, b"\0"
+                )
                 data = encode_compressed_segmentation(label, shape, block, item_size)
                 name = f"labels{distinct}_item{item_size}_block{block[0]}"
                 (here / "compressed_segmentation" / name).write_bytes(prefix + data)

@@ -97,18 +97,20 @@ fetch::FetchState StoredChunk::open(std::string_view name, const Int3& chunk_sha
 bool StoredChunk::load(const std::optional<decode::ByteRange>& range, std::byte* target,
                        std::span<const std::byte>& data, ChunkError& error) {
   ThreadScratch& scratch = thread_scratch();
-  const auto no_memory = [&] { return fail(ErrorKind::kNoMemory, {Code::kNoMemory, 0, 0, 0}, error); };
+  const auto no_memory = [&](std::uint64_t needed) {
+    return fail(ErrorKind::kNoMemory, {Code::kNoMemory, 0, needed, 0}, error);
+  };
   fetch::IoError io;
   if (is_plain()) {
     const decode::ByteRange want = range.value_or(decode::ByteRange{0, file_.size_bytes});
     std::byte* const out = target != nullptr ? target : scratch.stored.get(want.size);
-    if (out == nullptr) return no_memory();
+    if (out == nullptr) return no_memory(want.size);
     if (!fetch::read_exact(file_.fd.get(), out, want.size, want.offset, io)) return fail_io(io, error);
     data = {out, want.size};
     return true;
   }
   std::byte* const stored = scratch.stored.get(file_.size_bytes);
-  if (stored == nullptr) return no_memory();
+  if (stored == nullptr) return no_memory(file_.size_bytes);
   if (!fetch::read_exact(file_.fd.get(), stored, file_.size_bytes, 0, io)) return fail_io(io, error);
   const std::span<const std::byte> in(stored, file_.size_bytes);
   const std::uint64_t limit = decode::max_chunk_bytes(layout_.format, chunk_shape_);
@@ -116,7 +118,7 @@ bool StoredChunk::load(const std::optional<decode::ByteRange>& range, std::byte*
 
   if (file_.encoding == fetch::ContentEncoding::kGzip && fixed) {
     std::byte* const out = target != nullptr ? target : scratch.plain.get(*fixed);
-    if (out == nullptr) return no_memory();
+    if (out == nullptr) return no_memory(*fixed);
     std::size_t written = 0;
     const Status status = decode::gzip::decompress(in, out, *fixed, written);
     if (!status.ok()) return fail(ErrorKind::kDecompress, status, error);
