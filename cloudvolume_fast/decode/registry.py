@@ -135,21 +135,25 @@ def require(package: str, extra: str | None = None) -> Any:  # Any: a module
         return importlib.import_module(package)
     except ImportError as error:
         what = f"cloudvolume-fast[{extra}]" if extra else "cloudvolume-fast"
-        raise ImportError(f"the package {package} is not installed: pip install '{what}'") from error
+        raise ImportError(
+            f"the package {package} is not installed: pip install '{what}'"
+        ) from error
 
 
 _UNSIGNED = frozenset({"bool", "uint8", "uint16", "uint32", "uint64"})
 
 register(Codec("raw", default_compress="gzip"))
-register(
-    Codec("compressed_segmentation", frozenset({"uint32", "uint64"}), default_compress="gzip")
-)
+register(Codec("compressed_segmentation", frozenset({"uint32", "uint64"}), default_compress="gzip"))
 
 # Which packages release the GIL is measured by benchmarks/bench_codecs.py: the speed of two threads over that of one.
 _HERE = "cloudvolume_fast.decode"
 _PICTURE = {"data_types": frozenset({"uint8"}), "is_compressible": False}
-register(Codec("jpeg", channels=frozenset({1, 3}), implementation=f"{_HERE}.jpeg:CODEC", **_PICTURE))
-register(Codec("jxl", channels=frozenset({1, 3, 4}), implementation=f"{_HERE}.jxl:CODEC", **_PICTURE))
+register(
+    Codec("jpeg", channels=frozenset({1, 3}), implementation=f"{_HERE}.jpeg:CODEC", **_PICTURE)
+)
+register(
+    Codec("jxl", channels=frozenset({1, 3, 4}), implementation=f"{_HERE}.jxl:CODEC", **_PICTURE)
+)
 register(
     Codec(
         "compresso",
