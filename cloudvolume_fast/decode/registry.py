@@ -144,3 +144,4 @@ register(Codec("raw", default_compress="gzip"))
 register(
     Codec("compressed_segmentation", frozenset({"uint32", "uint64"}), default_compress="gzip")
 )
+register(Codec("png", frozenset({"uint8", "uint16"}), frozenset({1, 2, 3, 4}), is_compressible=False))

@@ -4,7 +4,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -28,6 +29,7 @@ from cloudvolume_fast.deliver.write_image import write_box
 from cloudvolume_fast.errors import (
     AlignmentError,
     DimensionError,
+    InfoValidationError,
     InvalidArgumentError,
     OutOfBoundsError,
     ReadOnlyException,
@@ -113,6 +115,7 @@ class PrecomputedImageSource:
             dtype.itemsize,
             int(channels),
             parsed.block_size or (8, 8, 8),
+            _png_level(parsed.raw, folder) if parsed.encoding == "png" else 0,
             ChunkHooks(codec.load(), ChunkSpec(dtype, int(channels), parsed.raw)),
         )
         (x, y, z), (sx, sy, sz) = parsed.voxel_offset, parsed.size
@@ -592,6 +595,26 @@ class PrecomputedImageSource:
         if self.config.bounded:
             scale = self.image_scale(self.meta.to_mip(mip))
             check_bounds(bounds_of(bbox, self.meta, mip), scale.bounds, scale.folder)
+
+
+def _png_level(scale: Mapping[str, Any], where: str) -> int:
+    """Return the compression level that a scale asks for; 9 where it asks for none, as upstream.
+
+    Raises
+    ------
+    InfoValidationError
+    """
+    value = scale.get("png_level")
+    if value is None:
+        return 9
+    if isinstance(value, bool) or not isinstance(value, Real) or value not in range(10):
+        raise InfoValidationError(
+            f"{where}: png_level: expected an integer from 0 to 9, found {value!r}",
+            key=where,
+            expected="an integer from 0 to 9",
+            found=value,
+        )
+    return int(value)
 
 
 def _wrong_dtype(found: np.dtype[Any], scale: ImageScale, what: object) -> InvalidArgumentError:
