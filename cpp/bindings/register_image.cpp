@@ -6,12 +6,15 @@
 #include <cstdint>
 #include <cstring>
 #include <exception>
+#include <limits>
+#include <new>
 #include <optional>
 #include <stdexcept>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "cvfast/core/checked.hpp"
 #include "cvfast/decode/png.hpp"
 #include "cvfast/runtime/read_image.hpp"
 #include "cvfast/runtime/write_image.hpp"
@@ -48,17 +51,24 @@ void check_array(const py::array& array, const Box3& box, std::int64_t channels,
 
 using Labels = py::array_t<std::uint64_t, py::array::c_style>;
 
-// Calls into Python on a pool thread, with the GIL.  Returns what went wrong, or an empty string.
+// Calls into Python on a pool thread, with the GIL.  Returns what went wrong, or an empty string.  Exceptions that say
+// nothing about the bytes (Ctrl-C arrives in whatever Python code the main thread runs; a package is not installed) are
+// kept in `raised`, which the GIL guards.
 template <typename Call>
-std::string with_python(const Call& call) {
+std::string with_python(std::exception_ptr& raised, const Call& call) {
   const py::gil_scoped_acquire held;
   try {
     call();
     return {};
   } catch (py::error_already_set& error) {
-    // The message alone: type and traceback are those of a package, not of the caller's code.
-    std::string message = py::str(error.value());
+    if (!error.matches(PyExc_Exception) || error.matches(PyExc_MemoryError) || error.matches(PyExc_ImportError)) {
+      if (!raised) raised = std::current_exception();
+      return "interrupted";
+    }
+    const std::string message = py::str(error.value());
     return message.empty() ? std::string(py::str(error.type().attr("__name__"))) : message;
+  } catch (const std::bad_alloc&) {
+    throw;
   } catch (const std::exception& error) {
     return error.what();
   }
@@ -80,10 +90,10 @@ py::tuple to_tuple(const Box3& box) {
 
 // The method `name` of `hooks`: (suffix, bytes, int) -> bytes.  A handle suffices, and needs no GIL to be copied,
 // because the layout that is being called keeps the object alive.
-rt::ByteTransform to_transform(py::handle hooks, const char* name) {
-  return [hooks, name](cvfast::fetch::ContentEncoding encoding, std::span<const std::byte> in, std::int64_t parameter,
+rt::ByteTransform to_transform(py::handle hooks, const char* name, std::exception_ptr& raised) {
+  return [hooks, name, &raised](cvfast::fetch::ContentEncoding encoding, std::span<const std::byte> in, std::int64_t parameter,
                        std::vector<std::byte>& out) {
-    return with_python([&] {
+    return with_python(raised, [&] {
       assign(hooks.attr(name)(cvfast::fetch::suffix(encoding), view_of(in), parameter).cast<py::bytes>(), out);
     });
   };
@@ -91,11 +101,13 @@ rt::ByteTransform to_transform(py::handle hooks, const char* name) {
 
 // decode(bytes, chunk_shape, box) -> array of the box, any strides; encode(array) -> bytes;
 // unique(bytes, chunk_shape, box) -> array of uint64.
-rt::ExternalCodec to_codec(py::handle hooks, std::int64_t item_size, std::int64_t num_channels) {
+rt::ExternalCodec to_codec(py::handle hooks, std::int64_t item_size, std::int64_t num_channels,
+                           std::exception_ptr& raised) {
   rt::ExternalCodec codec;
+  std::exception_ptr* const kept = &raised;
   codec.decode = [=](std::span<const std::byte> data, const Int3& chunk_shape, const Box3& box,
                      const rt::PaintVoxels& paint) {
-    return with_python([&] {
+    return with_python(*kept, [&] {
       const auto array = hooks.attr("decode")(view_of(data), py::cast(chunk_shape), to_tuple(box)).cast<py::array>();
       check_array(array, box, num_channels, static_cast<std::size_t>(item_size));
       const auto* const voxels = static_cast<const std::byte*>(array.data());
@@ -105,7 +117,7 @@ rt::ExternalCodec to_codec(py::handle hooks, std::int64_t item_size, std::int64_
     });
   };
   codec.encode = [=](const std::byte* src, const Int4& strides, const Int3& shape, std::vector<std::byte>& out) {
-    return with_python([&] {
+    return with_python(*kept, [&] {
       // A view of the caller's voxels, for the length of this call.
       const py::array array(hooks.attr("dtype").cast<py::dtype>(),
                             std::vector<py::ssize_t>{shape[0], shape[1], shape[2], num_channels},
@@ -115,7 +127,7 @@ rt::ExternalCodec to_codec(py::handle hooks, std::int64_t item_size, std::int64_
   };
   codec.unique = [=](std::span<const std::byte> data, const Int3& chunk_shape, const Box3& box,
                      std::vector<std::uint64_t>& labels) {
-    return with_python([&] {
+    return with_python(*kept, [&] {
       const auto found = hooks.attr("unique")(view_of(data), py::cast(chunk_shape), to_tuple(box)).cast<Labels>();
       labels.assign(found.data(), found.data() + found.size());
     });
@@ -188,9 +200,10 @@ class Run {
       : report_(std::move(progress)) {
     options_.threads = threads;
     options_.max_inflight_bytes = max_inflight_bytes;
-    options_.decompress = to_transform(layout.hooks, "decompress");
-    options_.compress = to_transform(layout.hooks, "compress");
-    options_.codec = to_codec(layout.hooks, layout.value.format.item_size, layout.value.format.num_channels);
+    options_.decompress = to_transform(layout.hooks, "decompress", raised_);
+    options_.compress = to_transform(layout.hooks, "compress", raised_);
+    options_.codec = to_codec(layout.hooks, layout.value.format.item_size, layout.value.format.num_channels,
+                              raised_);
     options_.poll = [this] { return poll(); };
   }
 
@@ -363,7 +376,7 @@ std::int64_t count_chunks(const Layout& self, const Bounds& bounds) {
   const Box3 inside = intersect(to_box(bounds), self.value.grid.bounds());
   if (inside.empty()) return 0;
   const Int3 grid = self.value.grid.grid_range(inside).shape();
-  return grid[0] * grid[1] * grid[2];
+  return cvfast::checked_product({grid[0], grid[1], grid[2]}).value_or(std::numeric_limits<std::int64_t>::max());
 }
 
 }  // namespace

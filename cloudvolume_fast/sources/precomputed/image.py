@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from numbers import Real
 from typing import Any
 
@@ -15,6 +15,7 @@ from cloudvolume_fast import _runtime
 from cloudvolume_fast.config import VolumeConfig
 from cloudvolume_fast.decode import registry
 from cloudvolume_fast.decode.codec import ChunkHooks, ChunkSpec
+from cloudvolume_fast.deliver.cutout import CutoutOrigin, VolumeCutout
 from cloudvolume_fast.deliver.outcome import raise_outcome
 from cloudvolume_fast.deliver.read_image import (
     allocate,
@@ -22,6 +23,7 @@ from cloudvolume_fast.deliver.read_image import (
     read_points,
     read_renumbered,
     read_unique,
+    renumbered_background,
     to_bits,
 )
 from cloudvolume_fast.deliver.source import ImageScale
@@ -38,6 +40,7 @@ from cloudvolume_fast.errors import (
 )
 from cloudvolume_fast.fetch.content_encoding import level_of, suffix_of
 from cloudvolume_fast.locate.indexing import (
+    ADDRESSABLE,
     Bounds,
     check_bounds,
     check_not_empty,
@@ -69,10 +72,17 @@ class PrecomputedImageSource:
         self.config = config
         self._scales: dict[int, tuple[Any, ...]] = {}
         self._background: tuple[Any, Any, bytes] | None = None
+        self._origins: dict[int, tuple[Any, CutoutOrigin]] = {}
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave out what is cheaply made again and cannot be pickled."""
-        return {"meta": self.meta, "config": self.config, "_scales": {}, "_background": None}
+        return {
+            "meta": self.meta,
+            "config": self.config,
+            "_scales": {},
+            "_background": None,
+            "_origins": {},
+        }
 
     # What the delivery stage needs.
 
@@ -107,7 +117,7 @@ class PrecomputedImageSource:
         codec = registry.lookup(parsed.encoding, folder)
         codec.check(dtype, int(channels), folder)
         layout = _runtime.ImageLayout(
-            self.folder_path(parsed.key),
+            os.fsencode(self.folder_path(parsed.key)),
             parsed.voxel_offset,
             parsed.size,
             parsed.chunk_size,
@@ -131,6 +141,19 @@ class PrecomputedImageSource:
         self._scales[mip] = (parsed, data_type, channels, meta.path, scale)
         return scale
 
+    def cutout_origin(self, mip: int) -> CutoutOrigin:
+        """Return what cutouts of a scale remember; one object until the info changes."""
+        parsed = self.meta.parsed_scale(mip)
+        cached = self._origins.get(mip)
+        if cached is not None and cached[0] is parsed:
+            return cached[1]
+        meta = self.meta
+        origin = CutoutOrigin(
+            meta.dataset, meta.layer, meta.path, meta.cloudpath, meta.resolution(mip), mip, meta.layer_type
+        )
+        self._origins[mip] = (parsed, origin)
+        return origin
+
     def folder_path(self, key: str) -> str:
         """Return the absolute path of a scale's folder."""
         return self.meta.store.path(key)
@@ -141,7 +164,8 @@ class PrecomputedImageSource:
         if cached is not None and cached[0] is color and cached[1] == dtype:
             return cached[2]
         try:
-            value = np.array(color).astype(dtype) if color is not None else np.zeros((), dtype)
+            with np.errstate(invalid="ignore", over="ignore"):  # told by the comparison below
+                value = np.array(color).astype(dtype) if color is not None else np.zeros((), dtype)
             exact = bool(value == color) or (dtype.kind == "f" and isinstance(color, float))
         except (TypeError, ValueError, OverflowError):
             exact = False
@@ -181,6 +205,8 @@ class PrecomputedImageSource:
             check_not_empty(bounds, scale.folder)
         if self.config.bounded:
             check_bounds(bounds, scale.bounds, scale.folder)
+        elif not self.config.autocrop:
+            check_bounds(bounds, ADDRESSABLE, scale.folder)
         return bounds
 
     def read(
@@ -219,13 +245,19 @@ class PrecomputedImageSource:
             if not len(bits):  # a label that the type cannot hold is nowhere
                 image[...] = False
             return image
-        wanted = list(segids or ())
-        other = 0
-        if preserve_zeros:
-            wanted.append(0)
-            other = int(to_bits([int(np.iinfo(scale.dtype).max)], scale.dtype)[0])
-        keep = to_bits(wanted, scale.dtype)
+        keep, other = self._kept(segids or (), preserve_zeros, scale)
         return read_box(scale, bounds, options, channels=channels, order=order, keep=keep, other=other)
+
+    @staticmethod
+    def _kept(
+        segids: Iterable[int], preserve_zeros: bool, scale: ImageScale
+    ) -> tuple[NDArray[np.uint64], int]:
+        """Return the bits of the labels that stay, and those that the others become."""
+        wanted = list(segids)
+        if not preserve_zeros:
+            return to_bits(wanted, scale.dtype), 0
+        largest = int(to_bits([int(np.iinfo(scale.dtype).max)], scale.dtype)[0])
+        return to_bits([*wanted, 0], scale.dtype), largest
 
     @staticmethod
     def _masked_by_value(
@@ -255,10 +287,21 @@ class PrecomputedImageSource:
             out[...] = value
         return out
 
-    def read_renumbered(self, bounds: Bounds, mip: int) -> tuple[NDArray[Any], dict[int, int]]:
-        """Read a box that `resolve_bounds` has passed; see `deliver.read_image.read_renumbered`."""
+    def read_renumbered(
+        self, bounds: Bounds, mip: int, *, segids: Iterable[int] | None = None, preserve_zeros: bool = False
+    ) -> tuple[NDArray[Any], dict[int, int]]:
+        """Read a box that `resolve_bounds` has passed; see `deliver.read_image.read_renumbered`.
+
+        `segids` and `preserve_zeros` are applied before the labels are numbered.
+        """
         scale = self.image_scale(mip)
-        return read_renumbered(scale, bounds, self.read_options(scale))
+        options = self.read_options(scale)
+        if self.meta._rois and not self.meta.overlaps_roi(Bbox._from_ints(*bounds), mip):
+            return renumbered_background(scale, bounds, options)
+        if segids is None or scale.dtype.kind not in "iub":
+            return read_renumbered(scale, bounds, options)
+        keep, other = self._kept(segids, preserve_zeros, scale)
+        return read_renumbered(scale, bounds, options, keep=keep, other=other)
 
     def download(
         self,
@@ -273,7 +316,7 @@ class PrecomputedImageSource:
         renumber: bool = False,
         label: int | None = None,
         progress: bool | str | None = None,
-    ) -> Any:  # an ndarray, or with renumber a pair of an ndarray and a dict
+    ) -> Any:  # a VolumeCutout, or with renumber a pair of it and a dict
         """Read a box.
 
         Parameters
@@ -295,7 +338,7 @@ class PrecomputedImageSource:
 
         Returns
         -------
-        ndarray, shape (x, y, z, channel)
+        VolumeCutout, shape (x, y, z, channel); with `renumber` a pair of it and a dict
         """
         if use_shared_memory or use_file or location is not None or retain:
             raise UnsupportedOptionError(
@@ -307,8 +350,10 @@ class PrecomputedImageSource:
         threads = None if parallel == 1 else parallel
         with self.config.override_progress(progress):
             if renumber:
-                return self.read_renumbered(bounds, mip)
-            return self.read(bounds, mip, label=label, threads=threads, order=order)
+                image, mapping = self.read_renumbered(bounds, mip)
+                return VolumeCutout.wrap(image, self.cutout_origin(mip), bounds), mapping
+            image = self.read(bounds, mip, label=label, threads=threads, order=order)
+        return VolumeCutout.wrap(image, self.cutout_origin(mip), bounds)
 
     def download_points(self, points: Any, mip: int) -> dict[tuple[int, int, int], Any]:  # Any: array-like; scalars
         """Read single voxels of the first channel.
@@ -336,19 +381,19 @@ class PrecomputedImageSource:
     def read_point_values(self, points: NDArray[np.int64], mip: int) -> NDArray[Any]:
         """Return the values of the first channel at points of shape (n, 3), in their order.
 
+        Outside of an unbounded volume they are background, as for boxes.
+
         Raises
         ------
         OutOfBoundsError
         """
         scale = self.image_scale(mip)
-        self._check_points(points, scale)
-        return read_points(scale, points, self.read_options(scale), (0, 1))[:, 0]
-
-    @staticmethod
-    def _check_points(points: NDArray[np.int64], scale: ImageScale) -> None:
+        options = self.read_options(scale)
         low, high = np.array(scale.bounds[:3]), np.array(scale.bounds[3:])
         inside = np.logical_and(points >= low, points < high).all(axis=1)
-        if not inside.all():
+        if inside.all():
+            return read_points(scale, points, options, (0, 1))[:, 0]
+        if self.config.bounded:
             first = points[int(np.argmin(inside))].tolist()
             raise OutOfBoundsError(
                 f"{scale.folder}: point {first} is outside of the volume's {show(scale.bounds)}",
@@ -356,6 +401,9 @@ class PrecomputedImageSource:
                 expected=scale.bounds,
                 found=first,
             )
+        out = np.full(len(points), np.frombuffer(options.background, scale.dtype)[0])
+        out[inside] = read_points(scale, points[inside], options, (0, 1))[:, 0]
+        return out
 
     def unique(self, bbox: Bbox, mip: int) -> set[Any]:  # Any: numpy scalars
         """Return the set of values in a box."""
@@ -549,9 +597,15 @@ class PrecomputedImageSource:
         full = (*shape, scale.num_channels)
         if np.isscalar(image) or (isinstance(image, np.ndarray) and image.ndim == 0):
             value = np.asarray(image)
-            if not isinstance(image, (np.generic, np.ndarray)) and value.dtype.kind in "iub":
-                info = np.iinfo(scale.dtype) if scale.dtype.kind in "iu" else None
-                if info is None or info.min <= int(image) <= info.max:
+            if value.dtype.kind == "b" or not isinstance(image, (np.generic, np.ndarray)):
+                if value.dtype.kind in "iub":
+                    info = np.iinfo(scale.dtype) if scale.dtype.kind in "iu" else None
+                    if info is None or info.min <= int(image) <= info.max:
+                        value = value.astype(scale.dtype)
+                elif value.dtype.kind == "f" and scale.dtype.kind == "f":
+                    value = value.astype(scale.dtype)
+            elif type(image) is float and scale.dtype.kind == "f":
+                with np.errstate(over="ignore"):  # becomes infinite, as numpy has it
                     value = value.astype(scale.dtype)
             if value.dtype != scale.dtype:
                 raise _wrong_dtype(value.dtype, scale, image)
