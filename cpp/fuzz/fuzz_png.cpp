@@ -82,8 +82,8 @@ void compare_written(const Bytes& content, const Geometry& g, int level) {
   require(decode::png::encode(voxels.data(), strides, g, level, file).ok());
   require(file.size() <= decode::png::max_encoded_bytes(g));
   Bytes back(voxels.size());
-  require(decode::png::decode_box(file, g, {{0, 0, 0}, g.chunk_shape}, 0, g.num_channels, {}, back.data(), strides)
-              .ok());
+  require(
+      decode::png::decode_box(file, g, {{0, 0, 0}, g.chunk_shape}, 0, g.num_channels, {}, back.data(), strides).ok());
   require(back == voxels);
   // Signature, IHDR, and the frame of the only IDAT; behind it a checksum and IEND.
   constexpr std::size_t kBefore = 8 + 25 + 8;
@@ -126,8 +126,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* input, std::size_t siz
       // Too short or too long by as much as the input is.
       parts.stream = content;
       if ((input[5] & 2) == 0) {
-        parts.stream.resize(parts.height * (1 + std::size_t{parts.width} * static_cast<std::size_t>(
-                                                                               g.num_channels * g.item_size)));
+        parts.stream.resize(parts.height *
+                            (1 + std::size_t{parts.width} * static_cast<std::size_t>(g.num_channels * g.item_size)));
         const std::size_t stride = parts.stream.size() / parts.height;
         for (std::size_t at = 0; at < parts.stream.size(); at += stride) {
           parts.stream[at] = static_cast<std::byte>(std::to_integer<unsigned>(parts.stream[at]) % 6);
@@ -138,8 +138,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* input, std::size_t siz
       break;
     case 2: {
       // A good file around the stream, wherever it ends.
-      const std::size_t expected = parts.height * (1 + std::size_t{parts.width} * static_cast<std::size_t>(
-                                                                                      g.num_channels * g.item_size));
+      const std::size_t expected =
+          parts.height * (1 + std::size_t{parts.width} * static_cast<std::size_t>(g.num_channels * g.item_size));
       std::size_t used = 0;
       const std::optional<Bytes> inflated = reference::inflate(content, expected, used);
       Bytes file = reference::make_png(parts);

@@ -104,8 +104,9 @@ std::pair<Codes, Codes> fixed_codes() {
 }
 
 void inflate_block(Bits& in, const Codes& litlen, const Codes& distances, std::size_t limit, Bytes& out) {
-  static constexpr std::array<unsigned, 29> kLengthBase = {3,  4,  5,  6,  7,  8,  9,  10, 11,  13,  15,  17,  19,  23, 27,
-                                                           31, 35, 43, 51, 59, 67, 83, 99, 115, 131, 163, 195, 227, 258};
+  static constexpr std::array<unsigned, 29> kLengthBase = {3,  4,  5,  6,   7,   8,   9,   10,  11, 13,
+                                                           15, 17, 19, 23,  27,  31,  35,  43,  51, 59,
+                                                           67, 83, 99, 115, 131, 163, 195, 227, 258};
   static constexpr std::array<unsigned, 29> kLengthBits = {0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2,
                                                            2, 3, 3, 3, 3, 4, 4, 4, 4, 5, 5, 5, 5, 0};
   for (;;) {

@@ -30,7 +30,7 @@ struct PngParts {
   std::uint8_t compression = 0;
   std::uint8_t filter = 0;
   std::uint8_t interlace = 0;
-  std::vector<std::byte> stream;  ///< rows with their filter bytes; stored, not compressed
+  std::vector<std::byte> stream;      ///< rows with their filter bytes; stored, not compressed
   std::size_t idat_bytes = SIZE_MAX;  ///< of one IDAT chunk
 };
 

@@ -26,10 +26,12 @@ std::int64_t voxels_of(const Int3& shape) { return shape[0] * shape[1] * shape[2
 Status decode(const Bytes& data, const Geometry& g, const Box3& box, Samples& out) {
   const Int3 shape = box.shape();
   Bytes items(static_cast<std::size_t>(voxels_of(shape) * g.num_channels * g.item_size));
-  const Status status = decode_box(data, g, box, 0, g.num_channels, {}, items.data(), fortran_strides(shape, g.item_size));
+  const Status status =
+      decode_box(data, g, box, 0, g.num_channels, {}, items.data(), fortran_strides(shape, g.item_size));
   out.assign(items.size() / static_cast<std::size_t>(g.item_size), 0);
   for (std::size_t i = 0; i < out.size(); ++i) {
-    std::memcpy(&out[i], items.data() + i * static_cast<std::size_t>(g.item_size), static_cast<std::size_t>(g.item_size));
+    std::memcpy(&out[i], items.data() + i * static_cast<std::size_t>(g.item_size),
+                static_cast<std::size_t>(g.item_size));
   }
   return status;
 }
@@ -39,7 +41,9 @@ Code verdict(const Bytes& data, const Geometry& g) {
   return decode(data, g, whole(g), out).code;
 }
 
-std::uint8_t colour_type(std::int64_t channels) { return std::array<std::uint8_t, 5>{0, 0, 4, 2, 6}[static_cast<std::size_t>(channels)]; }
+std::uint8_t colour_type(std::int64_t channels) {
+  return std::array<std::uint8_t, 5>{0, 0, 4, 2, 6}[static_cast<std::size_t>(channels)];
+}
 
 /// An image with random rows under random filters, of a random factorisation of the chunk's voxels.
 reference::PngParts random_parts(testing::Random& random, const Geometry& g, bool any_width = true) {
@@ -99,7 +103,8 @@ TEST(Png, UndoesPaethForEveryTripleOfNeighbours) {
   for (int c = 0; c < 256; ++c) {
     reference::PngParts parts{2, 1 << 9, 8, 0, 0, 0, 0, {}, SIZE_MAX};
     for (int a = 0; a < 256; ++a) {
-      parts.stream.insert(parts.stream.end(), {std::byte{0}, static_cast<std::byte>(c), static_cast<std::byte>((a * 7 + c * 3) & 255)});
+      parts.stream.insert(parts.stream.end(),
+                          {std::byte{0}, static_cast<std::byte>(c), static_cast<std::byte>((a * 7 + c * 3) & 255)});
       // Paeth adds c (above) to the first byte.
       parts.stream.insert(parts.stream.end(), {std::byte{4}, static_cast<std::byte>((a - c) & 255), std::byte{0}});
     }
@@ -126,7 +131,8 @@ Samples random_samples(testing::Random& random, const Geometry& g) {
     case 2: {
       Samples out(n);
       for (std::size_t i = 0; i < n; ++i) {
-        out[i] = (static_cast<std::uint64_t>(100 + 60 * std::sin(static_cast<double>(i) * 0.05)) + random.bits() % 7) & mask;
+        out[i] =
+            (static_cast<std::uint64_t>(100 + 60 * std::sin(static_cast<double>(i) * 0.05)) + random.bits() % 7) & mask;
       }
       return out;
     }
@@ -145,7 +151,8 @@ TEST(Png, RoundTripsThroughAnyStridesAtEveryLevel) {
     testing::StridedBox src = testing::random_strided_box(random, shape, item, testing::Layout::kAny);
     const Bytes items = testing::to_items(samples, item);
     paint::VoxelMap copy;
-    paint::map_box(items.data(), fortran_strides(g.chunk_shape, g.item_size), src.data(), src.strides, shape, item, copy);
+    paint::map_box(items.data(), fortran_strides(g.chunk_shape, g.item_size), src.data(), src.strides, shape, item,
+                   copy);
     const int level = static_cast<int>(random.between(0, 9));
     Bytes file;
     ASSERT_TRUE(encode(src.data(), src.strides, g, level, file).ok());
@@ -353,13 +360,24 @@ TEST(Png, KnowsTheOrderOfChunks) {
   const Bytes second(zlib.begin() + 5, zlib.end());
   const Bytes text = bytes_of({'a', 0, 'b'});
   EXPECT_EQ(verdict(with_chunks({{"IHDR", header}, {"IDAT", zlib}, {"IEND", {}}}), g), Code::kOk);
-  EXPECT_EQ(verdict(with_chunks({{"IHDR", header}, {"tEXt", text}, {"IDAT", {}}, {"IDAT", first}, {"IDAT", {}},
-                                 {"IDAT", second}, {"tIME", text}, {"IEND", {}}}), g), Code::kOk);
+  EXPECT_EQ(verdict(with_chunks({{"IHDR", header},
+                                 {"tEXt", text},
+                                 {"IDAT", {}},
+                                 {"IDAT", first},
+                                 {"IDAT", {}},
+                                 {"IDAT", second},
+                                 {"tIME", text},
+                                 {"IEND", {}}}),
+                    g),
+            Code::kOk);
   EXPECT_EQ(verdict(with_chunks({{"IHDR", header}, {"PLTE", text}, {"IDAT", zlib}, {"IEND", {}}}), g), Code::kOk);
   EXPECT_EQ(verdict(with_chunks({{"IDAT", zlib}, {"IHDR", header}, {"IEND", {}}}), g), Code::kBadValue);
   EXPECT_EQ(verdict(with_chunks({{"tEXt", text}, {"IHDR", header}, {"IDAT", zlib}, {"IEND", {}}}), g), Code::kBadValue);
-  EXPECT_EQ(verdict(with_chunks({{"IHDR", header}, {"IHDR", header}, {"IDAT", zlib}, {"IEND", {}}}), g), Code::kBadValue);
-  EXPECT_EQ(verdict(with_chunks({{"IHDR", header}, {"IDAT", first}, {"tEXt", text}, {"IDAT", second}, {"IEND", {}}}), g), Code::kBadValue);
+  EXPECT_EQ(verdict(with_chunks({{"IHDR", header}, {"IHDR", header}, {"IDAT", zlib}, {"IEND", {}}}), g),
+            Code::kBadValue);
+  EXPECT_EQ(
+      verdict(with_chunks({{"IHDR", header}, {"IDAT", first}, {"tEXt", text}, {"IDAT", second}, {"IEND", {}}}), g),
+      Code::kBadValue);
   EXPECT_EQ(verdict(with_chunks({{"IHDR", header}, {"IEND", {}}}), g), Code::kBadValue);
   EXPECT_EQ(verdict(with_chunks({{"IHDR", header}, {"IDAT", zlib}}), g), Code::kTruncated);
   EXPECT_EQ(verdict(with_chunks({{"IHDR", header}, {"IDAT", zlib}, {"IEND", text}}), g), Code::kBadValue);
@@ -424,9 +442,7 @@ TEST(Png, RejectsGeometriesThatThereAreNone) {
   EXPECT_EQ(verdict(Sample().file, {{5, 4, 3}, 5, 1}), Code::kInvalidArgument);
 }
 
-TEST(Png, WritesTheSameBytesForTheSameVoxels) {
-  EXPECT_EQ(Sample().file, Sample().file);
-}
+TEST(Png, WritesTheSameBytesForTheSameVoxels) { EXPECT_EQ(Sample().file, Sample().file); }
 
 }  // namespace
 }  // namespace cvfast::decode::png

@@ -72,7 +72,14 @@ def _write_with_cloud_volume(path: Path, case: Case, voxels: np.ndarray) -> None
     from cloudvolume import CloudVolume
 
     info = CloudVolume.create_new_info(
-        case.channels, "image", case.dtype, "png", (4, 4, 40), (0, 0, 0), case.size, chunk_size=case.chunk
+        case.channels,
+        "image",
+        case.dtype,
+        "png",
+        (4, 4, 40),
+        (0, 0, 0),
+        case.size,
+        chunk_size=case.chunk,
     )
     info["scales"][0]["png_level"] = case.level
     vol = CloudVolume(f"file://{path}", info=info, progress=False)
@@ -87,7 +94,11 @@ def _write_with_tensorstore(path: Path, case: Case, voxels: np.ndarray) -> None:
         {
             "driver": "neuroglancer_precomputed",
             "kvstore": {"driver": "file", "path": f"{path}/"},
-            "multiscale_metadata": {"data_type": case.dtype, "num_channels": case.channels, "type": "image"},
+            "multiscale_metadata": {
+                "data_type": case.dtype,
+                "num_channels": case.channels,
+                "type": "image",
+            },
             "scale_metadata": {
                 "key": KEY,
                 "size": case.size,
@@ -121,14 +132,18 @@ def _write_with_libpng(path: Path, case: Case, voxels: np.ndarray) -> None:
         "scales": [scale],
     }
     (path / "info").write_text(json.dumps(info))
-    starts = np.stack(np.meshgrid(*(range(0, n, c) for n, c in zip(case.size, case.chunk, strict=True))), -1)
+    starts = np.stack(
+        np.meshgrid(*(range(0, n, c) for n, c in zip(case.size, case.chunk, strict=True))), -1
+    )
     for start in starts.reshape(-1, 3).tolist():
         end = [min(s + c, n) for s, c, n in zip(start, case.chunk, case.size, strict=True)]
         box = tuple(slice(s, e) for s, e in zip(start, end, strict=True))
         part = voxels[box]
         width = int(np.prod(part.shape[: case.width_axes]))
         pixels = part.transpose(2, 1, 0, 3).reshape(-1, width, case.channels)
-        content = imagecodecs.png_encode(pixels[..., 0] if case.channels == 1 else pixels, level=case.level)
+        content = imagecodecs.png_encode(
+            pixels[..., 0] if case.channels == 1 else pixels, level=case.level
+        )
         name = "_".join(f"{s}-{e}" for s, e in zip(start, end, strict=True))
         (path / KEY / name).write_bytes(content)
 

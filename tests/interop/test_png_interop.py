@@ -16,7 +16,9 @@ CHUNK = (16, 23, 4)
 
 
 def write(folder: Path, dtype: str, channels: int, level: int) -> np.ndarray:
-    info = support.make_info(size=SIZE, chunk_size=CHUNK, data_type=dtype, encoding="png", num_channels=channels)
+    info = support.make_info(
+        size=SIZE, chunk_size=CHUNK, data_type=dtype, encoding="png", num_channels=channels
+    )
     info["type"] = "image"
     info["scales"][0]["png_level"] = level
     vol = CloudVolume(f"file://{folder}", info=info)
@@ -39,7 +41,10 @@ def test_libpng_reads_it(dtype: str, channels: int, level: int, tmp_path: Path) 
         part = image[x0:x1, y0:y1, z0:z1]
         pixels = imagecodecs.png_decode(path.read_bytes())
         assert pixels.dtype == dtype
-        assert np.array_equal(pixels.reshape(part.shape[2], part.shape[1], part.shape[0], channels), part.transpose(2, 1, 0, 3))
+        assert np.array_equal(
+            pixels.reshape(part.shape[2], part.shape[1], part.shape[0], channels),
+            part.transpose(2, 1, 0, 3),
+        )
 
 
 @pytest.mark.parametrize("channels", [1, 2, 3, 4])
@@ -47,5 +52,8 @@ def test_libpng_reads_it(dtype: str, channels: int, level: int, tmp_path: Path) 
 def test_tensorstore_reads_it(dtype: str, channels: int, tmp_path: Path) -> None:
     tensorstore = pytest.importorskip("tensorstore")
     image = write(tmp_path, dtype, channels, 9)
-    spec = {"driver": "neuroglancer_precomputed", "kvstore": {"driver": "file", "path": f"{tmp_path}/"}}
+    spec = {
+        "driver": "neuroglancer_precomputed",
+        "kvstore": {"driver": "file", "path": f"{tmp_path}/"},
+    }
     assert np.array_equal(tensorstore.open(spec, read=True).result().read().result(), image)

@@ -21,7 +21,10 @@ from cloudvolume_fast.errors import ChunkDecodeError
 @st.composite
 def images(draw: st.DrawFn) -> np.ndarray:
     """Noise, slopes, runs and constants, of every type and number of channels, in any order of axes."""
-    shape = (*draw(st.tuples(st.integers(1, 40), st.integers(1, 20), st.integers(1, 9))), draw(st.integers(1, 4)))
+    shape = (
+        *draw(st.tuples(st.integers(1, 40), st.integers(1, 20), st.integers(1, 9))),
+        draw(st.integers(1, 4)),
+    )
     dtype = np.dtype(draw(st.sampled_from(["uint8", "uint16"])))
     rng = np.random.default_rng(draw(st.integers(0, 2**32)))
     kind = draw(st.sampled_from(["noise", "slope", "runs", "constant"]))
@@ -31,7 +34,11 @@ def images(draw: st.DrawFn) -> np.ndarray:
         x, y, z, c = np.indices(shape)
         image = (x * 3 + y * 7 + z * 40 + c * 90 + rng.integers(0, 5, shape)).astype(dtype)
     elif kind == "runs":
-        image = rng.integers(0, 4, (-(-shape[0] // 5), *shape[1:])).repeat(5, axis=0)[: shape[0]].astype(dtype)
+        image = (
+            rng.integers(0, 4, (-(-shape[0] // 5), *shape[1:]))
+            .repeat(5, axis=0)[: shape[0]]
+            .astype(dtype)
+        )
     else:
         image = np.full(shape, rng.integers(0, np.iinfo(dtype).max), dtype)
     return np.asarray(image, order=draw(st.sampled_from("CF")))
@@ -52,7 +59,12 @@ def new_volume(folder: str, image: np.ndarray, chunk_size: tuple[int, ...], **sc
     return vol
 
 
-@given(images(), st.tuples(*[st.integers(1, 24)] * 3), st.one_of(st.none(), st.integers(0, 9)), st.data())
+@given(
+    images(),
+    st.tuples(*[st.integers(1, 24)] * 3),
+    st.one_of(st.none(), st.integers(0, 9)),
+    st.data(),
+)
 @settings(max_examples=150)
 def test_png_volume_reads_what_was_written(
     image: np.ndarray, chunk_size: tuple[int, int, int], level: int | None, data: st.DataObject
@@ -61,14 +73,19 @@ def test_png_volume_reads_what_was_written(
         scale = {} if level is None else {"png_level": level}
         vol = new_volume(folder, image, chunk_size, **scale)
         vol[:, :, :] = image
-        assert all(name.endswith(("info", "provenance")) or "." not in name for name in support.files_in(Path(folder)))
+        assert all(
+            name.endswith(("info", "provenance")) or "." not in name
+            for name in support.files_in(Path(folder))
+        )
         assert np.array_equal(vol[:, :, :], image)
 
         low = [data.draw(st.integers(0, n - 1)) for n in image.shape[:3]]
         high = [data.draw(st.integers(a + 1, n)) for a, n in zip(low, image.shape[:3], strict=True)]
         inside = tuple(slice(a, b) for a, b in zip(low, high, strict=True))
         offset = vol.voxel_offset
-        box = tuple(slice(int(o) + a, int(o) + b) for o, a, b in zip(offset, low, high, strict=True))
+        box = tuple(
+            slice(int(o) + a, int(o) + b) for o, a, b in zip(offset, low, high, strict=True)
+        )
         channel = data.draw(st.integers(0, image.shape[3] - 1))
         assert np.array_equal(vol[box], image[inside])
         assert np.array_equal(vol[(*box, channel)][..., 0], image[(*inside, channel)])
@@ -76,8 +93,12 @@ def test_png_volume_reads_what_was_written(
         label = int(image[0, 0, 0, 0])
         assert np.array_equal(vol.download(vol.bounds, label=label), image == label)
 
-        points = [tuple(data.draw(st.integers(0, n - 1)) for n in image.shape[:3]) for _ in range(5)]
-        absolute = [tuple(int(o) + p for o, p in zip(offset, point, strict=True)) for point in points]
+        points = [
+            tuple(data.draw(st.integers(0, n - 1)) for n in image.shape[:3]) for _ in range(5)
+        ]
+        absolute = [
+            tuple(int(o) + p for o, p in zip(offset, point, strict=True)) for point in points
+        ]
         values = vol.scattered_points(absolute)
         for point, at in zip(points, absolute, strict=True):
             assert values[at] == image[(*point, 0)]
@@ -90,7 +111,12 @@ def test_png_volume_reads_what_was_written(
 
 
 def chunk(kind: bytes, content: bytes) -> bytes:
-    return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+    return (
+        struct.pack(">I", len(content))
+        + kind
+        + content
+        + struct.pack(">I", zlib.crc32(kind + content))
+    )
 
 
 @given(st.data())

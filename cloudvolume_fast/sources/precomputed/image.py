@@ -55,6 +55,7 @@ from cloudvolume_fast.options import ReadOptions, WriteOptions
 from cloudvolume_fast.sources.precomputed.metadata import PrecomputedMetadata
 
 _ALL_CHANNELS = slice(None)
+_PNG_LEVEL = 9  # upstream's default
 
 
 class PrecomputedImageSource:
@@ -116,6 +117,7 @@ class PrecomputedImageSource:
         dtype = meta.dtype
         codec = registry.lookup(parsed.encoding, folder)
         codec.check(dtype, int(channels), folder)
+        level = _png_level(parsed.raw)  # a wrong one is no reason not to read
         layout = _runtime.ImageLayout(
             os.fsencode(self.folder_path(parsed.key)),
             parsed.voxel_offset,
@@ -125,7 +127,7 @@ class PrecomputedImageSource:
             dtype.itemsize,
             int(channels),
             parsed.block_size or (8, 8, 8),
-            _png_level(parsed.raw, folder) if parsed.encoding == "png" else 0,
+            _PNG_LEVEL if level is None else level,
             ChunkHooks(codec.load(), ChunkSpec(dtype, int(channels), parsed.raw)),
         )
         (x, y, z), (sx, sy, sz) = parsed.voxel_offset, parsed.size
@@ -532,6 +534,14 @@ class PrecomputedImageSource:
         """Write an array or a scalar to a box, under the volume's settings."""
         scale = self.image_scale(mip)
         self._check_writable(mip)
+        if scale.encoding == "png" and _png_level(self.meta.scales[mip]) is None:
+            found = self.meta.scales[mip]["png_level"]
+            raise InfoValidationError(
+                f"{scale.folder}: png_level: expected an integer from 0 to 9, found {found!r}",
+                key=scale.folder,
+                expected="an integer from 0 to 9",
+                found=found,
+            )
         config = self.config
         if config.overwrite_partial_chunks and not config.non_aligned_writes:
             raise InvalidArgumentError(
@@ -651,24 +661,14 @@ class PrecomputedImageSource:
             check_bounds(bounds_of(bbox, self.meta, mip), scale.bounds, scale.folder)
 
 
-def _png_level(scale: Mapping[str, Any], where: str) -> int:
-    """Return the compression level that a scale asks for; 9 where it asks for none, as upstream.
-
-    Raises
-    ------
-    InfoValidationError
-    """
+def _png_level(scale: Mapping[str, Any]) -> int | None:
+    """Return the compression level that a scale asks for, 9 where it asks for none, None where there is no such level."""
     value = scale.get("png_level")
     if value is None:
-        return 9
+        return _PNG_LEVEL
     if isinstance(value, bool) or not isinstance(value, Real) or value not in range(10):
-        raise InfoValidationError(
-            f"{where}: png_level: expected an integer from 0 to 9, found {value!r}",
-            key=where,
-            expected="an integer from 0 to 9",
-            found=value,
-        )
-    return int(value)
+        return None
+    return int(float(value))
 
 
 def _wrong_dtype(found: np.dtype[Any], scale: ImageScale, what: object) -> InvalidArgumentError:

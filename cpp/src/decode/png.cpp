@@ -121,8 +121,7 @@ struct Image {
   std::size_t idat_bytes = 0;
 };
 
-Status check_header(std::span<const std::byte> data, std::size_t at, const Geometry& geometry,
-                    Image& image) noexcept {
+Status check_header(std::span<const std::byte> data, std::size_t at, const Geometry& geometry, Image& image) noexcept {
   const auto byte_at = [&](std::size_t i) { return std::to_integer<std::uint64_t>(data[at + i]); };
   const std::uint64_t width = load_be32(data.data() + at);
   const std::uint64_t height = load_be32(data.data() + at + 4);
@@ -395,8 +394,8 @@ bool supports(std::int64_t num_channels, std::int64_t item_size) noexcept {
 }
 
 Status decode_box(std::span<const std::byte> data, const Geometry& geometry, const Box3& box,
-                  std::int64_t channel_begin, std::int64_t channel_end, const paint::VoxelMap& map,
-                  std::byte* dst, const Int4& dst_strides) noexcept {
+                  std::int64_t channel_begin, std::int64_t channel_end, const paint::VoxelMap& map, std::byte* dst,
+                  const Int4& dst_strides) noexcept {
   if (box.empty() || channel_begin >= channel_end) return {};
   const BuffersOfCall buffers;
   const std::byte* voxels = nullptr;

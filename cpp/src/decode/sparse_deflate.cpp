@@ -5,8 +5,8 @@
 // takes no more bits than two codes and a header.  Output: four literals per flush of a 64-bit accumulator, which is
 // why literal codes are limited to 14 bits.
 //
-// Measured on the electron microscopy demo volume: 96 KiB more per MiB of rows are saved than libdeflate 1.14 saves at
-// level 9, whose short matches of noise cost more than their literals do, at a quarter of its time.
+// Measured on a 1 MiB chunk of the demo image: 694 kB in 1.1 ms, where libdeflate 1.14 makes 713 kB in 11 ms at level
+// 9, since the short matches of noise cost it more than their literals would, and 693 kB in 46 ms at level 12.
 #include "sparse_deflate.hpp"
 
 #include <algorithm>
@@ -338,7 +338,8 @@ struct BlockCodes {
     }
 
     bits = 3 + 5 + 5 + 4 + 3 * num_length_lengths + frequencies.extra_bits;
-    for (std::size_t i = 0; i < num_runs; ++i) bits += length_lengths[runs[i].symbol] + std::uint64_t{runs[i].extra_bits};
+    for (std::size_t i = 0; i < num_runs; ++i)
+      bits += length_lengths[runs[i].symbol] + std::uint64_t{runs[i].extra_bits};
     for (std::size_t i = 0; i < litlen_lengths.size(); ++i) {
       bits += std::uint64_t{frequencies.litlen[i]} * litlen_lengths[i];
     }

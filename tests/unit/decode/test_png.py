@@ -20,7 +20,12 @@ CHUNK = "0-6_0-4_0-2"
 
 
 def chunk(kind: bytes, content: bytes) -> bytes:
-    return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+    return (
+        struct.pack(">I", len(content))
+        + kind
+        + content
+        + struct.pack(">I", zlib.crc32(kind + content))
+    )
 
 
 def png(
@@ -36,7 +41,9 @@ def png(
 
 
 def volume_with(folder: Path, content: bytes) -> Any:
-    path = support.make_layer(folder, size=(6, 4, 2), chunk_size=(6, 4, 2), data_type="uint8", encoding="png")
+    path = support.make_layer(
+        folder, size=(6, 4, 2), chunk_size=(6, 4, 2), data_type="uint8", encoding="png"
+    )
     (folder / support.KEY).mkdir()
     (folder / support.KEY / CHUNK).write_bytes(content)
     return CloudVolume(path)
@@ -66,7 +73,9 @@ def test_chunk_of_any_width_is_read(width: int, tmp_path: Path) -> None:
     rows = b"".join(b"\0" + values[i : i + width] for i in range(0, 48, width))
     vol = volume_with(tmp_path, png(width, 48 // width, rows))
     assert np.array_equal(vol[:].ravel("F"), np.arange(48))
-    assert np.array_equal(vol[2:5, 1:3, 1:2], np.arange(48).reshape((6, 4, 2, 1), order="F")[2:5, 1:3, 1:2])
+    assert np.array_equal(
+        vol[2:5, 1:3, 1:2], np.arange(48).reshape((6, 4, 2, 1), order="F")[2:5, 1:3, 1:2]
+    )
 
 
 @pytest.mark.parametrize(
@@ -126,7 +135,9 @@ def test_level_of_the_scale_is_used(tmp_path: Path) -> None:
 
 
 def test_level_of_an_added_scale_is_used(tmp_path: Path) -> None:
-    path = support.make_layer(tmp_path, size=(64, 64, 8), chunk_size=(64, 64, 8), data_type="uint8", encoding="png")
+    path = support.make_layer(
+        tmp_path, size=(64, 64, 8), chunk_size=(64, 64, 8), data_type="uint8", encoding="png"
+    )
     vol = CloudVolume(path)
     vol.meta.add_scale((2, 2, 1), encoding="png", encoding_level=0)
     vol.commit_info()
@@ -137,12 +148,14 @@ def test_level_of_an_added_scale_is_used(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("level", [-1, 10, 4.5, "high", True, [9]])
-def test_level_that_there_is_none_raises(level: Any, tmp_path: Path) -> None:
+def test_level_that_there_is_none_hinders_writing_only(level: Any, tmp_path: Path) -> None:
     path = support.make_layer(tmp_path, data_type="uint8", encoding="png")
     vol = CloudVolume(path)
     vol.info["scales"][0]["png_level"] = level
     with pytest.raises(InfoValidationError, match="png_level"):
         vol[:, :, :] = 1
+    vol.fill_missing = True
+    assert not vol[:, :, :].any()
 
 
 def test_delete_background_leaves_no_file(tmp_path: Path) -> None:

@@ -40,8 +40,8 @@ inline constexpr int kMaxLevel = 9;
 ///         kBadValue (a field that no PNG of this shape, type and number of channels has), kUnsupported, kNoMemory or
 ///         kInvalidArgument, with the byte offset in the file.
 Status decode_box(std::span<const std::byte> data, const Geometry& geometry, const Box3& box,
-                  std::int64_t channel_begin, std::int64_t channel_end, const paint::VoxelMap& map,
-                  std::byte* dst, const Int4& dst_strides) noexcept;
+                  std::int64_t channel_begin, std::int64_t channel_end, const paint::VoxelMap& map, std::byte* dst,
+                  const Int4& dst_strides) noexcept;
 
 /// Adds the distinct values of a box to `out` (ascending, no duplicates).  May throw std::bad_alloc.
 Status unique_box(std::span<const std::byte> data, const Geometry& geometry, const Box3& box,
