@@ -392,7 +392,7 @@ def _run_points(count: int) -> Callable[[Setup, Row], Iterator[Line]]:
 
 def _run_write(encoding: str) -> Callable[[Setup, Row], Iterator[Line]]:
     def run(setup: Setup, row: Row) -> Iterator[Line]:
-        voxels = setup.data.image if encoding == "raw" else setup.data.labels
+        voxels = setup.data.labels if encoding == "compressed_segmentation" else setup.data.image
         voxels = voxels[..., np.newaxis]
         folder = setup.data.folder / "writing"
         path = {name: folder / name for name in setup.present}
@@ -436,7 +436,7 @@ def _run_stored_size(encoding: str) -> Callable[[Setup, Row], Iterator[Line]]:
     def run(setup: Setup, row: Row) -> Iterator[Line]:
         import cloudvolume_fast
 
-        voxels = setup.data.image if encoding == "raw" else setup.data.labels
+        voxels = setup.data.labels if encoding == "compressed_segmentation" else setup.data.image
         # gzip level 9 is slow; a part is enough for a size.
         part = np.asfortranarray(voxels[:256, :256, :256])
         folder = setup.data.folder / "writing"
@@ -447,7 +447,7 @@ def _run_stored_size(encoding: str) -> Callable[[Setup, Row], Iterator[Line]]:
         )
         volume[:, :, :] = part
         found = peers.CLOUD_VOLUME.reading[0].open(folder / OURS, 1).read(peers.WHOLE)
-        _require_equal("ours, gzip", np.asarray(found)[..., 0], part)
+        _require_equal("ours, stored", np.asarray(found)[..., 0], part)
         sizes = {
             name: sum(p.stat().st_size for p in (folder / name).rglob("*-*") if p.is_file())
             for name in (CV, OURS)
@@ -539,6 +539,7 @@ ROWS = (
     Row("raw-whole", "raw uint8, whole", _run_whole("raw"), {CV: 6.0, TS: 2.8}),
     Row("gzip-whole", "raw uint8 + gzip, whole", _run_whole("raw_gzip"), {FLOOR: -1.25}),
     Row("cseg-whole", "cseg uint64, whole", _run_whole("cseg"), {CV: 5.5, TS: 3.5}),
+    Row("png-whole", "png uint8, whole", _run_whole("png"), {CV: 3.3, TS: 1.3}),
     Row("raw-cutouts", "raw, 100 cutouts of 64^3", _run_boxes("raw", 100, 64), {CV: 8.0, TS: 2.5}),
     Row(
         "cseg-cutouts",
@@ -550,8 +551,10 @@ ROWS = (
     Row("points", "cseg, 10,000 points", _run_points(10_000), {CV: 30.0, TS: 5.0}),
     Row("raw-write", "write raw", _run_write("raw"), {CV: 2.0, TS: 1.2}),
     Row("cseg-write", "write cseg", _run_write("compressed_segmentation"), {CV: 4.0, TS: 1.5}),
+    Row("png-write", "write png, level 9", _run_write("png"), {CV: 3.0}),
     Row("raw-size", "stored size, raw + gzip", _run_stored_size("raw")),
     Row("cseg-size", "stored size, cseg + gzip", _run_stored_size("compressed_segmentation")),
+    Row("png-size", "stored size, png", _run_stored_size("png")),
     Row("import", "import, beyond bare Python", _run_import, {CV: 4.0, TS: 1.0}),
     Row("raw-memory", "memory above output, raw", _run_memory("raw")),
     Row("gzip-memory", "memory above output, gzip", _run_memory("raw_gzip")),

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 CHUNK_SIZE = (64, 64, 64)
 RESOLUTION_NM = (16, 16, 40)
-_FORMAT = 2
+_FORMAT = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +77,7 @@ def make_dataset(root: Path, data: str | None, size: int, seed: int, threads: in
             np.save(folder / f"{name}.npy", array)
         write_upstream(folder / "raw", image, "raw", compress=False)
         write_upstream(folder / "raw_gzip", image, "raw", compress="gzip")
+        write_upstream(folder / "png", image, "png", compress=None)
         write_upstream(folder / "cseg", labels, "compressed_segmentation", compress=False)
         marker.touch()
     if brought is not None:

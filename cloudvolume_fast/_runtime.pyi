@@ -83,13 +83,15 @@ class ImageLayout:
         Absolute path of the chunks' folder.
     voxel_offset, volume_size, chunk_size : tuple of 3 int
         In voxels.
-    encoding : {"raw", "compressed_segmentation", "external"}
+    encoding : {"raw", "compressed_segmentation", "png", "external"}
         The last for encodings that `hooks` decodes and encodes.
     item_size : int
         Bytes of a voxel's value, 1 to 16.
     num_channels : int
     block_shape : tuple of 3 int
         Sub-blocks of compressed_segmentation.
+    level : int
+        Of png, 0 to 9, for writing.
     hooks : object
         What is done in Python; kept alive by the layout.
 
@@ -116,6 +118,7 @@ class ImageLayout:
         item_size: int,
         num_channels: int,
         block_shape: _Triple,
+        level: int,
         hooks: _Hooks,
     ) -> None: ...
     def read(

@@ -144,6 +144,9 @@ _UNSIGNED = frozenset({"bool", "uint8", "uint16", "uint32", "uint64"})
 
 register(Codec("raw", default_compress="gzip"))
 register(Codec("compressed_segmentation", frozenset({"uint32", "uint64"}), default_compress="gzip"))
+register(
+    Codec("png", frozenset({"uint8", "uint16"}), frozenset({1, 2, 3, 4}), is_compressible=False)
+)
 
 # Which packages release the GIL is measured by benchmarks/bench_codecs.py: the speed of two threads over that of one.
 _HERE = "cloudvolume_fast.decode"

@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "cvfast/core/checked.hpp"
+#include "cvfast/decode/png.hpp"
 #include "cvfast/runtime/read_image.hpp"
 #include "cvfast/runtime/write_image.hpp"
 #include "gil.hpp"
@@ -142,7 +143,7 @@ struct Layout {
 
   Layout(std::string folder, const Int3& voxel_offset, const Int3& volume_size, const Int3& chunk_size,
          const std::string& encoding, std::int64_t item_size, std::int64_t num_channels, const Int3& block_shape,
-         py::object python_hooks)
+         int level, py::object python_hooks)
       : hooks(std::move(python_hooks)) {
     for (int i = 0; i < 3; ++i) {
       std::int64_t end = 0;
@@ -159,15 +160,20 @@ struct Layout {
     value.format.item_size = item_size;
     value.format.num_channels = num_channels;
     value.format.block_shape = block_shape;
+    value.format.level = level;
     if (encoding == "raw") {
       value.format.encoding = cvfast::decode::Encoding::kRaw;
     } else if (encoding == "compressed_segmentation" && (item_size == 4 || item_size == 8)) {
       value.format.encoding = cvfast::decode::Encoding::kCompressedSegmentation;
+    } else if (encoding == "png" && cvfast::decode::png::supports(num_channels, item_size) && level >= 0 &&
+               level <= cvfast::decode::png::kMaxLevel) {
+      value.format.encoding = cvfast::decode::Encoding::kPng;
     } else if (encoding == "external") {
       value.format.encoding = cvfast::decode::Encoding::kExternal;
     } else {
-      throw std::invalid_argument("ImageLayout: no native codec for " + encoding + " with items of " +
-                                  std::to_string(item_size) + " bytes");
+      throw std::invalid_argument("ImageLayout: no native codec for " + encoding + " with " +
+                                  std::to_string(num_channels) + " channels of " + std::to_string(item_size) +
+                                  " bytes at level " + std::to_string(level));
     }
   }
 
@@ -380,9 +386,9 @@ void register_image(py::module_& module) {
   using py::arg;
   py::class_<Layout>(module, "ImageLayout")
       .def(py::init<std::string, const Int3&, const Int3&, const Int3&, const std::string&, std::int64_t, std::int64_t,
-                    const Int3&, py::object>(),
+                    const Int3&, int, py::object>(),
            arg("folder"), arg("voxel_offset"), arg("volume_size"), arg("chunk_size"), arg("encoding"),
-           arg("item_size"), arg("num_channels"), arg("block_shape"), arg("hooks"))
+           arg("item_size"), arg("num_channels"), arg("block_shape"), arg("level"), arg("hooks"))
       .def("read", &read_box, arg("bounds"), arg("channels"), arg("out"), arg("fill_missing"), arg("background"),
            arg("label"), arg("keep"), arg("other"), arg("threads"), arg("max_inflight_bytes"), arg("progress"))
       .def("read_points", &read_points, arg("points"), arg("channels"), arg("out"), arg("fill_missing"),

@@ -4,7 +4,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -30,6 +31,7 @@ from cloudvolume_fast.deliver.write_image import write_box
 from cloudvolume_fast.errors import (
     AlignmentError,
     DimensionError,
+    InfoValidationError,
     InvalidArgumentError,
     OutOfBoundsError,
     ReadOnlyException,
@@ -53,6 +55,7 @@ from cloudvolume_fast.options import ReadOptions, WriteOptions
 from cloudvolume_fast.sources.precomputed.metadata import PrecomputedMetadata
 
 _ALL_CHANNELS = slice(None)
+_PNG_LEVEL = 9  # upstream's default
 
 
 class PrecomputedImageSource:
@@ -114,6 +117,7 @@ class PrecomputedImageSource:
         dtype = meta.dtype
         codec = registry.lookup(parsed.encoding, folder)
         codec.check(dtype, int(channels), folder)
+        level = _png_level(parsed.raw)  # a wrong one is no reason not to read
         layout = _runtime.ImageLayout(
             os.fsencode(self.folder_path(parsed.key)),
             parsed.voxel_offset,
@@ -123,6 +127,7 @@ class PrecomputedImageSource:
             dtype.itemsize,
             int(channels),
             parsed.block_size or (8, 8, 8),
+            _PNG_LEVEL if level is None else level,
             ChunkHooks(codec.load(), ChunkSpec(dtype, int(channels), parsed.raw)),
         )
         (x, y, z), (sx, sy, sz) = parsed.voxel_offset, parsed.size
@@ -566,6 +571,14 @@ class PrecomputedImageSource:
         """Write an array or a scalar to a box, under the volume's settings."""
         scale = self.image_scale(mip)
         self._check_writable(mip)
+        if scale.encoding == "png" and _png_level(self.meta.scales[mip]) is None:
+            found = self.meta.scales[mip]["png_level"]
+            raise InfoValidationError(
+                f"{scale.folder}: png_level: expected an integer from 0 to 9, found {found!r}",
+                key=scale.folder,
+                expected="an integer from 0 to 9",
+                found=found,
+            )
         config = self.config
         if config.overwrite_partial_chunks and not config.non_aligned_writes:
             raise InvalidArgumentError(
@@ -696,6 +709,16 @@ def as_voxels(
             found=np.shape(image),
         )
     return array
+
+
+def _png_level(scale: Mapping[str, Any]) -> int | None:
+    """Return the compression level that a scale asks for, 9 where it asks for none, None where there is no such level."""
+    value = scale.get("png_level")
+    if value is None:
+        return _PNG_LEVEL
+    if isinstance(value, bool) or not isinstance(value, Real) or value not in range(10):
+        return None
+    return int(float(value))
 
 
 def _wrong_dtype(found: np.dtype[Any], scale: ImageScale, what: object) -> InvalidArgumentError:

@@ -178,8 +178,9 @@ int bounded_threads(const ImageLayout& layout, const RunOptions& options) noexce
                                        std::min(size[1], layout.grid.volume_size[1]),
                                        std::min(size[2], layout.grid.volume_size[2]),
                                        layout.format.num_channels, layout.format.item_size});
-  // Stored and decompressed bytes at once.
-  const std::uint64_t per_thread = 2 * static_cast<std::uint64_t>(voxels.value_or(INT64_MAX)) + 1;
+  // Stored and decompressed bytes at once; in a png, also the parts of its stream, joined.
+  const std::uint64_t copies = layout.format.encoding == decode::Encoding::kPng ? 3 : 2;
+  const std::uint64_t per_thread = copies * static_cast<std::uint64_t>(voxels.value_or(INT64_MAX / 4)) + 1;
   return static_cast<int>(std::clamp<std::uint64_t>(options.max_inflight_bytes / per_thread, 1,
                                                     static_cast<std::uint64_t>(wanted)));
 }
