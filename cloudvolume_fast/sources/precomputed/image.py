@@ -712,7 +712,7 @@ def as_voxels(
 
 
 def _png_level(scale: Mapping[str, Any]) -> int | None:
-    """Return the compression level that a scale asks for, 9 where it asks for none, None where there is no such level."""
+    """Return the level that a scale asks for, 9 where it asks for none, None where there is no such level."""
     value = scale.get("png_level")
     if value is None:
         return _PNG_LEVEL
