@@ -98,14 +98,14 @@ class PictureHeader:
         Pixels.
     extra_channels : int
         Besides the one or three of colour.
-    is_plain : bool
-        Whether it is one picture, without preview or animation.
+    is_animation : bool
+        Whether it may have several frames.
     """
 
     width: int
     height: int
     extra_channels: int = 0
-    is_plain: bool = True
+    is_animation: bool = False
 
 
 def picture_header(data: bytes) -> PictureHeader:
@@ -119,19 +119,58 @@ def picture_header(data: bytes) -> PictureHeader:
     width, height = bits.size()
     if bits.take(1):  # all fields have their default
         return PictureHeader(width, height)
+    is_animation = False
     if bits.take(1):  # extra fields
         bits.take(3)  # orientation
         if bits.take(1):
             bits.size()  # intrinsic size
-        if bits.take(1) or bits.take(1):  # preview, animation
-            return PictureHeader(width, height, is_plain=False)
+        if bits.take(1):
+            raise ChunkDecodeError("picture: expected no preview, found one")
+        is_animation = bits.take(1) == 1
+        if is_animation:
+            bits.choice((100, 0), (1000, 0), (1, 10), (1, 30))  # ticks per second, over
+            bits.choice((1, 0), (1001, 0), (1, 8), (1, 10))
+            bits.choice((0, 0), (0, 3), (0, 16), (0, 32))  # loops
+            bits.take(1)  # time codes
     if bits.take(1):  # floating point
         bits.choice((32, 0), (16, 0), (24, 0), (1, 6))
         bits.take(4)  # of the exponent
     else:
         bits.choice((8, 0), (10, 0), (12, 0), (1, 6))
     bits.take(1)  # buffers of 16 bits suffice
-    return PictureHeader(width, height, bits.choice((0, 0), (1, 0), (2, 4), (1, 12)))
+    extra_channels = bits.choice((0, 0), (1, 0), (2, 4), (1, 12))
+    return PictureHeader(width, height, extra_channels, is_animation)
+
+
+def _pixels_shape(header: PictureHeader, chunk_shape: Triple, num_channels: int) -> tuple[tuple[int, ...], bool]:
+    """Return the shape in which the package decodes a picture of a chunk, and whether its first axis is the channel.
+
+    Upstream gives its package the channels of RGB as three planes of y * z rows of x voxels.  The package makes them
+    three frames of grey; but if a row has 1 to 4 voxels, it takes these for the components of a pixel, and writes a
+    picture of height 3 and width y * z.  (For x = y * z = 3 that is what others write too, with another meaning.)
+
+    Raises
+    ------
+    ChunkDecodeError
+        It is a picture of another chunk.
+    """
+    x, y, z = chunk_shape
+    size = (header.height, header.width)
+    max_extra = num_channels - 1
+    if num_channels == 3 and x <= 4 and size == (3, y * z) != (y * z, x) and not header.is_animation:
+        shape, max_extra, is_planar = (3, y * z, x)[: 3 if x > 1 else 2], 1, True
+    else:
+        check_pixels(header.width, header.height, chunk_shape)
+        is_planar = header.is_animation
+        channels = (num_channels,) if num_channels > 1 else ()
+        shape = (*channels, *size) if is_planar else (*size, *channels)
+    if header.extra_channels > max_extra:
+        raise ChunkDecodeError(
+            f"extra channels: expected at most {max_extra}, found {header.extra_channels}",
+            expected=max_extra,
+            found=header.extra_channels,
+        )
+    return shape, is_planar
 
 
 class JxlCodec(DecodedCodec):
@@ -140,26 +179,13 @@ class JxlCodec(DecodedCodec):
     def decode(self, data: memoryview, chunk_shape: Triple, box: BoxInChunk, spec: ChunkSpec) -> NDArray[Any]:
         """Return the voxels of a box."""
         raw = bytes(data)
-        header = picture_header(raw)
-        width, height = header.width, header.height
-        check_pixels(width, height, chunk_shape)
-        check_claim("a single picture", True, header.is_plain)
-        if header.extra_channels >= spec.num_channels:
-            raise ChunkDecodeError(
-                f"extra channels: expected fewer than {spec.num_channels}, found {header.extra_channels}",
-                expected=spec.num_channels - 1,
-                found=header.extra_channels,
-            )
-        pixels = imagecodecs.jpegxl_decode(raw, numthreads=1)
-        if pixels.ndim == 3 and pixels.shape[1:] == (height, width):
-            # Written as grey with extra channels, as upstream writes RGB; the package returns planes then.
-            pixels = np.moveaxis(pixels, 0, -1)
-        if pixels.dtype != np.uint8 or pixels.shape[:2] != (height, width):
-            raise ChunkDecodeError(
-                f"picture: expected uint8 of {height} x {width}, found {pixels.dtype} of {pixels.shape}",
-                expected=(height, width),
-                found=pixels.shape,
-            )
+        shape, is_planar = _pixels_shape(picture_header(raw), chunk_shape, spec.num_channels)
+        # Given the array, the package raises when the picture has another shape, instead of allocating what it claims.
+        pixels = imagecodecs.jpegxl_decode(raw, numthreads=1, out=np.empty(shape, np.uint8))
+        if is_planar and spec.num_channels > 1:
+            pixels = np.moveaxis(pixels.reshape(spec.num_channels, -1), 0, -1)
+            x, y, z = chunk_shape
+            pixels = pixels.reshape(y * z, x, spec.num_channels)
         return crop(to_voxels(pixels, chunk_shape, spec.num_channels), box)
 
     def encode(self, voxels: NDArray[Any], spec: ChunkSpec) -> bytes:

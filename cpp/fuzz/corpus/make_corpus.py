@@ -52,7 +52,7 @@ def main():
     """Write all seeds."""
     here = Path(__file__).parent
     rng = random.Random(1)
-    for directory in ("compressed_segmentation", "gzip"):
+    for directory in ("compressed_segmentation", "fpzip", "gzip"):
         (here / directory).mkdir(exist_ok=True)
 
     for distinct in (1, 2, 4, 16, 40):
@@ -86,6 +86,15 @@ def main():
         "named": one[:3] + b"\x08" + one[4:10] + b"name\0" + one[10:],
     }.items():
         (here / "gzip" / name).write_bytes(data)
+
+    golden = here.parents[2] / "tests" / "golden" / "fpzip"
+    for stream in sorted(golden.glob("smooth_*.fpz")):
+        (here / "fpzip" / stream.stem).write_bytes(b"\0" + stream.read_bytes())
+    for item_size in (4, 8):
+        for precision in (0, 1, 7, 8, 20):
+            prefix = bytes([1 | (2 if item_size == 4 else 0), precision, 9, 3, 2, 1, 40, 0])
+            values = struct.pack("<8f" if item_size == 4 else "<8d", 1, 1.5, -2, 0, 3e30, 1e-40, -0.0, 7)
+            (here / "fpzip" / f"values{item_size}_precision{precision}").write_bytes(prefix + values)
 
 
 if __name__ == "__main__":
