@@ -17,12 +17,14 @@ from cloudvolume_fast.decode.codec import (
 )
 from cloudvolume_fast.decode.picture import check_pixels, to_pixels, to_voxels
 from cloudvolume_fast.decode.registry import require
-from cloudvolume_fast.errors import InvalidArgumentError
+from cloudvolume_fast.errors import ChunkDecodeError, InvalidArgumentError
 
 simplejpeg = require("simplejpeg")
 
 _MAX_EXTENT = 65500  # libjpeg's limit
 _DEFAULT_QUALITY = 85
+_START_OF_SCAN = b"\xff\xda"
+_MAX_SCANS = 500  # a progressive picture has about ten; each one costs a pass over all pixels, however few its bytes
 
 
 class JpegCodec(DecodedCodec):
@@ -38,6 +40,13 @@ class JpegCodec(DecodedCodec):
         check_claim(
             "components of a pixel", spec.num_channels, 1 if colorspace.upper() == "GRAY" else 3
         )
+        scans = raw.count(_START_OF_SCAN)
+        if scans > _MAX_SCANS:
+            raise ChunkDecodeError(
+                f"scans: expected at most {_MAX_SCANS}, found {scans}",
+                expected=_MAX_SCANS,
+                found=scans,
+            )
         pixels = simplejpeg.decode_jpeg(raw, "GRAY" if spec.num_channels == 1 else "RGB")
         return crop(to_voxels(pixels, chunk_shape, spec.num_channels), box)
 

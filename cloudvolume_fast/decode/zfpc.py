@@ -37,15 +37,24 @@ _STREAM_BITS = {
     3: 16,
     4: 12,
 }  # of each extent in a zfp stream's header, by number of axes
+_STREAM_HEADER_BYTES = 12  # 20 with a long mode
+_SLACK_BYTES = 64  # a long mode, and the words that the reader looks ahead
 
 
-def _check_stream(stream: bytes, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
-    """Raise unless a zfp stream's header claims a shape and type (zfp 1.0, "zfp_read_header": magic and meta field)."""
-    if len(stream) < 12 or stream[:3] != b"zfp":
+def _check_stream(stream: bytes, shape: tuple[int, ...], dtype: np.dtype[Any]) -> int:
+    """Return the most bytes that decoding a zfp stream can read (zfp 1.0, "zfp_read_header": magic, meta, mode).
+
+    Raises
+    ------
+    ChunkDecodeError
+        The header claims another shape or type, or blocks longer than values can be.
+    """
+    if len(stream) < _STREAM_HEADER_BYTES or stream[:3] != b"zfp":
         raise ChunkDecodeError(
             "zfp stream: expected its signature, found another", found=stream[:4].hex()
         )
-    meta = int.from_bytes(stream[4:12], "little")
+    bits_of_header = int.from_bytes(stream[:20], "little")
+    meta = bits_of_header >> 32
     kinds = (_TYPES[1], _TYPES[2], _TYPES[3], _TYPES[4])
     check_claim("zfp stream's type", dtype, kinds[meta & 3])
     axes = ((meta >> 2) & 3) + 1
@@ -55,6 +64,34 @@ def _check_stream(stream: bytes, shape: tuple[int, ...], dtype: np.dtype[Any]) -
     check_claim(
         "zfp stream's extents", sorted(wanted), sorted(extent for extent in extents if extent != 1)
     )
+    # A block holds 4 values along each axis; a bit plane of it takes at most two bits per value, one of them a test.
+    block_bits = 2 * 4**axes * (8 * dtype.itemsize + 2) + 128
+    mode = bits_of_header >> 84
+    least_bits = 0
+    if mode & 0xFFF == 0xFFF:
+        least_bits = ((mode >> 12) & 0x7FFF) + 1
+    elif mode & 0xFFF < 2048:
+        least_bits = (mode & 0xFFF) + 1
+    if least_bits > block_bits:
+        raise ChunkDecodeError(
+            f"zfp stream: expected at most {block_bits} bits for a block, found {least_bits}",
+            expected=block_bits,
+            found=least_bits,
+        )
+    blocks = 1
+    for extent in extents:
+        blocks *= -(-extent // 4)
+    return _SLACK_BYTES + blocks * block_bits // 8
+
+
+def _padded(stream: bytes, size: int) -> NDArray[np.uint8]:
+    """Return a stream with zeros after it: a damaged one makes zfp read on, since it never looks for the end.
+
+    The zeros are pages that the system maps when they are read, so they cost memory in damaged streams only.
+    """
+    room = np.zeros(max(len(stream) + _SLACK_BYTES, size), np.uint8)
+    room[: len(stream)] = np.frombuffer(stream, np.uint8)
+    return room
 
 
 class ZfpcCodec(DecodedCodec):
@@ -99,8 +136,8 @@ class ZfpcCodec(DecodedCodec):
             itertools.product(*map(range, reversed(loose))), lengths, strict=True
         ):
             stream = raw[offset : offset + length]
-            _check_stream(stream, stream_shape, spec.dtype)
-            values = zfpy.decompress_numpy(stream)
+            size = _check_stream(stream, stream_shape, spec.dtype)
+            values = zfpy.decompress_numpy(_padded(stream, size))
             where = tuple(
                 slice(None) if joint else slice(at, at + 1)
                 for joint, at in zip(is_joint, reversed(point), strict=True)

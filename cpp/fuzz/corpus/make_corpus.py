@@ -96,7 +96,7 @@ def main():
     """Write all seeds."""
     here = Path(__file__).parent
     rng = random.Random(1)
-    for directory in ("compressed_segmentation", "gzip", "png"):
+    for directory in ("compressed_segmentation", "fpzip", "gzip", "png"):
         (here / directory).mkdir(exist_ok=True)
 
     for distinct in (1, 2, 4, 16, 40):
@@ -134,6 +134,18 @@ def main():
         (here / "gzip" / name).write_bytes(data)
 
     write_png_seeds(here / "png", rng)
+    golden = here.parents[2] / "tests" / "golden" / "fpzip"
+    for stream in sorted(golden.glob("smooth_*.fpz")):
+        (here / "fpzip" / stream.stem).write_bytes(b"\0" + stream.read_bytes())
+    for item_size in (4, 8):
+        for precision in (0, 1, 7, 8, 20):
+            prefix = bytes([1 | (2 if item_size == 4 else 0), precision, 9, 3, 2, 1, 40, 0])
+            values = struct.pack(
+                "<8f" if item_size == 4 else "<8d", 1, 1.5, -2, 0, 3e30, 1e-40, -0.0, 7
+            )
+            (here / "fpzip" / f"values{item_size}_precision{precision}").write_bytes(
+                prefix + values
+            )
 
 
 if __name__ == "__main__":

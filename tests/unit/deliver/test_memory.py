@@ -12,7 +12,6 @@ import pytest
 import support
 
 from cloudvolume_fast import CloudVolume, _runtime
-from cloudvolume_fast.fetch.content_encoding import decompress
 
 MIB = 1 << 20
 
@@ -173,7 +172,7 @@ def test_destination_of_more_than_4_gib_is_painted_at_the_right_place(tmp_path: 
     vol = CloudVolume(path)
     scale = vol.image.image_scale(0)
     outcome = scale.layout.read(
-        scale.bounds, (0, 1), out, False, b"\0", None, None, 0, 2, 256 * MIB, None, decompress
+        scale.bounds, (0, 1), out, False, b"\0", None, None, 0, 2, 256 * MIB, None
     )
     assert outcome is None
     assert np.array_equal(out, voxels)
