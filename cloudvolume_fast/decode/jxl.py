@@ -14,7 +14,6 @@ from cloudvolume_fast.decode.codec import (
     ChunkSpec,
     DecodedCodec,
     Triple,
-    check_claim,
     crop,
 )
 from cloudvolume_fast.decode.picture import check_pixels, to_pixels, to_voxels
