@@ -16,7 +16,7 @@ _Outcome = tuple[str, str, str, int, int, int, int, str, int, str]
 _Progress = Callable[[int, int], None]
 
 class _Hooks(Protocol):
-    """Python's part of decoding and encoding, called from the core's threads with the GIL: see `decode.codec`."""
+    """Python's part of decoding and encoding, called from the core's threads with the GIL: see `deliver.hooks`."""
 
     dtype: np.dtype[Any]
     def decompress(self, suffix: str, data: memoryview, limit: int) -> bytes: ...

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What an encoding outside of the core must be able to do, and how the core calls it."""
+"""What an encoding outside of the core must be able to do."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cloudvolume_fast.errors import ChunkDecodeError
-from cloudvolume_fast.fetch.content_encoding import compress, decompress
 
 Triple = tuple[int, int, int]
 BoxInChunk = tuple[int, int, int, int, int, int]
@@ -96,47 +95,3 @@ def check_claim(what: str, expected: object, found: object) -> None:
         raise ChunkDecodeError(
             f"{what}: expected {expected}, found {found}", expected=expected, found=found
         )
-
-
-class ChunkHooks:
-    """A scale's encoding as the core calls it, one method per call.
-
-    Parameters
-    ----------
-    codec : ChunkCodec or None
-        None for encodings of the core, which needs `compress` and `decompress` alone.
-    spec : ChunkSpec
-    """
-
-    decompress = staticmethod(decompress)
-    compress = staticmethod(compress)
-
-    def __init__(self, codec: ChunkCodec | None, spec: ChunkSpec) -> None:
-        self._codec = codec
-        self._spec = spec
-        self.dtype = spec.dtype
-
-    @property
-    def codec(self) -> ChunkCodec:
-        """The encoding."""
-        assert self._codec is not None
-        return self._codec
-
-    def decode(self, data: memoryview, chunk_shape: list[int], box: BoxInChunk) -> NDArray[Any]:
-        """Return the voxels of a box; see `ChunkCodec.decode`."""
-        x, y, z = chunk_shape
-        return self.codec.decode(data, (x, y, z), box, self._spec)
-
-    def encode(self, voxels: NDArray[Any]) -> bytes:
-        """Return a chunk; see `ChunkCodec.encode`."""
-        return self.codec.encode(voxels, self._spec)
-
-    def unique(
-        self, data: memoryview, chunk_shape: list[int], box: BoxInChunk
-    ) -> NDArray[np.uint64]:
-        """Return the ascending, zero-extended bits of the values of a box."""
-        x, y, z = chunk_shape
-        values = np.ascontiguousarray(self.codec.unique(data, (x, y, z), box, self._spec)).astype(
-            self.dtype
-        )
-        return np.unique(values.view(np.dtype(f"u{self.dtype.itemsize}")).astype(np.uint64))

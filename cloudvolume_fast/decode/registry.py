@@ -150,12 +150,24 @@ register(
 
 # Which packages release the GIL is measured by benchmarks/bench_codecs.py: the speed of two threads over that of one.
 _HERE = "cloudvolume_fast.decode"
-_PICTURE = {"data_types": frozenset({"uint8"}), "is_compressible": False}
+_BYTES = frozenset({"uint8"})
 register(
-    Codec("jpeg", channels=frozenset({1, 3}), implementation=f"{_HERE}.jpeg:CODEC", **_PICTURE)
+    Codec(
+        "jpeg",
+        _BYTES,
+        frozenset({1, 3}),
+        is_compressible=False,
+        implementation=f"{_HERE}.jpeg:CODEC",
+    )
 )
 register(
-    Codec("jxl", channels=frozenset({1, 3, 4}), implementation=f"{_HERE}.jxl:CODEC", **_PICTURE)
+    Codec(
+        "jxl",
+        _BYTES,
+        frozenset({1, 3, 4}),
+        is_compressible=False,
+        implementation=f"{_HERE}.jxl:CODEC",
+    )
 )
 register(
     Codec(

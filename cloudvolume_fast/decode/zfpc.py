@@ -81,7 +81,7 @@ def _check_stream(stream: bytes, shape: tuple[int, ...], dtype: np.dtype[Any]) -
     blocks = 1
     for extent in extents:
         blocks *= -(-extent // 4)
-    return _SLACK_BYTES + blocks * block_bits // 8
+    return int(_SLACK_BYTES + blocks * block_bits // 8)
 
 
 def _padded(stream: bytes, size: int) -> NDArray[np.uint8]:
@@ -147,7 +147,7 @@ class ZfpcCodec(DecodedCodec):
         return crop(out, box)
 
     def encode(self, voxels: NDArray[Any], spec: ChunkSpec) -> bytes:
-        """Return a chunk; ``zfpc_rate``, ``zfpc_precision``, ``zfpc_tolerance``, ``zfpc_correlated_dims`` of the scale."""
+        """Return a chunk, in the mode that ``zfpc_*`` members of the scale choose; lossless without."""
         scale = spec.scale
         modes = {
             name: float(-1 if scale.get(f"zfpc_{name}") is None else scale[f"zfpc_{name}"])

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Write small layers with cloud-volume, one per encoding of a package: `python make_golden_packages.py`.
 
-Needs cloud-volume with all of its codecs.  Each layer goes to the folder packages beside this file, with the voxels that
-the encoding's own package finds in its chunks as expected.npy.
+Needs cloud-volume with all of its codecs.  Each layer goes to the folder packages beside this
+file, with the voxels that the encoding's own package finds in its chunks as expected.npy.
 """
 
 from __future__ import annotations

@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 from cloudvolume_fast import _runtime
 from cloudvolume_fast.config import VolumeConfig
 from cloudvolume_fast.decode import registry
-from cloudvolume_fast.decode.codec import ChunkHooks, ChunkSpec
+from cloudvolume_fast.decode.codec import ChunkSpec
 from cloudvolume_fast.deliver.cutout import CutoutOrigin, VolumeCutout
+from cloudvolume_fast.deliver.hooks import ChunkHooks
 from cloudvolume_fast.deliver.outcome import raise_outcome
 from cloudvolume_fast.deliver.read_image import (
     allocate,

@@ -39,7 +39,7 @@ def test_layer_of_cloud_volume_is_read_exactly(name: str) -> None:
 
 
 def test_kempressed_chunk_of_a_c_order_array_is_what_its_header_says() -> None:
-    """cloud-volume writes one channel of a C-order array z first, and its header says x first; nothing tells them apart.
+    """cloud-volume writes one channel of a C-order array z first, though its header says x first.
 
     Whoever knows that a layer is such a one gets its voxels back by looking at each chunk in the other order.
     """
