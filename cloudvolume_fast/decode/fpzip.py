@@ -9,11 +9,17 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from cloudvolume_fast._core import fpzip
-from cloudvolume_fast.decode.codec import BoxInChunk, ChunkSpec, DecodedCodec, Triple, check_claim, crop
+from cloudvolume_fast.decode.codec import (
+    BoxInChunk,
+    ChunkSpec,
+    DecodedCodec,
+    Triple,
+    check_claim,
+    crop,
+)
 
 
 def _decode(data: memoryview, shape: tuple[int, int, int, int], spec: ChunkSpec) -> NDArray[Any]:
@@ -27,7 +33,9 @@ def _decode(data: memoryview, shape: tuple[int, int, int, int], spec: ChunkSpec)
 class FpzipCodec(DecodedCodec):
     """See the module."""
 
-    def decode(self, data: memoryview, chunk_shape: Triple, box: BoxInChunk, spec: ChunkSpec) -> NDArray[Any]:
+    def decode(
+        self, data: memoryview, chunk_shape: Triple, box: BoxInChunk, spec: ChunkSpec
+    ) -> NDArray[Any]:
         """Return the voxels of a box."""
         return crop(_decode(data, spec.shape(chunk_shape), spec), box)
 
@@ -39,11 +47,14 @@ class FpzipCodec(DecodedCodec):
 class KempressedCodec(DecodedCodec):
     """Values have 2 added, and the axes z and channel change places, before fpzip: vector fields compress better so."""
 
-    def decode(self, data: memoryview, chunk_shape: Triple, box: BoxInChunk, spec: ChunkSpec) -> NDArray[Any]:
+    def decode(
+        self, data: memoryview, chunk_shape: Triple, box: BoxInChunk, spec: ChunkSpec
+    ) -> NDArray[Any]:
         """Return the voxels of a box."""
         x, y, z = chunk_shape
         values = _decode(data, (x, y, spec.num_channels, z), spec).transpose(0, 1, 3, 2)
-        return crop(values, box) - spec.dtype.type(2)
+        out: NDArray[Any] = crop(values, box) - spec.dtype.type(2)
+        return out
 
     def encode(self, voxels: NDArray[Any], spec: ChunkSpec) -> bytes:
         """Return a chunk, with all bits of the sums (upstream: no precision for this encoding)."""

@@ -9,7 +9,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cloudvolume_fast.decode.codec import BoxInChunk, ChunkSpec, DecodedCodec, Triple, check_claim, crop
+from cloudvolume_fast.decode.codec import (
+    BoxInChunk,
+    ChunkSpec,
+    DecodedCodec,
+    Triple,
+    crop,
+)
 from cloudvolume_fast.decode.picture import check_pixels, to_pixels, to_voxels
 from cloudvolume_fast.decode.registry import require
 from cloudvolume_fast.errors import ChunkDecodeError
@@ -47,7 +53,9 @@ def _codestream(data: bytes) -> bytes:
             start += data[begin : min(offset + size, begin + _HEADER_BYTES)]
         offset += size
     if not start.startswith(_SIGNATURE):
-        raise ChunkDecodeError("signature: expected that of JPEG XL, found another", found=data[:12].hex())
+        raise ChunkDecodeError(
+            "signature: expected that of JPEG XL, found another", found=data[:12].hex()
+        )
     return start[len(_SIGNATURE) : _HEADER_BYTES]
 
 
@@ -142,7 +150,9 @@ def picture_header(data: bytes) -> PictureHeader:
     return PictureHeader(width, height, extra_channels, is_animation)
 
 
-def _pixels_shape(header: PictureHeader, chunk_shape: Triple, num_channels: int) -> tuple[tuple[int, ...], bool]:
+def _pixels_shape(
+    header: PictureHeader, chunk_shape: Triple, num_channels: int
+) -> tuple[tuple[int, ...], bool]:
     """Return the shape in which the package decodes a picture of a chunk, and whether its first axis is the channel.
 
     Upstream gives its package the channels of RGB as three planes of y * z rows of x voxels.  The package makes them
@@ -157,7 +167,12 @@ def _pixels_shape(header: PictureHeader, chunk_shape: Triple, num_channels: int)
     x, y, z = chunk_shape
     size = (header.height, header.width)
     max_extra = num_channels - 1
-    if num_channels == 3 and x <= 4 and size == (3, y * z) != (y * z, x) and not header.is_animation:
+    if (
+        num_channels == 3
+        and x <= 4
+        and size == (3, y * z) != (y * z, x)
+        and not header.is_animation
+    ):
         shape, max_extra, is_planar = (3, y * z, x)[: 3 if x > 1 else 2], 1, True
     else:
         check_pixels(header.width, header.height, chunk_shape)
@@ -176,7 +191,9 @@ def _pixels_shape(header: PictureHeader, chunk_shape: Triple, num_channels: int)
 class JxlCodec(DecodedCodec):
     """See the module."""
 
-    def decode(self, data: memoryview, chunk_shape: Triple, box: BoxInChunk, spec: ChunkSpec) -> NDArray[Any]:
+    def decode(
+        self, data: memoryview, chunk_shape: Triple, box: BoxInChunk, spec: ChunkSpec
+    ) -> NDArray[Any]:
         """Return the voxels of a box."""
         raw = bytes(data)
         shape, is_planar = _pixels_shape(picture_header(raw), chunk_shape, spec.num_channels)

@@ -147,7 +147,7 @@ register(
 
 # Which packages release the GIL is measured by benchmarks/bench_codecs.py: the speed of two threads over that of one.
 _HERE = "cloudvolume_fast.decode"
-_PICTURE = {"data_types": frozenset({"uint8"}), "is_compressible": False}
+_PICTURE: dict[str, Any] = {"data_types": frozenset({"uint8"}), "is_compressible": False}  # Any: of three types
 register(Codec("jpeg", channels=frozenset({1, 3}), implementation=f"{_HERE}.jpeg:CODEC", **_PICTURE))
 register(Codec("jxl", channels=frozenset({1, 3, 4}), implementation=f"{_HERE}.jxl:CODEC", **_PICTURE))
 register(

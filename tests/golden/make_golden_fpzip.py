@@ -27,12 +27,17 @@ def noise(shape, dtype):
 
 def special(shape, dtype):
     tiny = np.finfo(dtype).smallest_subnormal
-    palette = np.array([0.0, -0.0, np.inf, -np.inf, np.nan, -np.nan, 1, -1, tiny, -tiny, np.finfo(dtype).max], dtype)
+    palette = np.array(
+        [0.0, -0.0, np.inf, -np.inf, np.nan, -np.nan, 1, -1, tiny, -tiny, np.finfo(dtype).max],
+        dtype,
+    )
     values = np.random.default_rng(2).choice(palette, shape)
     # A signalling NaN with a payload.
-    values.reshape(-1)[0] = np.array([0x7F800123 if values.itemsize == 4 else 0x7FF0000000000123]).astype(
-        f"u{values.itemsize}"
-    ).view(dtype)[0]
+    values.reshape(-1)[0] = (
+        np.array([0x7F800123 if values.itemsize == 4 else 0x7FF0000000000123])
+        .astype(f"u{values.itemsize}")
+        .view(dtype)[0]
+    )
     return values
 
 
@@ -84,7 +89,7 @@ def main():
             extents = ", ".join(map(str, shape))
             entries.append(
                 f'    {{"{name}", {{{extents}}}, {values.itemsize}, {precision},\n'
-                f'{to_hex(stream)},\n{to_hex(decoded.tobytes("F"))}}},\n'
+                f"{to_hex(stream)},\n{to_hex(decoded.tobytes('F'))}}},\n"
             )
     CPP.write_text(
         "// SPDX-License-Identifier: BSD-3-Clause\n"

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Write small layers with cloud-volume, one per encoding of a package: `python make_golden_packages.py`.
 
-Needs cloud-volume with all of its codecs.  Each layer goes to the folder packages beside this file, with the voxels that
-the encoding's own package finds in its chunks as expected.npy.
+Needs cloud-volume with all of its codecs.  Each layer goes to the folder packages beside this file, with the voxels
+that the encoding's own package finds in its chunks as expected.npy.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ from cloudvolume import Bbox, CloudVolume
 
 HERE = Path(__file__).parent / "packages"
 SIZE, CHUNK, OFFSET = (11, 7, 5), (6, 4, 3), (-5, 3, 10)
-NARROW_CHUNKS = {"narrow_4": (4, 4, 3), "narrow_3": (3, 4, 3), "narrow_2": (2, 4, 4)}  # jxl has forms of its own for these
+# cloud-volume's jxl has forms of its own for these.
+NARROW_CHUNKS = {"narrow_4": (4, 4, 3), "narrow_3": (3, 4, 3), "narrow_2": (2, 4, 4)}
 PACKAGES = ("cloud-volume", "fpzip", "imagecodecs", "numpy", "simplejpeg", "zfpc", "zfpy")
 
 
@@ -55,7 +56,12 @@ LAYERS = {
     "zfpc_float64": ("float64", 1, "zfpc", {}),
     "zfpc_int32": ("int32", 1, "zfpc", {}),
     "zfpc_int64": ("int64", 1, "zfpc", {}),
-    "zfpc_float32_2_uncorrelated": ("float32", 2, "zfpc", {"zfpc_correlated_dims": [True, True, False, False]}),
+    "zfpc_float32_2_uncorrelated": (
+        "float32",
+        2,
+        "zfpc",
+        {"zfpc_correlated_dims": [True, True, False, False]},
+    ),
     "zfpc_float32_rate": ("float32", 1, "zfpc", {"zfpc_rate": 12.0}),
     "zfpc_float32_precision": ("float32", 1, "zfpc", {"zfpc_precision": 14.0}),
     "zfpc_float32_tolerance": ("float32", 1, "zfpc", {"zfpc_tolerance": 0.01}),
@@ -87,7 +93,9 @@ def main():
     for name, (dtype, channels, encoding, members) in LAYERS.items():
         folder = HERE / name
         chunk = NARROW_CHUNKS.get(name[-8:], CHUNK)
-        info = CloudVolume.create_new_info(channels, "image", dtype, encoding, (1, 1, 1), OFFSET, SIZE, chunk_size=chunk)
+        info = CloudVolume.create_new_info(
+            channels, "image", dtype, encoding, (1, 1, 1), OFFSET, SIZE, chunk_size=chunk
+        )
         info["scales"][0].update(members)
         vol = CloudVolume(f"file://{folder}", info=info, progress=False)
         vol.commit_info()
@@ -95,7 +103,9 @@ def main():
         vol[:] = np.ascontiguousarray(voxels) if name.endswith("c_order") else voxels
         if encoding in ("jpeg", "jxl"):
             expected = picture_voxels(vol, folder / "1_1_1")
-        elif encoding == "zfpc" and not any(n in members for n in ("zfpc_rate", "zfpc_precision", "zfpc_tolerance")):
+        elif encoding == "zfpc" and not any(
+            n in members for n in ("zfpc_rate", "zfpc_precision", "zfpc_tolerance")
+        ):
             expected = voxels  # lossless; cloud-volume reads it as float32 whatever it is
         else:
             expected = np.asfortranarray(vol[:])

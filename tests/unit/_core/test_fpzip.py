@@ -31,7 +31,9 @@ def test_stream_of_the_package_is_decoded_bit_by_bit(name: str) -> None:
 @pytest.mark.parametrize("name", STREAMS)
 def test_stream_is_what_the_package_writes(name: str) -> None:
     values = np.load(GOLDEN / f"{name}.npy")
-    assert fpzip.encode(values, precision=precision_of(name)) == (GOLDEN / f"{name}.fpz").read_bytes()
+    assert (
+        fpzip.encode(values, precision=precision_of(name)) == (GOLDEN / f"{name}.fpz").read_bytes()
+    )
 
 
 def random_values(rng: np.random.Generator, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
@@ -96,12 +98,18 @@ def test_decode_into_an_array() -> None:
         ((2, 2, 2, 0), np.float32, None),
         ((2, 2, 2, -1), np.float32, None),
         ((2, 2, 2, 1), np.int32, None),
-        ((2, 2, 2, 1), np.float32, np.zeros((2, 2, 2, 1), np.float32)[::1, ::1].transpose(2, 1, 0, 3).copy("C")),
+        (
+            (2, 2, 2, 1),
+            np.float32,
+            np.zeros((2, 2, 2, 1), np.float32)[::1, ::1].transpose(2, 1, 0, 3).copy("C"),
+        ),
         ((2, 2, 2, 1), np.float32, np.zeros((2, 2, 2, 1), np.float64, order="F")),
         ((2, 2, 2, 1), np.float32, np.zeros((2, 2, 1, 1), np.float32, order="F")),
     ],
 )
-def test_arguments_that_do_not_fit_raise(shape: tuple[int, ...], dtype: type, out: np.ndarray | None) -> None:
+def test_arguments_that_do_not_fit_raise(
+    shape: tuple[int, ...], dtype: type, out: np.ndarray | None
+) -> None:
     stream = fpzip.encode(np.zeros((2, 2, 2, 1), np.float32))
     with pytest.raises(InvalidArgumentError):
         fpzip.decode(stream, shape, dtype, out=out)
@@ -123,7 +131,11 @@ def test_precision_that_does_not_exist_raises(precision: int) -> None:
 def test_values_that_are_none_raise() -> None:
     with pytest.raises(TypeError):
         fpzip.encode([1.0])
-    for values in (np.zeros(3, np.int32), np.zeros((1,) * 5, np.float32), np.zeros((0, 2), np.float32)):
+    for values in (
+        np.zeros(3, np.int32),
+        np.zeros((1,) * 5, np.float32),
+        np.zeros((0, 2), np.float32),
+    ):
         with pytest.raises(InvalidArgumentError):
             fpzip.encode(values)
 

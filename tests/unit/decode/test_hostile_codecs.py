@@ -108,7 +108,9 @@ print(json.dumps({"found": found, "growth_mib": growth / 1024}))
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=kind_id)
-def test_damaged_chunk_is_an_error_or_a_value_of_the_right_shape(tmp_path: Path, kind: tuple) -> None:
+def test_damaged_chunk_is_an_error_or_a_value_of_the_right_shape(
+    tmp_path: Path, kind: tuple
+) -> None:
     encoding, dtype, channels, members = kind
     (tmp_path / "chunk").write_bytes(make_chunk(kind))
     result = support.run_python(
@@ -128,7 +130,9 @@ def test_damaged_chunk_is_an_error_or_a_value_of_the_right_shape(tmp_path: Path,
 
 def write_chunk_layer(tmp_path: Path, kind: tuple, chunk: bytes) -> CloudVolume:
     encoding, dtype, channels, members = kind
-    info = support.make_info(size=SHAPE, chunk_size=SHAPE, data_type=dtype, encoding=encoding, num_channels=channels)
+    info = support.make_info(
+        size=SHAPE, chunk_size=SHAPE, data_type=dtype, encoding=encoding, num_channels=channels
+    )
     info["scales"][0].update(members)
     vol = CloudVolume(f"file://{tmp_path}", info=info, compress=False)
     vol.commit_info()
@@ -175,9 +179,11 @@ def test_chunk_of_another_shape_is_refused(tmp_path: Path, kind: tuple) -> None:
         (KINDS[0], ("zfpc", "float32", 1, {})),
         (KINDS[4], ("jxl", "uint8", 1, {})),
     ],
-    ids=lambda kind: kind_id(kind),
+    ids=kind_id,
 )
-def test_chunk_of_another_type_or_channel_count_is_refused(tmp_path: Path, written: tuple, read: tuple) -> None:
+def test_chunk_of_another_type_or_channel_count_is_refused(
+    tmp_path: Path, written: tuple, read: tuple
+) -> None:
     assert_refused(tmp_path, read, make_chunk(written))
 
 

@@ -23,7 +23,9 @@ SIZE = (13, 9, 7)
 
 def smooth(size: tuple[int, ...], dtype: str, channels: int) -> np.ndarray:
     x, y, z, c = np.indices((*size, channels)).astype(float)
-    return np.asfortranarray((np.sin(x / 3) * 50 + np.cos(y / 5) * 40 + 2 * z + 9 * c + 95).astype(dtype))
+    return np.asfortranarray(
+        (np.sin(x / 3) * 50 + np.cos(y / 5) * 40 + 2 * z + 9 * c + 95).astype(dtype)
+    )
 
 
 def make_volume(
@@ -55,7 +57,9 @@ def written_bytes(folder: Path) -> int:
     return sum(path.stat().st_size for path in (folder / support.KEY).iterdir())
 
 
-def round_trip(folder: Path, encoding: str, dtype: str, channels: int, **kwargs: Any) -> tuple[np.ndarray, np.ndarray]:
+def round_trip(
+    folder: Path, encoding: str, dtype: str, channels: int, **kwargs: Any
+) -> tuple[np.ndarray, np.ndarray]:
     vol = make_volume(folder, encoding, dtype, channels, **kwargs)
     voxels = smooth(vol.shape[:3], dtype, channels)
     vol[:] = voxels
@@ -65,9 +69,21 @@ def round_trip(folder: Path, encoding: str, dtype: str, channels: int, **kwargs:
 
 
 LOSSLESS = [
-    *(("fpzip", dtype, channels, {}) for dtype in ("float32", "float64") for channels in (1, 2, 3, 5)),
-    *(("zfpc", dtype, channels, {}) for dtype in ("int32", "int64", "float32", "float64") for channels in (1, 2, 3)),
-    *(("jxl", "uint8", channels, {"jxl_quality": quality}) for channels in (1, 3, 4) for quality in (100, 101)),
+    *(
+        ("fpzip", dtype, channels, {})
+        for dtype in ("float32", "float64")
+        for channels in (1, 2, 3, 5)
+    ),
+    *(
+        ("zfpc", dtype, channels, {})
+        for dtype in ("int32", "int64", "float32", "float64")
+        for channels in (1, 2, 3)
+    ),
+    *(
+        ("jxl", "uint8", channels, {"jxl_quality": quality})
+        for channels in (1, 3, 4)
+        for quality in (100, 101)
+    ),
 ]
 
 
@@ -81,7 +97,12 @@ def test_lossless_encoding_gives_the_voxels_back(
 
 @pytest.mark.parametrize(
     ("encoding", "dtype", "channels", "tolerance"),
-    [("jpeg", "uint8", 1, 12), ("jpeg", "uint8", 3, 25), ("jxl", "uint8", 1, 12), ("jxl", "uint8", 3, 25)]
+    [
+        ("jpeg", "uint8", 1, 12),
+        ("jpeg", "uint8", 3, 25),
+        ("jxl", "uint8", 1, 12),
+        ("jxl", "uint8", 3, 25),
+    ]
     + [("kempressed", "float32", channels, 2e-5) for channels in (1, 2, 3)],
 )
 def test_lossy_encoding_gives_close_voxels_back(
@@ -142,7 +163,12 @@ def test_quality_of_the_scale_is_respected(tmp_path: Path, name: str) -> None:
     sizes, errors = [], []
     for quality in (10, 60, 95):
         voxels, found = round_trip(
-            tmp_path / str(quality), name, "uint8", 1, chunk_size=(16, 16, 16), **{f"{name}_quality": quality}
+            tmp_path / str(quality),
+            name,
+            "uint8",
+            1,
+            chunk_size=(16, 16, 16),
+            **{f"{name}_quality": quality},
         )
         sizes.append(written_bytes(tmp_path / str(quality)))
         errors.append(np.abs(found.astype(float) - voxels).mean())
@@ -185,7 +211,13 @@ def test_zfpc_rate_sets_the_size(tmp_path: Path) -> None:
     sizes = []
     for rate in (4.0, 8.0, 16.0):
         round_trip(
-            tmp_path / str(rate), "zfpc", "float32", 1, size=(64, 64, 64), chunk_size=(64, 64, 64), zfpc_rate=rate
+            tmp_path / str(rate),
+            "zfpc",
+            "float32",
+            1,
+            size=(64, 64, 64),
+            chunk_size=(64, 64, 64),
+            zfpc_rate=rate,
         )
         sizes.append(written_bytes(tmp_path / str(rate)) * 8 / 64**3)
     # A block has 4 values along each axis, also along that of a single channel.
@@ -195,7 +227,9 @@ def test_zfpc_rate_sets_the_size(tmp_path: Path) -> None:
 def test_zfpc_precision_sets_the_error(tmp_path: Path) -> None:
     errors = []
     for precision in (8.0, 16.0, 24.0):
-        voxels, found = round_trip(tmp_path / str(precision), "zfpc", "float32", 1, zfpc_precision=precision)
+        voxels, found = round_trip(
+            tmp_path / str(precision), "zfpc", "float32", 1, zfpc_precision=precision
+        )
         errors.append(np.abs(found - voxels).max())
     assert errors[0] > errors[1] > errors[2]
 
@@ -203,7 +237,13 @@ def test_zfpc_precision_sets_the_error(tmp_path: Path) -> None:
 @pytest.mark.parametrize("joint", [c for c in itertools.product([True, False], repeat=4) if any(c)])
 def test_zfpc_correlated_dims_round_trip(tmp_path: Path, joint: tuple[bool, ...]) -> None:
     voxels, found = round_trip(
-        tmp_path, "zfpc", "int64", 2, size=(6, 5, 4), chunk_size=(6, 5, 4), zfpc_correlated_dims=list(joint)
+        tmp_path,
+        "zfpc",
+        "int64",
+        2,
+        size=(6, 5, 4),
+        chunk_size=(6, 5, 4),
+        zfpc_correlated_dims=list(joint),
     )
     assert (found == voxels).all()
     chunk = next((tmp_path / support.KEY).iterdir()).read_bytes()
