@@ -22,8 +22,8 @@ cdef int decode_f64(
     const uint8_t* data, size_t n, const int64_t* shape, double* dst, StatusDetail* detail
 ) noexcept nogil
 
-# Encodes a packed array, x fastest; precision is the number of leading bits to store, 0 for all.  *written is set to the
-# size also when it exceeds capacity; then nothing is stored and the result is STATUS_TOO_LARGE.
+# Encodes a packed array, x fastest; precision is the number of leading bits to store, 0 for all.  *written is set to
+# the size also when it exceeds capacity; then nothing is stored and the result is STATUS_TOO_LARGE.
 cdef int encode_f32(
     const float* src, const int64_t* shape, int64_t precision, uint8_t* out, size_t capacity,
     size_t* written, StatusDetail* detail

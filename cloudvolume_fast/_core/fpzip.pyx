@@ -11,7 +11,6 @@ from libcpp.vector cimport vector
 from cloudvolume_fast._core cimport _glue as glue
 from cloudvolume_fast._core.status cimport STATUS_INVALID_ARGUMENT, STATUS_TOO_LARGE, StatusDetail
 from cloudvolume_fast.libcvfast cimport fpzip as lib
-from cloudvolume_fast.libcvfast.box cimport Int4
 from cloudvolume_fast.libcvfast.status cimport Status, describe
 from cloudvolume_fast.libcvfast.std cimport byte, const_byte_span
 

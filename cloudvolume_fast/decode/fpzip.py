@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from cloudvolume_fast._core import fpzip
@@ -54,7 +53,8 @@ class KempressedCodec(DecodedCodec):
         """Return the voxels of a box."""
         x, y, z = chunk_shape
         values = _decode(data, (x, y, spec.num_channels, z), spec).transpose(0, 1, 3, 2)
-        return np.asarray(crop(values, box) - spec.dtype.type(2))
+        out: NDArray[Any] = crop(values, box) - spec.dtype.type(2)
+        return out
 
     def encode(self, voxels: NDArray[Any], spec: ChunkSpec) -> bytes:
         """Return a chunk, with all bits of the sums (upstream: no precision for this encoding)."""

@@ -34,8 +34,6 @@ class Codec:
         Whether second-stage compression is ever applied; never over pictures, which it only makes slower to read.
     implementation : str or None
         ``module:attribute`` of a `ChunkCodec`; None for encodings of the core.
-    releases_gil : bool
-        Whether the package decodes without the GIL, measured; then threads decode side by side.
     """
 
     name: str
@@ -44,7 +42,6 @@ class Codec:
     default_compress: str | None = None
     is_compressible: bool = True
     implementation: str | None = None
-    releases_gil: bool = True
 
     @property
     def is_native(self) -> bool:
@@ -148,7 +145,6 @@ register(
     Codec("png", frozenset({"uint8", "uint16"}), frozenset({1, 2, 3, 4}), is_compressible=False)
 )
 
-# Which packages release the GIL is measured by benchmarks/bench_codecs.py: the speed of two threads over that of one.
 _HERE = "cloudvolume_fast.decode"
 _BYTES = frozenset({"uint8"})
 register(

@@ -65,7 +65,7 @@ def _check_stream(stream: bytes, shape: tuple[int, ...], dtype: np.dtype[Any]) -
         "zfp stream's extents", sorted(wanted), sorted(extent for extent in extents if extent != 1)
     )
     # A block holds 4 values along each axis; a bit plane of it takes at most two bits per value, one of them a test.
-    block_bits = 2 * 4**axes * (8 * dtype.itemsize + 2) + 128
+    block_bits: int = 2 * 4**axes * (8 * dtype.itemsize + 2) + 128
     mode = bits_of_header >> 84
     least_bits = 0
     if mode & 0xFFF == 0xFFF:
@@ -81,7 +81,7 @@ def _check_stream(stream: bytes, shape: tuple[int, ...], dtype: np.dtype[Any]) -
     blocks = 1
     for extent in extents:
         blocks *= -(-extent // 4)
-    return int(_SLACK_BYTES + blocks * block_bits // 8)
+    return _SLACK_BYTES + blocks * block_bits // 8
 
 
 def _padded(stream: bytes, size: int) -> NDArray[np.uint8]:
@@ -147,7 +147,7 @@ class ZfpcCodec(DecodedCodec):
         return crop(out, box)
 
     def encode(self, voxels: NDArray[Any], spec: ChunkSpec) -> bytes:
-        """Return a chunk, in the mode that ``zfpc_*`` members of the scale choose; lossless without."""
+        """Return a chunk; ``zfpc_{rate,precision,tolerance,correlated_dims}`` of the scale."""
         scale = spec.scale
         modes = {
             name: float(-1 if scale.get(f"zfpc_{name}") is None else scale[f"zfpc_{name}"])

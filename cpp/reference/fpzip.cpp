@@ -188,8 +188,8 @@ std::uint64_t code_value(RangeCoder& coder, Model& model, const Map& map, std::u
   std::uint64_t magnitude = 0;
   if (actual) {
     magnitude = *actual > predicted ? *actual - predicted : predicted - *actual;
-    const std::size_t distance = is_direct ? static_cast<std::size_t>(magnitude)
-                                           : static_cast<std::size_t>(std::bit_width(magnitude));
+    const std::size_t distance =
+        is_direct ? static_cast<std::size_t>(magnitude) : static_cast<std::size_t>(std::bit_width(magnitude));
     symbol = *actual > predicted ? zero + distance : zero - distance;
   }
   const std::size_t found = coder.symbol(model, symbol);
@@ -223,7 +223,8 @@ void code_fields(RangeCoder& coder, bool is_encoding, const Int4& shape, std::in
         for (std::int64_t x = 0; x <= last[0]; ++x, ++i) {
           const auto at = [&](std::int64_t dx, std::int64_t dy, std::int64_t dz) -> std::uint64_t {
             if (x < dx || y < dy || z < dz) return 0;
-            return values[static_cast<std::size_t>(x - dx + shape[0] * (y - dy + shape[1] * (z - dz + shape[2] * field)))];
+            return values[static_cast<std::size_t>(x - dx +
+                                                   shape[0] * (y - dy + shape[1] * (z - dz + shape[2] * field)))];
           };
           std::uint64_t sum = add(at(1, 0, 0), at(0, 1, 1), -1, item_size);
           sum = add(sum, at(0, 1, 0), 1, item_size);
@@ -241,7 +242,13 @@ void code_fields(RangeCoder& coder, bool is_encoding, const Int4& shape, std::in
 }
 
 std::array<std::pair<unsigned, std::uint64_t>, 8> header_fields(std::int64_t item_size, std::int64_t precision) {
-  return {{{8, 'f'}, {8, 'p'}, {8, 'z'}, {8, 0}, {16, 0x0110}, {8, 1}, {1, item_size == 8 ? 1 : 0},
+  return {{{8, 'f'},
+           {8, 'p'},
+           {8, 'z'},
+           {8, 0},
+           {16, 0x0110},
+           {8, 1},
+           {1, item_size == 8 ? 1 : 0},
            {7, static_cast<std::uint64_t>(precision)}}};
 }
 
@@ -253,7 +260,7 @@ std::vector<std::byte> encode_fpzip(const std::vector<std::uint64_t>& values, co
   for (const auto& [bits, value] : header_fields(item_size, precision)) coder.bits(bits, value);
   for (const std::int64_t extent : shape) coder.bits(32, static_cast<std::uint64_t>(extent));
   std::vector<std::uint64_t> seen = values;
-  code_fields(coder, true, shape, item_size, precision, seen);
+  if (precision <= 8 * item_size) code_fields(coder, true, shape, item_size, precision, seen);
   return coder.finish();
 }
 

@@ -13,7 +13,8 @@
 namespace cvfast::reference {
 
 /// Encodes values, x fastest.
-/// @param precision leading bits to store, as in decode::fpzip::Header; 0 stands for all.
+/// @param precision leading bits to store, as in decode::fpzip::Header; 0 stands for all.  More than a value has: a
+/// header alone.
 std::vector<std::byte> encode_fpzip(const std::vector<std::uint64_t>& values, const Int4& shape, std::int64_t item_size,
                                     std::int64_t precision);
 

@@ -170,8 +170,8 @@ TEST(Fpzip, SurvivesAnyBytesAfterAHeader) {
   for (int round = 0; round < 3000; ++round) {
     const std::int64_t item_size = random.one_in(2) ? 4 : 8;
     const Int4 shape{random.between(1, 30), random.between(1, 5), random.between(1, 5), 1};
-    Bytes stream = reference::encode_fpzip(Values(count_of(shape)), shape, item_size,
-                                           random_precision(random, item_size));
+    Bytes stream =
+        reference::encode_fpzip(Values(count_of(shape)), shape, item_size, random_precision(random, item_size));
     stream.resize(25);
     const bool is_constant = random.one_in(3);
     const auto fill = static_cast<std::byte>(random.bits() & 0xff);

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Write small layers with cloud-volume, one per encoding of a package: `python make_golden_packages.py`.
 
-Needs cloud-volume with all of its codecs.  Each layer goes to the folder packages beside this
-file, with the voxels that the encoding's own package finds in its chunks as expected.npy.
+Needs cloud-volume with all of its codecs.  Each layer goes to the folder packages beside this file, with the voxels
+that the encoding's own package finds in its chunks as expected.npy.
 """
 
 from __future__ import annotations
@@ -21,11 +21,8 @@ from cloudvolume import Bbox, CloudVolume
 
 HERE = Path(__file__).parent / "packages"
 SIZE, CHUNK, OFFSET = (11, 7, 5), (6, 4, 3), (-5, 3, 10)
-NARROW_CHUNKS = {
-    "narrow_4": (4, 4, 3),
-    "narrow_3": (3, 4, 3),
-    "narrow_2": (2, 4, 4),
-}  # jxl has forms of its own for these
+# cloud-volume's jxl has forms of its own for these.
+NARROW_CHUNKS = {"narrow_4": (4, 4, 3), "narrow_3": (3, 4, 3), "narrow_2": (2, 4, 4)}
 PACKAGES = ("cloud-volume", "fpzip", "imagecodecs", "numpy", "simplejpeg", "zfpc", "zfpy")
 
 

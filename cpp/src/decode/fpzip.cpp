@@ -46,9 +46,7 @@ class SymbolModel {
     return symbol;
   }
   [[nodiscard]] std::uint32_t start(unsigned symbol) const noexcept { return starts_[symbol]; }
-  [[nodiscard]] std::uint32_t share(unsigned symbol) const noexcept {
-    return starts_[symbol + 1] - starts_[symbol];
-  }
+  [[nodiscard]] std::uint32_t share(unsigned symbol) const noexcept { return starts_[symbol + 1] - starts_[symbol]; }
 
   void count(unsigned symbol) noexcept {
     if (left_ == 0) {
@@ -89,9 +87,9 @@ class SymbolModel {
   }
 
   unsigned symbols_;
-  std::uint32_t interval_;             // symbols between halvings; doubles up to its maximum
-  std::uint32_t left_ = 0;             // symbols until the increment or the interval ends
-  std::uint32_t left_with_more_ = 0;   // symbols at the end of the interval that add one more
+  std::uint32_t interval_;            // symbols between halvings; doubles up to its maximum
+  std::uint32_t left_ = 0;            // symbols until the increment or the interval ends
+  std::uint32_t left_with_more_ = 0;  // symbols at the end of the interval that add one more
   std::uint32_t increment_ = 0;
   std::array<std::uint32_t, kMaxSymbols> counts_;
   std::array<std::uint32_t, kMaxSymbols + 1> starts_;
@@ -155,7 +153,8 @@ class RangeDecoder {
 
   [[nodiscard]] std::uint32_t quotient(std::uint32_t unit, std::uint32_t largest) noexcept {
     const std::uint32_t out = value_ / unit;
-    if (out <= largest) [[likely]] return out;
+    if (out <= largest) [[likely]]
+      return out;
     fail(Code::kCorrupt);
     return largest;
   }
@@ -184,7 +183,8 @@ class RangeDecoder {
   }
 
   [[nodiscard]] std::uint32_t next_byte() noexcept {
-    if (position_ < data_.size()) [[likely]] return static_cast<std::uint32_t>(data_[position_++]);
+    if (position_ < data_.size()) [[likely]]
+      return static_cast<std::uint32_t>(data_[position_++]);
     fail(Code::kTruncated);
     return 0;
   }
@@ -291,7 +291,8 @@ struct Neighbours {
   /// The Lorenzo predictor, with the terms in the order in which encoders add them.
   [[nodiscard]] Float predict() const noexcept {
     const Float sum = x - yz + y - xz + z - xy + xyz;
-    if (sum == sum) [[likely]] return sum;
+    if (sum == sum) [[likely]]
+      return sum;
     Float out = subtract_with_nan(x, yz);
     out = subtract_with_nan(add_with_nan(out, y), xz);
     out = subtract_with_nan(add_with_nan(out, z), xy);
@@ -449,8 +450,8 @@ void for_each_field(const Header& header, const Visit& visit) {
 
 template <typename Float>
 std::unique_ptr<std::byte[]> row_of_zeros(const Header& header) noexcept {
-  return std::unique_ptr<std::byte[]>(
-      new (std::nothrow) std::byte[static_cast<std::size_t>(header.shape[0]) * sizeof(Float)]());
+  return std::unique_ptr<std::byte[]>(new (std::nothrow)
+                                          std::byte[static_cast<std::size_t>(header.shape[0]) * sizeof(Float)]());
 }
 
 template <typename Float>

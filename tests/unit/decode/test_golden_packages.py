@@ -39,9 +39,10 @@ def test_layer_of_cloud_volume_is_read_exactly(name: str) -> None:
 
 
 def test_kempressed_chunk_of_a_c_order_array_is_what_its_header_says() -> None:
-    """cloud-volume writes one channel of a C-order array z first, though its header says x first.
+    """cloud-volume writes one channel of a C-order array z first, under a header that says x first.
 
-    Whoever knows that a layer is such a one gets its voxels back by looking at each chunk in the other order.
+    Nothing tells such files apart.  Whoever knows that a layer is such a one gets its voxels back by looking at each
+    chunk in the other order.
     """
     written = np.load(GOLDEN / "kempressed_1" / "expected.npy")[:6, :4, :3]
     found = CloudVolume(f"file://{GOLDEN / 'kempressed_1_from_c_order'}")[-5:1, 3:7, 10:13]

@@ -179,7 +179,7 @@ def test_chunk_of_another_shape_is_refused(tmp_path: Path, kind: tuple) -> None:
         (KINDS[0], ("zfpc", "float32", 1, {})),
         (KINDS[4], ("jxl", "uint8", 1, {})),
     ],
-    ids=lambda kind: kind_id(kind),
+    ids=kind_id,
 )
 def test_chunk_of_another_type_or_channel_count_is_refused(
     tmp_path: Path, written: tuple, read: tuple
