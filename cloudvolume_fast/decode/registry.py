@@ -36,6 +36,8 @@ class Codec:
         ``module:attribute`` of a `ChunkCodec`; None for encodings of the core.
     releases_gil : bool
         Whether the package decodes without the GIL, measured; then threads decode side by side.
+    is_lossless : bool
+        Whether what is decoded is what was encoded, bit for bit.
     """
 
     name: str
@@ -45,6 +47,7 @@ class Codec:
     is_compressible: bool = True
     implementation: str | None = None
     releases_gil: bool = True
+    is_lossless: bool = True
 
     @property
     def is_native(self) -> bool:
