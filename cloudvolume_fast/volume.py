@@ -4,15 +4,20 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cloudvolume_fast.config import VolumeConfig, parse_parallel
-from cloudvolume_fast.deliver.cutout import CutoutOrigin, VolumeCutout
-from cloudvolume_fast.errors import AlignmentError, InvalidArgumentError, UnsupportedOptionError
+from cloudvolume_fast.deliver.cutout import VolumeCutout
+from cloudvolume_fast.errors import (
+    AlignmentError,
+    InvalidArgumentError,
+    OutOfBoundsError,
+    UnsupportedOptionError,
+)
 from cloudvolume_fast.locate.indexing import (
     Bounds,
     check_bounds,
@@ -45,7 +50,6 @@ class Volume:
         self.meta = meta
         self.config = config
         self.image = image
-        self._origins: dict[int, tuple[Any, CutoutOrigin]] = {}
 
     def __repr__(self) -> str:
         """Name the class, the path and the scale."""
@@ -79,15 +83,16 @@ class Volume:
         elif is_point_list(index):
             return self.coordinate_indexing(index)
         else:
-            bounds, channels, steps = select(index, scale.bounds)
-        if config.bounded and (bounds[3] > bounds[0] and bounds[4] > bounds[1] and bounds[5] > bounds[2]):
+            limit = scale.num_channels if config.bounded else None
+            bounds, channels, steps = select(index, scale.bounds, limit)
+        if config.bounded:
             # Upstream looks at the bounds before it crops.
             check_bounds(bounds, scale.bounds, scale.folder)
         bounds = self.image.resolve_bounds(bounds, scale)
         image = self.image.read(bounds, mip, scale=scale, channels=channels)
         if steps != _UNIT_STEPS:
             image = np.asfortranarray(image[:: steps[0], :: steps[1], :: steps[2]])
-        return VolumeCutout.wrap(image, self._origin(mip), bounds)
+        return VolumeCutout.wrap(image, self.image.cutout_origin(mip), bounds)
 
     def coordinate_indexing(self, index: Sequence[Any]) -> NDArray[Any]:  # Any: sequences of integers
         """Return the voxels at paired coordinates: ``vol[[x0, x1], [y0, y1], [z0, z1]]``.
@@ -108,18 +113,6 @@ class Volume:
                 found=[len(axis) for axis in axes],
             )
         return self.image.read_point_values(np.stack(axes, axis=1), self.config.mip)
-
-    def _origin(self, mip: int) -> CutoutOrigin:
-        parsed = self.meta.parsed_scale(mip)
-        cached = self._origins.get(mip)
-        if cached is not None and cached[0] is parsed:
-            return cached[1]
-        meta = self.meta
-        origin = CutoutOrigin(
-            meta.dataset, meta.layer, meta.path, meta.cloudpath, meta.resolution(mip), mip, meta.layer_type
-        )
-        self._origins[mip] = (parsed, origin)
-        return origin
 
     def _box(self, bbox: Any, mip: int, coord_resolution: Sequence[float] | None) -> Bounds:  # Any: see download
         if coord_resolution is None:
@@ -172,7 +165,7 @@ class Volume:
         coord_resolution : sequence of 3 numbers, optional
             Size in nm of the voxels in which `bbox` is given.
         label : int, optional
-            Return where the voxels are this label, as bool.
+            Return where the voxels are this label, as bool; excludes `segids` and `renumber`.
         crackle : bool
             Return a CrackleArray of shape (x, y, z): segmentation that stays compressed, of which no more than a layer of
             chunks is decompressed at a time.  Needs crackle-codec.
@@ -187,6 +180,12 @@ class Volume:
         EmptyVolumeException, ChunkReadError, DecompressionError, ChunkDecodeError
         """
         self._reject_graphene_options(agglomerate, timestamp, stop_layer)
+        if label is not None and (renumber or segids is not None):
+            raise InvalidArgumentError(
+                "label: expected neither renumber nor segids beside it, as the result is no image of labels",
+                key="label",
+                found=label,
+            )
         if crackle and (renumber or label is not None):
             raise UnsupportedOptionError(
                 "crackle: expected neither renumber nor label beside it", key="crackle", found=(renumber, label)
@@ -205,8 +204,10 @@ class Volume:
                 bounds, level, segids=segids, preserve_zeros=preserve_zeros, threads=threads
             )
         if renumber:
-            image, mapping = self.image.read_renumbered(bounds, level)
-            return VolumeCutout.wrap(image, self._origin(level), bounds), mapping
+            image, mapping = self.image.read_renumbered(
+                bounds, level, segids=segids, preserve_zeros=preserve_zeros
+            )
+            return VolumeCutout.wrap(image, self.image.cutout_origin(level), bounds), mapping
         image = self.image.read(
             bounds,
             level,
@@ -216,7 +217,7 @@ class Volume:
             preserve_zeros=preserve_zeros,
             threads=threads,
         )
-        return VolumeCutout.wrap(image, self._origin(level), bounds)
+        return VolumeCutout.wrap(image, self.image.cutout_origin(level), bounds)
 
     @staticmethod
     def _reject_graphene_options(agglomerate: bool | None, timestamp: int | None, stop_layer: int | None) -> None:
@@ -276,7 +277,8 @@ class Volume:
         source = self.meta.resolution(0) if coord_resolution is None else np.asarray(coord_resolution)
         target = np.asarray(self.meta.resolution(mip))
         if points.dtype.kind in "iu" and source.dtype.kind in "iu" and target.dtype.kind in "iu":
-            return points.astype(np.int64) * source.astype(np.int64) // target.astype(np.int64)
+            common = np.gcd(source, target)  # so that the product stays in range wherever the result does
+            return points.astype(np.int64) * (source // common) // (target // common)
         return np.floor(points * np.asarray(source, np.float64) / target.astype(np.float64)).astype(np.int64)
 
     def scattered_points(
@@ -286,7 +288,7 @@ class Volume:
 
         Parameters
         ----------
-        pts : array_like, shape (3,) or (n, 3)
+        pts : array_like, shape (3,) or (n, 3), or a set of triples
             In voxels of mip 0, or of `coord_resolution`; rounded down to `mip`.
         mip : int or resolution, optional
             Default the current one.
@@ -301,7 +303,7 @@ class Volume:
         OutOfBoundsError
         """
         level = self.config.mip if mip is None else self.meta.to_mip(mip)
-        points = np.asarray(pts)
+        points = np.asarray(list(pts) if isinstance(pts, Set) else pts)
         if points.size == 0:
             return {}
         if points.ndim == 1:
@@ -384,7 +386,7 @@ class Volume:
         level = self.config.mip if mip is None else self.meta.to_mip(mip)
         bounds = self.image.resolve_bounds(self._box(bbox, level, None), self.image.image_scale(level))
         image = self.image.read_to_file(path, bounds, level)
-        return VolumeCutout.wrap(image, self._origin(level), bounds)
+        return VolumeCutout.wrap(image, self.image.cutout_origin(level), bounds)
 
     def memory_cutout(self, *args: Any, **kwargs: Any) -> Any:  # Any: upstream's arguments
         """Copy a box to a volume in memory.
@@ -441,15 +443,22 @@ class Volume:
         if isinstance(index, Bbox):
             bounds, channels = bounds_of(index, self.meta, mip), _ALL_CHANNELS
         else:
-            bounds, channels, steps = select(index, scale.bounds)
+            limit = scale.num_channels if self.config.bounded else None
+            bounds, channels, steps = select(index, scale.bounds, limit)
             if steps != _UNIT_STEPS:
                 raise InvalidArgumentError(f"index: expected steps of 1 when writing, found {steps}", found=steps)
-        if bounds[3] <= bounds[0] or bounds[4] <= bounds[1] or bounds[5] <= bounds[2]:
-            return
         if self.config.bounded:
             check_bounds(bounds, scale.bounds, scale.folder)
         every = range(scale.num_channels)
-        if channels != _ALL_CHANNELS and every[channels] != every:
+        if not every[channels] and channels.start != channels.stop:
+            raise OutOfBoundsError(
+                f"{scale.folder}: expected channels among 0:{len(every)}, found {channels.start}:{channels.stop}",
+                key=scale.folder,
+                expected=(0, len(every)),
+                found=(channels.start, channels.stop),
+            )
+        is_empty = bounds[3] <= bounds[0] or bounds[4] <= bounds[1] or bounds[5] <= bounds[2]
+        if channels != _ALL_CHANNELS and every[channels] != every and not is_empty:
             image = self._with_channels(bounds, every[channels], image, mip)
         self.image.write(bounds, image, mip)
 

@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: BSD-3-Clause
 from __future__ import annotations
 
+import itertools
 import os
 from pathlib import Path
 
 import hypothesis
+import numpy as np
 import pytest
 
 # Deadlines measure the machine, not the code; "ci" also makes runs repeatable.
@@ -24,3 +26,71 @@ def _expected_installation() -> None:
 
     for module in (cloudvolume_fast, paint):
         assert Path(module.__file__).resolve().is_relative_to(Path(prefix).resolve())
+
+
+SIZE, OFFSET, CHUNK = (20, 18, 9), (10, -20, 30), (8, 8, 4)
+
+
+class Layer:
+    """A small layer on disk, with the array that was written to it.
+
+    Bounds are x 10:30, y -20:-2, z 30:39; chunks of (8, 8, 4) leave edge chunks on every axis.
+    """
+
+    def __init__(self, path: str, data: np.ndarray | None) -> None:
+        self.path = path
+        self.data = data
+        self.folder = Path(path.removeprefix("file://"))
+
+    def open(self, **settings):
+        from cloudvolume_fast import CloudVolume
+
+        return CloudVolume(self.path, progress=False, **settings)
+
+    def cut(self, *slices: slice) -> np.ndarray:
+        """The part of the written array at absolute coordinates."""
+        relative = tuple(
+            slice(s.start - low, s.stop - low, s.step) for s, low in zip(slices, OFFSET, strict=False)
+        )
+        return self.data[relative]
+
+
+@pytest.fixture
+def make_layer(tmp_path):
+    """Return a function that writes a layer of random voxels; `data=False` writes the info only."""
+    count = itertools.count()
+
+    def make(
+        *,
+        dtype="uint8",
+        channels=1,
+        encoding="raw",
+        data=True,
+        high=200,
+        layer_type="image",
+        max_mip=0,
+        compress=None,
+        members=None,
+        seed=1,
+        chunk=CHUNK,
+        resolution=(4, 4, 40),
+    ):
+        from cloudvolume_fast import CloudVolume
+
+        info = CloudVolume.create_new_info(
+            channels, layer_type, dtype, encoding, resolution, OFFSET, SIZE, chunk_size=chunk, max_mip=max_mip
+        )
+        info["scales"][0].update(members or {})
+        path = f"file://{tmp_path}/dataset/layer{next(count)}"
+        vol = CloudVolume(path, info=info, progress=False, compress=compress)
+        vol.commit_info()
+        array = None
+        if isinstance(data, np.ndarray):
+            array = data
+        elif data:
+            array = np.random.default_rng(seed).integers(0, high, (*SIZE, channels)).astype(dtype)
+        if array is not None:
+            vol[:, :, :] = array
+        return Layer(path, array)
+
+    return make

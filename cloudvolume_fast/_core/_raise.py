@@ -19,7 +19,7 @@ _INVALID_ARGUMENT = 10
 _NO_MEMORY = 11
 
 
-def raise_status(  # noqa: PLR0913 - the members of a Status
+def raise_status(
     what: str, code: int, message: str, offset: int, expected: int, found: int
 ) -> NoReturn:
     """Raise the exception that a status stands for.

@@ -8,7 +8,7 @@ from libcpp.vector cimport vector
 
 from cloudvolume_fast._core cimport _glue as glue
 from cloudvolume_fast._core._arrays cimport get_strided, get_triple
-from cloudvolume_fast._core.status cimport STATUS_OK, STATUS_TOO_LARGE, StatusDetail
+from cloudvolume_fast._core.status cimport STATUS_TOO_LARGE, StatusDetail
 from cloudvolume_fast.libcvfast cimport compressed_segmentation as lib
 from cloudvolume_fast.libcvfast.box cimport Box3
 from cloudvolume_fast.libcvfast.status cimport Status, describe

@@ -7,7 +7,7 @@ from libc.string cimport memcpy
 from libcpp.vector cimport vector
 
 from cloudvolume_fast._core cimport _glue as glue
-from cloudvolume_fast._core.status cimport STATUS_OK, STATUS_TOO_LARGE, StatusDetail
+from cloudvolume_fast._core.status cimport STATUS_TOO_LARGE, StatusDetail
 from cloudvolume_fast.libcvfast cimport gzip as lib
 from cloudvolume_fast.libcvfast.status cimport Status, describe
 from cloudvolume_fast.libcvfast.std cimport byte, const_byte_span

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 from libc.stdint cimport int64_t, uint64_t
 
-# Compressed Morton codes (Neuroglancer, sharded.rst): grid_size is an array of 3 positive numbers, a point is (x, y, z).
+# Compressed Morton codes (Neuroglancer, sharded.rst).  grid_size is an array of 3 positive numbers, a point is xyz.
 
 # Bits that a code of the grid has.  More than 64 cannot be encoded.
 cdef int morton_bits(const int64_t* grid_size) noexcept nogil

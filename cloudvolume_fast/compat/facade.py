@@ -214,7 +214,7 @@ class CloudVolumePrecomputed(Volume):
         return self.meta.available_mips
 
     @property
-    def available_resolutions(self) -> Iterable[Vec]:
+    def available_resolutions(self) -> Iterable[list[float]]:
         """Resolutions of the scales in nm."""
         return self.meta.available_resolutions
 

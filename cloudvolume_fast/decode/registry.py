@@ -147,3 +147,39 @@ register(Codec("raw", default_compress="gzip"))
 register(
     Codec("compressed_segmentation", frozenset({"uint32", "uint64"}), default_compress="gzip")
 )
+
+# Which packages release the GIL is measured by benchmarks/bench_codecs.py: the speed of two threads over that of one.
+_HERE = "cloudvolume_fast.decode"
+_PICTURE = {"data_types": frozenset({"uint8"}), "is_compressible": False, "is_lossless": False}
+register(Codec("jpeg", channels=frozenset({1, 3}), implementation=f"{_HERE}.jpeg:CODEC", **_PICTURE))
+register(Codec("jxl", channels=frozenset({1, 3, 4}), implementation=f"{_HERE}.jxl:CODEC", **_PICTURE))
+register(
+    Codec(
+        "compresso",
+        _UNSIGNED,
+        frozenset({1}),
+        default_compress="gzip",
+        implementation=f"{_HERE}.compresso:CODEC",
+    )
+)
+register(
+    Codec(
+        "crackle",
+        _UNSIGNED,
+        frozenset({1}),
+        default_compress="gzip",
+        implementation=f"{_HERE}.crackle:CODEC",
+    )
+)
+register(Codec("fpzip", frozenset({"float32", "float64"}), implementation=f"{_HERE}.fpzip:FPZIP"))
+register(
+    Codec("kempressed", frozenset({"float32"}), implementation=f"{_HERE}.fpzip:KEMPRESSED", is_lossless=False)
+)
+register(
+    Codec(
+        "zfpc",
+        frozenset({"int32", "int64", "float32", "float64"}),
+        implementation=f"{_HERE}.zfpc:CODEC",
+        is_lossless=False,
+    )
+)

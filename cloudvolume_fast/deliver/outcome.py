@@ -16,6 +16,9 @@ from cloudvolume_fast.errors import (
     EncodingError,
 )
 
+# What is called to get at a stored chunk, also when a write merges with it.
+_READING_CALLS = frozenset({"stat", "open", "read", "size"})
+
 Outcome = tuple[str, str, str, int, int, int, int, str, int, str]
 """(kind, chunk name, what, code, offset, expected, found, system call, errno, detail)"""
 
@@ -46,7 +49,7 @@ def raise_outcome(outcome: Outcome, folder: str, *, writing: bool = False) -> No
         There is not enough memory for the chunk.
     """
     kind, name, what, _code, offset, expected, found, call, errno, detail = outcome
-    key = f"{folder}/{name}"
+    key = f"{folder}/{name}" if name else folder
     if kind == "missing":
         raise EmptyVolumeException(
             f"{key}: expected a chunk, found none (fill_missing=True reads absent chunks as background)",
@@ -58,7 +61,7 @@ def raise_outcome(outcome: Outcome, folder: str, *, writing: bool = False) -> No
         raise MemoryError(f"{key}: not enough memory")
     if kind == "io":
         reason = os.strerror(errno) if errno else "the file changed while it was read"
-        error = ChunkWriteError if writing else ChunkReadError
+        error = ChunkWriteError if writing and call not in _READING_CALLS else ChunkReadError
         raise error(f"{key}: {call} failed: {reason}", key=key, found=reason, errno=errno or None)
     if kind == "compress":
         raise CompressionError(f"{key}: {detail}", key=key, found=detail)

@@ -207,10 +207,35 @@ def to_bits(values: Iterable[int], dtype: np.dtype[Any]) -> NDArray[np.uint64]:
     return np.array(sorted(kept), dtype=np.uint64)
 
 
-def read_renumbered(
+def _numbers_dtype(background: int) -> np.dtype[Any]:
+    """Return the type in which numbering starts: the narrowest of 16 bits and more that holds the background."""
+    dtype = np.dtype(np.uint16)
+    while background > np.iinfo(dtype).max:
+        dtype = np.dtype(f"u{2 * dtype.itemsize}")
+    return dtype
+
+
+def renumbered_background(
     scale: ImageScale, bounds: Bounds, options: ReadOptions
 ) -> tuple[NDArray[Any], dict[int, int]]:
-    """Read a box of labels with small new numbers.
+    """Return what `read_renumbered` returns for a box of nothing but background, without reading it."""
+    value = int.from_bytes(options.background, "little")
+    label = from_bits(np.array([value], np.uint64), scale.dtype)[0].item()
+    shape = tuple(bounds[i + 3] - bounds[i] for i in range(3))
+    out = allocate((*shape, scale.num_channels), _numbers_dtype(value))
+    out[...] = value
+    return out, {label: value}
+
+
+def read_renumbered(
+    scale: ImageScale,
+    bounds: Bounds,
+    options: ReadOptions,
+    *,
+    keep: NDArray[np.uint64] | None = None,
+    other: int = 0,
+) -> tuple[NDArray[Any], dict[int, int]]:
+    """Read a box of labels with small new numbers; `keep` and `other` as for `read_box`.
 
     Labels are numbered from 1 in the order in which they are met in memory, whatever the threads do; the background
     keeps its value.  The box is read in layers of chunks along z, so that at no time the labels of the whole box are
@@ -233,15 +258,13 @@ def read_renumbered(
     shape = tuple(bounds[i + 3] - bounds[i] for i in range(3))
     background = int.from_bytes(options.background, "little")
     numbers = _runtime.Renumberer(background)
-    dtype = np.dtype(np.uint16)
-    while background > np.iinfo(dtype).max:
-        dtype = np.dtype(f"u{2 * dtype.itemsize}")
+    dtype = _numbers_dtype(background)
     out = allocate((*shape, scale.num_channels), dtype)
     z = bounds[2]
     while z < bounds[5]:
         depth, origin = scale.chunk_size[2], scale.bounds[2]
         end = min(bounds[5], origin + ((z - origin) // depth + 1) * depth)
-        layer = read_box(scale, (*bounds[:2], z, *bounds[3:5], end), options)
+        layer = read_box(scale, (*bounds[:2], z, *bounds[3:5], end), options, keep=keep, other=other)
         flat = layer.reshape(-1, order="F").view(np.dtype(f"u{scale.dtype.itemsize}"))
         narrow = np.empty(flat.shape, dtype)
         done = numbers.apply(flat, narrow)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import bz2
 import importlib
 import lzma
+import sys
 import zlib
 from typing import Any
 
@@ -32,6 +33,9 @@ _SUFFIX_OF = {
     "bz2": ".bz2",
     "bzip2": ".bz2",
 }
+# Memory that an xz header may ask for: four times what the highest preset does.
+_XZ_MEMORY_BYTES = 256 << 20
+
 _LEVELS = {  # suffix: (lowest, highest, default); brotli's and gzip's defaults are upstream's
     "": (0, 0, 0),
     ".gz": (0, 9, 9),
@@ -106,42 +110,42 @@ def _stream(decompressor: Any, data: bytes, limit: int, name: str) -> bytes:  # 
 
 
 def _gunzip(data: bytes, limit: int) -> bytes:
-    return _stream_zlib(zlib.decompressobj(31), data, limit)
-
-
-def _stream_zlib(decompressor: Any, data: bytes, limit: int) -> bytes:  # Any: zlib hides the type
-    out = decompressor.decompress(data, limit + 1)
-    if len(out) > limit:
-        raise _too_large(limit)
-    if not decompressor.eof:
-        raise DecompressionError("gzip stream ends before its end marker", offset=len(data))
-    return bytes(out)
+    out, rest = b"", data
+    while rest:  # members may follow each other, and zeros the last
+        decompressor = zlib.decompressobj(31)
+        out += decompressor.decompress(rest, limit - len(out) + 1)
+        if len(out) > limit:
+            raise _too_large(limit)
+        if not decompressor.eof:
+            raise DecompressionError("gzip stream ends before its end marker", offset=len(data))
+        rest = decompressor.unused_data.lstrip(b"\0")
+    return out
 
 
 def _unbrotli(data: bytes, limit: int) -> bytes:
     brotli = importlib.import_module("brotli")
     decompressor = brotli.Decompressor()
-    parts, size = [], 0
-    # Fed piece by piece, so that a bomb costs one piece's expansion and not the whole.
-    step = 1 << 14
-    for start in range(0, len(data), step):
-        if decompressor.is_finished():
-            raise DecompressionError("expected the end of the file after the brotli stream", offset=start)
-        part = decompressor.process(data[start : start + step])
-        size += len(part)
-        if size > limit:
-            raise _too_large(limit)
-        parts.append(part)
+    # Four bytes can stand for 16 MB, so what bounds the memory is the size of the output, never that of the input.
+    out = decompressor.process(data, output_buffer_limit=limit + 1)
+    if len(out) > limit:
+        raise _too_large(limit)
     if not decompressor.is_finished():
         raise DecompressionError("brotli stream ends before its end marker", offset=len(data))
-    return b"".join(parts)
+    return bytes(out)
 
 
 def _unzstd(data: bytes, limit: int) -> bytes:
     zstandard = importlib.import_module("zstandard")
+    size = zstandard.frame_content_size(data)
+    if size > limit:
+        raise _too_large(limit)
+    if size >= 0:
+        # Into a buffer of that size, whatever the frame then holds.
+        return bytes(zstandard.ZstdDecompressor().decompress(data, allow_extra_data=False))
     decompressor = zstandard.ZstdDecompressor().decompressobj()
     parts, size = [], 0
-    step = 1 << 14
+    # A block of 4 bytes can stand for 128 KiB: a piece expands to 4 MiB at most.
+    step = 1 << 7
     for start in range(0, len(data), step):
         part = decompressor.decompress(data[start : start + step])
         size += len(part)
@@ -179,6 +183,7 @@ def decompress(suffix: str, data: bytes | memoryview, limit: int) -> bytes:
     if not len(data):
         raise DecompressionError(f"expected a {suffix} stream, found an empty file", offset=0)
     raw = bytes(data)
+    limit = min(limit, sys.maxsize - 1)  # the packages take it, plus 1, as an ssize_t
     try:
         if suffix == ".gz":
             return _gunzip(raw, limit)
@@ -187,7 +192,7 @@ def decompress(suffix: str, data: bytes | memoryview, limit: int) -> bytes:
         if suffix == ".zstd":
             return _unzstd(raw, limit)
         if suffix == ".xz":
-            return _stream(lzma.LZMADecompressor(lzma.FORMAT_XZ), raw, limit, "xz")
+            return _stream(lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=_XZ_MEMORY_BYTES), raw, limit, "xz")
         return _stream(bz2.BZ2Decompressor(), raw, limit, "bzip2")
     except (ImportError, CompressionError, DecompressionError):
         raise

@@ -15,6 +15,9 @@ from cloudvolume_fast.errors import InvalidArgumentError, OutOfBoundsError, Subv
 Bounds = tuple[int, int, int, int, int, int]
 """A half-open box as (x0, y0, z0, x1, y1, z1), in voxels."""
 
+ADDRESSABLE: Bounds = (-(2**63),) * 3 + (2**63 - 1,) * 3
+"""What signed 64-bit coordinates reach: where an unbounded volume ends."""
+
 
 class Selection(NamedTuple):
     """What an index asks for.
@@ -43,7 +46,7 @@ def is_point_list(index: Any) -> bool:  # Any: whatever a user puts between the 
     return (
         isinstance(index, tuple)
         and len(index) == 3
-        and all(hasattr(part, "__len__") and not isinstance(part, str) for part in index)
+        and all(hasattr(part, "__len__") and not isinstance(part, (str, range)) for part in index)
     )
 
 
@@ -64,18 +67,16 @@ def _expand(index: Any) -> list[Any]:  # Any: as above
     if ellipses:
         i = ellipses[0]
         parts[i : i + 1] = [_ALL] * max(0, 4 - (len(parts) - 1))
-    if len(parts) == 5:
-        extra = parts.pop()
+    for extra in parts[4:]:
         if not _selects_single(extra):
-            raise InvalidArgumentError(f"index: expected at most 4 axes, found a 5th: {extra!r}", found=extra)
-    if len(parts) > 5:
-        raise InvalidArgumentError(f"index: expected at most 4 axes, found {len(parts)}", found=len(parts))
+            raise InvalidArgumentError(f"index: expected at most 4 axes, found one more: {extra!r}", found=extra)
+    del parts[4:]
     parts.extend([_ALL] * (4 - len(parts)))
     return parts
 
 
 def _selects_single(extra: Any) -> bool:  # Any: as above
-    """A fifth axis, as some frameworks append it, is dropped when it selects everything or one entry."""
+    """A further axis, as some frameworks append it, is dropped when it selects everything or one entry."""
     if isinstance(extra, slice):
         if extra == _ALL:
             return True
@@ -101,6 +102,8 @@ def _integer(value: Any, axis: str) -> int:  # Any: as above
 
 
 def _axis(part: Any, low: int, high: int, axis: str) -> tuple[int, int, int]:  # Any: as above
+    if isinstance(part, range):
+        part = slice(part.start, part.stop, part.step)
     if not isinstance(part, slice):
         start = _integer(part, axis)
         return start, start + 1, 1
@@ -114,15 +117,45 @@ def _axis(part: Any, low: int, high: int, axis: str) -> tuple[int, int, int]:  #
     return start, stop, step
 
 
-def select(index: Any, volume: Bounds) -> Selection:  # Any: whatever stands between the brackets
+def _channels(part: Any, num_channels: int | None) -> slice:  # Any: as above
+    if not isinstance(part, slice):
+        # Upstream reads an integer c as c:c+1, so that -1 selects nothing.
+        channel = _integer(part, "channel")
+        return slice(channel, channel + 1)
+    if part == _ALL:
+        return part
+    if part.step is not None and _integer(part.step, "channel") < 1:
+        raise InvalidArgumentError(
+            f"index: expected a positive step on channel, found {part.step}",
+            key="channel",
+            expected="> 0",
+            found=part.step,
+        )
+    if num_channels is not None:
+        for end in (part.start, part.stop):
+            if end is not None and not 0 <= _integer(end, "channel") <= num_channels:
+                raise OutOfBoundsError(
+                    f"index: expected channels among 0:{num_channels}, found {part.start}:{part.stop}",
+                    key="channel",
+                    expected=(0, num_channels),
+                    found=(part.start, part.stop),
+                )
+    return part
+
+
+def select(
+    index: Any, volume: Bounds, num_channels: int | None = None  # Any: whatever stands between the brackets
+) -> Selection:
     """Turn an index into a selection; coordinates are absolute, so negative ones are not counted from the end.
 
     Parameters
     ----------
-    index : slice, int, float, ellipsis or a sequence of up to 5 of them
-        Floats are truncated; integers keep their axis.
+    index : slice, range, int, float, ellipsis or a sequence of them
+        Floats are truncated; integers keep their axis.  What follows the 4th axis must select everything or one entry.
     volume : tuple of 6 int
         Bounds of the volume, from which missing starts and stops are taken.
+    num_channels : int, optional
+        Given, a slice of the channels must lie inside; an integer may lie outside and selects nothing.
 
     Returns
     -------
@@ -133,6 +166,8 @@ def select(index: Any, volume: Bounds) -> Selection:  # Any: whatever stands bet
     ------
     InvalidArgumentError
         For two ellipses, a non-positive step, too many axes, or an entry that is no number.
+    OutOfBoundsError
+        For channels outside of `num_channels`.
     AttributeError
         For a string (upstream behaviour).
     """
@@ -140,15 +175,11 @@ def select(index: Any, volume: Bounds) -> Selection:  # Any: whatever stands bet
     x0, x1, sx = _axis(x, volume[0], volume[3], "x")
     y0, y1, sy = _axis(y, volume[1], volume[4], "y")
     z0, z1, sz = _axis(z, volume[2], volume[5], "z")
-    if not isinstance(channel, slice):
-        # Upstream reads an integer c as c:c+1, so that -1 selects nothing.
-        c = _integer(channel, "channel")
-        channel = slice(c, c + 1)
-    return Selection((x0, y0, z0, x1, y1, z1), channel, (sx, sy, sz))
+    return Selection((x0, y0, z0, x1, y1, z1), _channels(channel, num_channels), (sx, sy, sz))
 
 
 def check_bounds(bounds: Bounds, volume: Bounds, what: str) -> None:
-    """Raise unless a box lies inside the volume.
+    """Raise unless a box, empty and reversed ones too, lies inside the volume.
 
     Raises
     ------
@@ -156,7 +187,8 @@ def check_bounds(bounds: Bounds, volume: Bounds, what: str) -> None:
         Names the first axis that leaves the volume, and both boxes.
     """
     for i in range(3):
-        if bounds[i] < volume[i] or bounds[i + 3] > volume[i + 3]:
+        low, high = volume[i], volume[i + 3]
+        if not (low <= bounds[i] <= high and low <= bounds[i + 3] <= high):
             raise OutOfBoundsError(
                 f"{what}: {_AXES[i]} range {bounds[i]}:{bounds[i + 3]} is outside of the volume's "
                 f"{volume[i]}:{volume[i + 3]} (requested {show(bounds)}, volume {show(volume)})",

@@ -15,6 +15,9 @@ __all__ = ["data_type_name", "parse_data_type"]
 # Numpy kinds: bool, signed, unsigned, floating, complex.
 _VOXEL_KINDS = frozenset("biufc")
 
+# What the core moves as one voxel; only complex256 is wider.
+_MAX_ITEM_BYTES = 16
+
 
 # Any: dtype's parameter is the scalar type, known only at run time.
 def parse_data_type(data_type: DTypeLike, *, key: str = "info") -> np.dtype[Any]:
@@ -45,7 +48,12 @@ def parse_data_type(data_type: DTypeLike, *, key: str = "info") -> np.dtype[Any]
         dtype = None if data_type is None else np.dtype(data_type)
     except (TypeError, ValueError, SyntaxError):
         dtype = None
-    if dtype is None or dtype.kind not in _VOXEL_KINDS or dtype.subdtype is not None:
+    if (
+        dtype is None
+        or dtype.kind not in _VOXEL_KINDS
+        or dtype.subdtype is not None
+        or dtype.itemsize > _MAX_ITEM_BYTES
+    ):
         expected = "the name of a numeric numpy type such as uint8 or float32"
         raise InvalidArgumentError(
             f"{key}: data_type: expected {expected}, found {data_type!r}",

@@ -234,12 +234,13 @@ def parse_scale(scale: object, index: int, *, key: str = "info") -> Scale:
     if not isinstance(scale, Mapping):
         _reject(where, "a JSON object", scale)
     folder = scale.get("key")
-    if not isinstance(folder, str) or _ABSOLUTE_KEY.match(folder):
+    if not isinstance(folder, str) or _ABSOLUTE_KEY.match(folder) or not _is_file_name(folder):
         _reject(f"{where}.key", "a relative path", folder)
     encoding = scale.get("encoding")
     if not isinstance(encoding, str) or not encoding:
         _reject(f"{where}.encoding", "the name of an encoding", encoding)
-    size = _positive_triple(scale.get("size"), f"{where}.size")
+    # As many voxels as one likes: only what is read must fit into memory.
+    size = _positive_triple(scale.get("size"), f"{where}.size", is_volume_limited=False)
     stored_offset = scale.get("voxel_offset")
     offset = (0, 0, 0) if stored_offset is None else _integer_triple(stored_offset)
     if offset is None:
@@ -745,11 +746,19 @@ def _integer_triple(value: object) -> Triple | None:
     return x, y, z
 
 
-def _positive_triple(value: object, where: str) -> Triple:
+def _is_file_name(path: str) -> bool:
+    """Say whether a file system can have such a path: without zero bytes and surrogates."""
+    try:
+        return b"\0" not in path.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+
+
+def _positive_triple(value: object, where: str, *, is_volume_limited: bool = True) -> Triple:
     triple = _integer_triple(value)
-    if triple is None or min(triple) < 1:
+    if triple is None or min(triple) < 1 or max(triple) > _INT64_MAX:
         _reject(where, _POSITIVE_INTEGERS, value)
-    if math.prod(triple) > _INT64_MAX:
+    if is_volume_limited and math.prod(triple) > _INT64_MAX:
         _reject(where, f"{_POSITIVE_INTEGERS} whose product fits 64 bits", value)
     return triple
 

@@ -25,8 +25,7 @@ py::bytes to_bytes(const rt::CacheBlock& block) {
 py::object describe(const rt::ChunkCache& cache, const rt::CacheKey& key, const rt::CacheBlock& block) {
   if (!block) return py::none();
   const rt::CacheSpace space = cache.space(key.space);
-  const cvfast::Box3 whole{{0, 0, 0}, space.grid.grid_size()};
-  const cvfast::Box3 chunk = space.grid.chunk_box(cvfast::locate::grid_point_at(whole, key.chunk));
+  const cvfast::Box3 chunk = space.grid.chunk_box(key.chunk);
   return py::make_tuple(key.space, space.entry_encoding, chunk.shape(), to_bytes(block));
 }
 

@@ -6,13 +6,16 @@
 #include <cstdint>
 #include <cstring>
 #include <exception>
+#include <limits>
 #include <memory>
+#include <new>
 #include <optional>
 #include <stdexcept>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "cvfast/core/checked.hpp"
 #include "cvfast/runtime/chunk_cache.hpp"
 #include "cvfast/runtime/read_image.hpp"
 #include "cvfast/runtime/transfer_image.hpp"
@@ -50,17 +53,24 @@ void check_array(const py::array& array, const Box3& box, std::int64_t channels,
 
 using Labels = py::array_t<std::uint64_t, py::array::c_style>;
 
-// Calls into Python on a pool thread, with the GIL.  Returns what went wrong, or an empty string.
+// Calls into Python on a pool thread, with the GIL.  Returns what went wrong, or an empty string.  Exceptions that say
+// nothing about the bytes (Ctrl-C arrives in whatever Python code the main thread runs; a package is not installed) are
+// kept in `raised`, which the GIL guards.
 template <typename Call>
-std::string with_python(const Call& call) {
+std::string with_python(std::exception_ptr& raised, const Call& call) {
   const py::gil_scoped_acquire held;
   try {
     call();
     return {};
   } catch (py::error_already_set& error) {
-    // The message alone: type and traceback are those of a package, not of the caller's code.
-    std::string message = py::str(error.value());
+    if (!error.matches(PyExc_Exception) || error.matches(PyExc_MemoryError) || error.matches(PyExc_ImportError)) {
+      if (!raised) raised = std::current_exception();
+      return "interrupted";
+    }
+    const std::string message = py::str(error.value());
     return message.empty() ? std::string(py::str(error.type().attr("__name__"))) : message;
+  } catch (const std::bad_alloc&) {
+    throw;
   } catch (const std::exception& error) {
     return error.what();
   }
@@ -82,10 +92,10 @@ py::tuple to_tuple(const Box3& box) {
 
 // The method `name` of `hooks`: (suffix, bytes, int) -> bytes.  A handle suffices, and needs no GIL to be copied,
 // because the layout that is being called keeps the object alive.
-rt::ByteTransform to_transform(py::handle hooks, const char* name) {
-  return [hooks, name](cvfast::fetch::ContentEncoding encoding, std::span<const std::byte> in, std::int64_t parameter,
+rt::ByteTransform to_transform(py::handle hooks, const char* name, std::exception_ptr& raised) {
+  return [hooks, name, &raised](cvfast::fetch::ContentEncoding encoding, std::span<const std::byte> in, std::int64_t parameter,
                        std::vector<std::byte>& out) {
-    return with_python([&] {
+    return with_python(raised, [&] {
       assign(hooks.attr(name)(cvfast::fetch::suffix(encoding), view_of(in), parameter).cast<py::bytes>(), out);
     });
   };
@@ -93,11 +103,13 @@ rt::ByteTransform to_transform(py::handle hooks, const char* name) {
 
 // decode(bytes, chunk_shape, box) -> array of the box, any strides; encode(array) -> bytes;
 // unique(bytes, chunk_shape, box) -> array of uint64.
-rt::ExternalCodec to_codec(py::handle hooks, std::int64_t item_size, std::int64_t num_channels) {
+rt::ExternalCodec to_codec(py::handle hooks, std::int64_t item_size, std::int64_t num_channels,
+                           std::exception_ptr& raised) {
   rt::ExternalCodec codec;
+  std::exception_ptr* const kept = &raised;
   codec.decode = [=](std::span<const std::byte> data, const Int3& chunk_shape, const Box3& box,
                      const rt::PaintVoxels& paint) {
-    return with_python([&] {
+    return with_python(*kept, [&] {
       const auto array = hooks.attr("decode")(view_of(data), py::cast(chunk_shape), to_tuple(box)).cast<py::array>();
       check_array(array, box, num_channels, static_cast<std::size_t>(item_size));
       const auto* const voxels = static_cast<const std::byte*>(array.data());
@@ -107,7 +119,7 @@ rt::ExternalCodec to_codec(py::handle hooks, std::int64_t item_size, std::int64_
     });
   };
   codec.encode = [=](const std::byte* src, const Int4& strides, const Int3& shape, std::vector<std::byte>& out) {
-    return with_python([&] {
+    return with_python(*kept, [&] {
       // A view of the caller's voxels, for the length of this call.
       const py::array array(hooks.attr("dtype").cast<py::dtype>(),
                             std::vector<py::ssize_t>{shape[0], shape[1], shape[2], num_channels},
@@ -117,7 +129,7 @@ rt::ExternalCodec to_codec(py::handle hooks, std::int64_t item_size, std::int64_
   };
   codec.unique = [=](std::span<const std::byte> data, const Int3& chunk_shape, const Box3& box,
                      std::vector<std::uint64_t>& labels) {
-    return with_python([&] {
+    return with_python(*kept, [&] {
       const auto found = hooks.attr("unique")(view_of(data), py::cast(chunk_shape), to_tuple(box)).cast<Labels>();
       labels.assign(found.data(), found.data() + found.size());
     });
@@ -206,16 +218,16 @@ struct Layout {
   }
 };
 
-// What a request to a layout is given, but for its bounds.
-rt::RunOptions to_options(const Layout& layout) {
+// What a request to a layout is given, but for its bounds.  `raised` is as for with_python.
+rt::RunOptions to_options(const Layout& layout, std::exception_ptr& raised) {
   const cvfast::decode::ImageFormat& format = layout.value.format;
   rt::RunOptions options;
-  options.decompress = to_transform(layout.hooks, "decompress");
-  options.compress = to_transform(layout.hooks, "compress");
-  options.codec = to_codec(layout.hooks, format.item_size, format.num_channels);
+  options.decompress = to_transform(layout.hooks, "decompress", raised);
+  options.compress = to_transform(layout.hooks, "compress", raised);
+  options.codec = to_codec(layout.hooks, format.item_size, format.num_channels, raised);
   options.cache = layout.cache_use;
   if (layout.cache_use.transcode && layout.cache_use.format.encoding == cvfast::decode::Encoding::kExternal) {
-    options.cache.codec = to_codec(layout.entry_hooks, format.item_size, format.num_channels);
+    options.cache.codec = to_codec(layout.entry_hooks, format.item_size, format.num_channels, raised);
   }
   return options;
 }
@@ -224,11 +236,13 @@ rt::RunOptions to_options(const Layout& layout) {
 class Run {
  public:
   Run(const Layout& layout, int threads, std::uint64_t max_inflight_bytes, py::object progress)
-      : options_(to_options(layout)), report_(std::move(progress)) {
+      : options_(to_options(layout, raised_)), report_(std::move(progress)) {
     options_.threads = threads;
     options_.max_inflight_bytes = max_inflight_bytes;
     options_.poll = [this] { return poll(); };
   }
+
+  std::exception_ptr& raised() noexcept { return raised_; }
 
   template <typename Request>
   py::object operator()(const Request& request) {
@@ -269,10 +283,10 @@ class Run {
                           error.status.found, error.io.call, error.io.error, error.detail);
   }
 
+  std::exception_ptr raised_;  // first: the options refer to it
   rt::RunOptions options_;
   rt::Progress progress_;
   py::object report_;
-  std::exception_ptr raised_;
 };
 
 py::object read_box(const Layout& self, const Bounds& bounds, std::pair<std::int64_t, std::int64_t> channels,
@@ -430,9 +444,10 @@ py::tuple transfer_chunks(const Layout& self, const Layout& destination, const B
   request.compression_level = level;
   request.fill_missing = fill_missing;
   request.sync = sync;
-  const rt::RunOptions destination_options = to_options(destination);
+  Run run(self, threads, max_inflight_bytes, std::move(progress));
+  const rt::RunOptions destination_options = to_options(destination, run.raised());
   bool in_destination = false;
-  py::object outcome = Run(self, threads, max_inflight_bytes, std::move(progress))(
+  py::object outcome = run(
       [&](const rt::RunOptions& options, rt::Progress& counts) {
         rt::RunResult result =
             rt::transfer_chunks(self.value, destination.value, request, options, destination_options, counts);
@@ -461,7 +476,7 @@ std::int64_t count_chunks(const Layout& self, const Bounds& bounds) {
   const Box3 inside = intersect(to_box(bounds), self.value.grid.bounds());
   if (inside.empty()) return 0;
   const Int3 grid = self.value.grid.grid_range(inside).shape();
-  return grid[0] * grid[1] * grid[2];
+  return cvfast::checked_product({grid[0], grid[1], grid[2]}).value_or(std::numeric_limits<std::int64_t>::max());
 }
 
 }  // namespace

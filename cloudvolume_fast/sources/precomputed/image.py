@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,7 @@ from cloudvolume_fast.decode import registry
 from cloudvolume_fast.decode.codec import ChunkHooks, ChunkSpec
 from cloudvolume_fast.deliver.chunk_lru import ChunkLRU
 from cloudvolume_fast.deliver.crackle_array import compress_layers
+from cloudvolume_fast.deliver.cutout import CutoutOrigin, VolumeCutout
 from cloudvolume_fast.deliver.files import fill_new_file, map_file, read_files
 from cloudvolume_fast.deliver.outcome import raise_outcome
 from cloudvolume_fast.deliver.read_image import (
@@ -25,6 +26,7 @@ from cloudvolume_fast.deliver.read_image import (
     read_points,
     read_renumbered,
     read_unique,
+    renumbered_background,
     to_bits,
 )
 from cloudvolume_fast.deliver.source import ImageScale
@@ -40,6 +42,7 @@ from cloudvolume_fast.errors import (
 )
 from cloudvolume_fast.fetch.content_encoding import level_of, suffix_of
 from cloudvolume_fast.locate.indexing import (
+    ADDRESSABLE,
     Bounds,
     check_bounds,
     check_not_empty,
@@ -105,11 +108,12 @@ class PrecomputedImageSource:
         self._volume_type = volume_type
         self._scales: dict[int, tuple[Any, ...]] = {}
         self._background: tuple[Any, Any, bytes] | None = None
+        self._origins: dict[int, tuple[Any, CutoutOrigin]] = {}
         self._lru_codec(str(lru_encoding))
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave out what is cheaply made again and cannot be pickled."""
-        return {**self.__dict__, "_scales": {}, "_background": None}
+        return {**self.__dict__, "_scales": {}, "_background": None, "_origins": {}}
 
     def _lru_codec(self, encoding: str) -> registry.Codec | None:
         """Return the codec of entries that are encoded otherwise than the chunks; None where they are as stored."""
@@ -176,7 +180,7 @@ class PrecomputedImageSource:
         codec.check(dtype, int(channels), folder)
         spec = ChunkSpec(dtype, int(channels), parsed.raw)
         layout = _runtime.ImageLayout(
-            self.folder_path(parsed.key),
+            os.fsencode(self.folder_path(parsed.key)),
             parsed.voxel_offset,
             parsed.size,
             parsed.chunk_size,
@@ -200,6 +204,19 @@ class PrecomputedImageSource:
         self._scales[mip] = (parsed, data_type, channels, meta.path, scale)
         return scale
 
+    def cutout_origin(self, mip: int) -> CutoutOrigin:
+        """Return what cutouts of a scale remember; one object until the info changes."""
+        parsed = self.meta.parsed_scale(mip)
+        cached = self._origins.get(mip)
+        if cached is not None and cached[0] is parsed:
+            return cached[1]
+        meta = self.meta
+        origin = CutoutOrigin(
+            meta.dataset, meta.layer, meta.path, meta.cloudpath, meta.resolution(mip), mip, meta.layer_type
+        )
+        self._origins[mip] = (parsed, origin)
+        return origin
+
     def folder_path(self, key: str) -> str:
         """Return the absolute path of a scale's folder."""
         return self.meta.store.path(key)
@@ -210,7 +227,8 @@ class PrecomputedImageSource:
         if cached is not None and cached[0] is color and cached[1] == dtype:
             return cached[2]
         try:
-            value = np.array(color).astype(dtype) if color is not None else np.zeros((), dtype)
+            with np.errstate(invalid="ignore", over="ignore"):  # told by the comparison below
+                value = np.array(color).astype(dtype) if color is not None else np.zeros((), dtype)
             exact = bool(value == color) or (dtype.kind == "f" and isinstance(color, float))
         except (TypeError, ValueError, OverflowError):
             exact = False
@@ -250,6 +268,8 @@ class PrecomputedImageSource:
             check_not_empty(bounds, scale.folder)
         if self.config.bounded:
             check_bounds(bounds, scale.bounds, scale.folder)
+        elif not self.config.autocrop:
+            check_bounds(bounds, ADDRESSABLE, scale.folder)
         return bounds
 
     def read(
@@ -288,13 +308,19 @@ class PrecomputedImageSource:
             if not len(bits):  # a label that the type cannot hold is nowhere
                 image[...] = False
             return image
-        wanted = list(segids or ())
-        other = 0
-        if preserve_zeros:
-            wanted.append(0)
-            other = int(to_bits([int(np.iinfo(scale.dtype).max)], scale.dtype)[0])
-        keep = to_bits(wanted, scale.dtype)
+        keep, other = self._kept(segids or (), preserve_zeros, scale)
         return read_box(scale, bounds, options, channels=channels, order=order, keep=keep, other=other)
+
+    @staticmethod
+    def _kept(
+        segids: Iterable[int], preserve_zeros: bool, scale: ImageScale
+    ) -> tuple[NDArray[np.uint64], int]:
+        """Return the bits of the labels that stay, and those that the others become."""
+        wanted = list(segids)
+        if not preserve_zeros:
+            return to_bits(wanted, scale.dtype), 0
+        largest = int(to_bits([int(np.iinfo(scale.dtype).max)], scale.dtype)[0])
+        return to_bits([*wanted, 0], scale.dtype), largest
 
     @staticmethod
     def _masked_by_value(
@@ -324,10 +350,21 @@ class PrecomputedImageSource:
             out[...] = value
         return out
 
-    def read_renumbered(self, bounds: Bounds, mip: int) -> tuple[NDArray[Any], dict[int, int]]:
-        """Read a box that `resolve_bounds` has passed; see `deliver.read_image.read_renumbered`."""
+    def read_renumbered(
+        self, bounds: Bounds, mip: int, *, segids: Iterable[int] | None = None, preserve_zeros: bool = False
+    ) -> tuple[NDArray[Any], dict[int, int]]:
+        """Read a box that `resolve_bounds` has passed; see `deliver.read_image.read_renumbered`.
+
+        `segids` and `preserve_zeros` are applied before the labels are numbered.
+        """
         scale = self.image_scale(mip)
-        return read_renumbered(scale, bounds, self.read_options(scale))
+        options = self.read_options(scale)
+        if self.meta._rois and not self.meta.overlaps_roi(Bbox._from_ints(*bounds), mip):
+            return renumbered_background(scale, bounds, options)
+        if segids is None or scale.dtype.kind not in "iub":
+            return read_renumbered(scale, bounds, options)
+        keep, other = self._kept(segids, preserve_zeros, scale)
+        return read_renumbered(scale, bounds, options, keep=keep, other=other)
 
     def download(
         self,
@@ -342,7 +379,7 @@ class PrecomputedImageSource:
         renumber: bool = False,
         label: int | None = None,
         progress: bool | str | None = None,
-    ) -> Any:  # an ndarray, or with renumber a pair of an ndarray and a dict
+    ) -> Any:  # a VolumeCutout, or with renumber a pair of it and a dict
         """Read a box.
 
         Parameters
@@ -366,7 +403,7 @@ class PrecomputedImageSource:
 
         Returns
         -------
-        ndarray, shape (x, y, z, channel)
+        VolumeCutout, shape (x, y, z, channel); with `renumber` a pair of it and a dict
         """
         if use_shared_memory or (location is not None) != use_file or (retain and not use_file):
             raise UnsupportedOptionError(
@@ -383,10 +420,13 @@ class PrecomputedImageSource:
                     raise UnsupportedOptionError(
                         "renumber, label: not available when reading into a file", key="use_file"
                     )
-                return self.read_to_file(location, bounds, mip, threads=threads, order=order)
+                image = self.read_to_file(location, bounds, mip, threads=threads, order=order)
+                return VolumeCutout.wrap(image, self.cutout_origin(mip), bounds)
             if renumber:
-                return self.read_renumbered(bounds, mip)
-            return self.read(bounds, mip, label=label, threads=threads, order=order)
+                image, mapping = self.read_renumbered(bounds, mip)
+                return VolumeCutout.wrap(image, self.cutout_origin(mip), bounds), mapping
+            image = self.read(bounds, mip, label=label, threads=threads, order=order)
+        return VolumeCutout.wrap(image, self.cutout_origin(mip), bounds)
 
     def read_to_file(
         self,
@@ -586,19 +626,19 @@ class PrecomputedImageSource:
     def read_point_values(self, points: NDArray[np.int64], mip: int) -> NDArray[Any]:
         """Return the values of the first channel at points of shape (n, 3), in their order.
 
+        Outside of an unbounded volume they are background, as for boxes.
+
         Raises
         ------
         OutOfBoundsError
         """
         scale = self.image_scale(mip)
-        self._check_points(points, scale)
-        return read_points(scale, points, self.read_options(scale), (0, 1))[:, 0]
-
-    @staticmethod
-    def _check_points(points: NDArray[np.int64], scale: ImageScale) -> None:
+        options = self.read_options(scale)
         low, high = np.array(scale.bounds[:3]), np.array(scale.bounds[3:])
         inside = np.logical_and(points >= low, points < high).all(axis=1)
-        if not inside.all():
+        if inside.all():
+            return read_points(scale, points, options, (0, 1))[:, 0]
+        if self.config.bounded:
             first = points[int(np.argmin(inside))].tolist()
             raise OutOfBoundsError(
                 f"{scale.folder}: point {first} is outside of the volume's {show(scale.bounds)}",
@@ -606,6 +646,9 @@ class PrecomputedImageSource:
                 expected=scale.bounds,
                 found=first,
             )
+        out = np.full(len(points), np.frombuffer(options.background, scale.dtype)[0])
+        out[inside] = read_points(scale, points[inside], options, (0, 1))[:, 0]
+        return out
 
     def unique(self, bbox: Bbox, mip: int) -> set[Any]:  # Any: numpy scalars
         """Return the set of values in a box."""
@@ -852,9 +895,15 @@ class PrecomputedImageSource:
         full = (*shape, scale.num_channels)
         if np.isscalar(image) or (isinstance(image, np.ndarray) and image.ndim == 0):
             value = np.asarray(image)
-            if not isinstance(image, (np.generic, np.ndarray)) and value.dtype.kind in "iub":
-                info = np.iinfo(scale.dtype) if scale.dtype.kind in "iu" else None
-                if info is None or info.min <= int(image) <= info.max:
+            if value.dtype.kind == "b" or not isinstance(image, (np.generic, np.ndarray)):
+                if value.dtype.kind in "iub":
+                    info = np.iinfo(scale.dtype) if scale.dtype.kind in "iu" else None
+                    if info is None or info.min <= int(image) <= info.max:
+                        value = value.astype(scale.dtype)
+                elif value.dtype.kind == "f" and scale.dtype.kind == "f":
+                    value = value.astype(scale.dtype)
+            elif type(image) is float and scale.dtype.kind == "f":
+                with np.errstate(over="ignore"):  # becomes infinite, as numpy has it
                     value = value.astype(scale.dtype)
             if value.dtype != scale.dtype:
                 raise _wrong_dtype(value.dtype, scale, image)

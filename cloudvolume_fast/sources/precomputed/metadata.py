@@ -193,8 +193,8 @@ class PrecomputedMetadata:
         ChunkWriteError
             The file cannot be written.
         """
-        info_model.validate_info(self.info, self.infopath)
         info_model.validate_for_commit(self.info, self.infopath)
+        info_model.validate_info(self.info, self.infopath)
         self.store.put("info", info_model.dump_info(self.info, self.infopath))
 
     @property
@@ -330,9 +330,9 @@ class PrecomputedMetadata:
         return range(len(self.scales))
 
     @property
-    def available_resolutions(self) -> Iterable[Vec]:
+    def available_resolutions(self) -> Iterable[list[float]]:
         """Resolutions of the scales, in nm."""
-        return (self.resolution(mip) for mip in self.available_mips)
+        return (list(scale["resolution"]) for scale in self.scales)
 
     # Values of one scale.
 
@@ -541,9 +541,9 @@ class PrecomputedMetadata:
         """Remove all scales but mip 0 from the info; nothing is written."""
         info_model.reset_scales(self.info)
 
-    def locked_mips(self) -> list[int]:
+    def locked_mips(self) -> set[int]:
         """Mips that are write locked."""
-        return [mip for mip in self.available_mips if self.scales[mip].get("locked", False)]
+        return {mip for mip in self.available_mips if self.scales[mip].get("locked", False)}
 
     def lock_mips(self, mips: int | Iterable[int]) -> None:
         """Forbid writing to some mips, for every process that opens the layer from now on.

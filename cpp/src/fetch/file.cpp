@@ -79,7 +79,10 @@ FetchState Folder::open(std::string_view name, OpenedFile& file, IoError& error)
     error = {"open folder", open_error_};
     return FetchState::kError;
   }
-  // Another process may rename or remove between stat and open; then look again.
+  // Another process may rename or remove between stat and open; then look again.  Also when nothing was found the first
+  // time: an object rewritten under another suffix appears there before its old copy is removed, and may do the first
+  // behind our back and the second in front of it.
+  bool was_empty = false;
   for (int attempt = 0; attempt < 8; ++attempt) {
     char path[kNameBytes];
     struct stat best {};
@@ -100,7 +103,13 @@ FetchState Folder::open(std::string_view name, OpenedFile& file, IoError& error)
         chosen = i;
       }
     }
-    if (chosen < 0) return FetchState::kMissing;
+    if (chosen < 0) {
+      if (was_empty) return FetchState::kMissing;
+      was_empty = true;
+      continue;
+    }
+    was_empty = false;
+    file.encoding = static_cast<ContentEncoding>(chosen);
     // Opening a FIFO or a device could block for ever.
     if (!S_ISREG(best.st_mode)) {
       error = {"open", S_ISDIR(best.st_mode) ? EISDIR : EINVAL};
@@ -119,7 +128,6 @@ FetchState Folder::open(std::string_view name, OpenedFile& file, IoError& error)
       return FetchState::kError;
     }
     file.fd = std::move(fd);
-    file.encoding = static_cast<ContentEncoding>(chosen);
     file.size_bytes = static_cast<std::uint64_t>(info.st_size);
     return FetchState::kData;
   }
@@ -133,17 +141,19 @@ FetchState Folder::exists(std::string_view name, IoError& error) const noexcept 
     error = {"open folder", open_error_};
     return FetchState::kError;
   }
-  for (const char* ending : kSuffixes) {
-    char path[kNameBytes];
-    struct stat info {};
-    if (!compose(path, name, ending)) {
-      error = {"stat", ENAMETOOLONG};
-      return FetchState::kError;
-    }
-    if (::fstatat(fd_.get(), path, &info, 0) == 0) return FetchState::kData;
-    if (!is_absent(errno)) {
-      error = {"stat", errno};
-      return FetchState::kError;
+  for (int attempt = 0; attempt < 2; ++attempt) {  // twice for the reason given in open()
+    for (const char* ending : kSuffixes) {
+      char path[kNameBytes];
+      struct stat info {};
+      if (!compose(path, name, ending)) {
+        error = {"stat", ENAMETOOLONG};
+        return FetchState::kError;
+      }
+      if (::fstatat(fd_.get(), path, &info, 0) == 0) return FetchState::kData;
+      if (!is_absent(errno)) {
+        error = {"stat", errno};
+        return FetchState::kError;
+      }
     }
   }
   return FetchState::kMissing;

@@ -84,13 +84,11 @@ Registry& registry() {
   return *made;
 }
 
-std::string path_of(const CacheSpace& space, std::int64_t chunk) {
+std::string path_of(const CacheSpace& space, const Int3& chunk) {
   char buffer[locate::kChunkNameBytes];
-  const Box3 whole{{0, 0, 0}, space.grid.grid_size()};
-  const Box3 box = space.grid.chunk_box(locate::grid_point_at(whole, chunk));
   std::string out = space.key;
   out += '/';
-  out += locate::chunk_name(box, buffer);
+  out += locate::chunk_name(space.grid.chunk_box(chunk), buffer);
   return out;
 }
 
@@ -129,20 +127,13 @@ bool operator==(const CacheSpace& a, const CacheSpace& b) {
          a.entry_encoding == b.entry_encoding && same_format(a.entry, b.entry);
 }
 
-std::int64_t chunk_index(const locate::ChunkGrid& grid, const Box3& chunk) noexcept {
-  const Int3 size = grid.grid_size();
-  std::int64_t index = 0;
-  for (int axis = 2; axis >= 0; --axis) {
-    index = index * size[axis] + (chunk.min[axis] - grid.voxel_offset[axis]) / grid.chunk_size[axis];
-  }
-  return index;
-}
-
 std::size_t ChunkCache::Hash::operator()(const CacheKey& key) const noexcept {
-  std::uint64_t h = static_cast<std::uint64_t>(key.chunk) * 0x9e3779b97f4a7c15U + key.space;
-  h ^= h >> 32;
-  h *= 0xd6e8feb86659fd93U;
-  return h ^ (h >> 32);
+  std::uint64_t h = key.space;
+  for (const std::int64_t coordinate : key.chunk) {
+    h = (h ^ static_cast<std::uint64_t>(coordinate)) * 0x9e3779b97f4a7c15U;
+    h ^= h >> 32;
+  }
+  return h;
 }
 
 ChunkCache::ChunkCache(std::uint64_t limit_bytes) : limit_(limit_bytes) {
@@ -319,12 +310,15 @@ std::optional<CacheKey> ChunkCache::find(std::string_view path) const noexcept {
   for (std::uint32_t i = 0; i < spaces_.size(); ++i) {
     const CacheSpace& space = spaces_[i].space;
     const Box3 bounds = space.grid.bounds();
-    if (space.key != key || !contains(bounds, {*first, {(*first)[0] + 1, (*first)[1] + 1, (*first)[2] + 1}})) continue;
+    bool is_inside = space.key == key;
+    for (int axis = 0; axis < 3; ++axis) {
+      is_inside = is_inside && (*first)[axis] >= bounds.min[axis] && (*first)[axis] < bounds.max[axis];
+    }
+    if (!is_inside) continue;
     const Box3 voxel{*first, {(*first)[0] + 1, (*first)[1] + 1, (*first)[2] + 1}};
-    const Box3 chunk = space.grid.chunk_box(space.grid.grid_range(voxel).min);
+    const CacheKey found{i, space.grid.grid_range(voxel).min};
     char buffer[locate::kChunkNameBytes];
-    if (locate::chunk_name(chunk, buffer) != name) continue;
-    const CacheKey found{i, chunk_index(space.grid, chunk)};
+    if (locate::chunk_name(space.grid.chunk_box(found.chunk), buffer) != name) continue;
     if (index_.contains(found)) return found;
   }
   return std::nullopt;

@@ -177,7 +177,7 @@ ChunkBytes::ChunkBytes(const ImageLayout& layout, const LazyFolder& folder, cons
 fetch::FetchState ChunkBytes::open(const Box3& chunk, std::string_view name, ChunkError& error) {
   chunk_shape_ = chunk.shape();
   if (cache_ != nullptr) {
-    key_ = {options_.cache.space, chunk_index(layout_.grid, chunk)};
+    key_ = {options_.cache.space, grid_point_of(layout_.grid, chunk)};
     ChunkCache::Lookup found = cache_->lookup(key_);
     ticket_ = found.ticket;
     if (found.block) {

@@ -147,6 +147,12 @@ class ChunkBytes {
   const ExternalCodec* codec_;
 };
 
+/// The grid point of a chunk's box.
+[[nodiscard]] inline Int3 grid_point_of(const locate::ChunkGrid& grid, const Box3& chunk) noexcept {
+  const Int3 first = chunk.min;
+  return grid.grid_range({first, {first[0] + 1, first[1] + 1, first[2] + 1}}).min;
+}
+
 /// The cache that a layout's chunks are held in, or null where it holds nothing.
 [[nodiscard]] ChunkCache* active_cache(const RunOptions& options) noexcept;
 

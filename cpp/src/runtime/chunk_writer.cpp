@@ -15,7 +15,7 @@ class ChunkWriter::CacheUpdate {
   CacheUpdate(const ChunkWriter& writer, const Box3& chunk) noexcept
       : writer_(writer), chunk_(chunk), cache_(writer.options_.cache.cache) {
     if (cache_ == nullptr) return;
-    key_ = {writer.options_.cache.space, chunk_index(writer.layout_.grid, chunk)};
+    key_ = {writer.options_.cache.space, grid_point_of(writer.layout_.grid, chunk)};
     ticket_ = cache_->ticket(key_);
   }
   ~CacheUpdate() {

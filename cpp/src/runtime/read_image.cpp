@@ -8,6 +8,8 @@
 
 #include <algorithm>
 #include <cstring>
+#include <new>
+#include <stdexcept>
 #include <string>
 #include <unordered_set>
 #include <utility>
@@ -269,21 +271,16 @@ RunResult read_image(const ImageLayout& layout, const ReadRequest& request, std:
 RunResult read_points(const ImageLayout& layout, const ReadRequest& request, const std::int64_t* points,
                       std::size_t n, std::byte* dst, const RunOptions& options, Progress& progress) {
   const Reader reader(layout, request, options);
-  const Int3 grid = layout.grid.grid_size();
-  // (index of the chunk in the grid, index of the point)
-  using Order = std::pair<std::int64_t, std::int64_t>;
+  // (grid point of the chunk, index of the point); a volume may have more chunks than an integer can count
+  using Order = std::pair<Int3, std::int64_t>;
   std::vector<Order> order;
   std::vector<std::size_t> starts;
   try {
     order.resize(n);
     for (std::size_t i = 0; i < n; ++i) {
-      std::int64_t chunk = 0;
-      for (int axis = 2; axis >= 0; --axis) {
-        const std::int64_t g =
-            (points[3 * i + axis] - layout.grid.voxel_offset[axis]) / layout.grid.chunk_size[axis];
-        chunk = chunk * grid[axis] + g;
-      }
-      order[i] = {chunk, static_cast<std::int64_t>(i)};
+      const Int3 point{points[3 * i], points[3 * i + 1], points[3 * i + 2]};
+      const Box3 voxel{point, {point[0] + 1, point[1] + 1, point[2] + 1}};
+      order[i] = {layout.grid.grid_range(voxel).min, static_cast<std::int64_t>(i)};
     }
     std::sort(order.begin(), order.end());
     for (std::size_t i = 0; i < n; ++i) {
@@ -293,13 +290,12 @@ RunResult read_points(const ImageLayout& layout, const ReadRequest& request, con
   } catch (const std::bad_alloc&) {
     return out_of_memory();
   }
-  const Box3 whole{{0, 0, 0}, grid};
   return run_tasks(
       starts.size() - 1, bounded_threads(layout, options), options,
       [&](std::int64_t index, ChunkError& error) {
         const Order* const begin = order.data() + starts[static_cast<std::size_t>(index)];
         const Order* const end = order.data() + starts[static_cast<std::size_t>(index) + 1];
-        const Box3 chunk = layout.grid.chunk_box(locate::grid_point_at(whole, begin->first));
+        const Box3 chunk = layout.grid.chunk_box(begin->first);
         const bool good = reader.read_voxels(chunk, begin, end, points, dst, error);
         thread_scratch().trim();
         progress.chunks.fetch_add(1, std::memory_order_relaxed);
@@ -350,8 +346,14 @@ RunResult list_chunks(const ImageLayout& layout, const Box3& box, bool check_exi
   const Int3 grid = layout.grid.grid_range(inside).shape();
   const auto n = checked_product({grid[0], grid[1], grid[2]});
   if (!n) return out_of_memory();
-  names.resize(static_cast<std::size_t>(*n));
-  exists.resize(names.size());
+  try {
+    names.resize(static_cast<std::size_t>(*n));
+    exists.resize(names.size());
+  } catch (const std::bad_alloc&) {
+    return out_of_memory();
+  } catch (const std::length_error&) {
+    return out_of_memory();
+  }
   const fetch::Folder folder(layout.folder);
   const int threads = options.threads > 0 ? options.threads : default_threads();
   return run_chunks(layout.grid, inside, threads, options,
@@ -365,7 +367,7 @@ RunResult list_chunks(const ImageLayout& layout, const Box3& box, bool check_exi
                       error.name = names[i];
                       exists[i] = state == FetchState::kData ? 1 : 0;
                       if (ChunkCache* const cache = active_cache(options); cache != nullptr && exists[i] == 0) {
-                        (void)cache->take({options.cache.space, chunk_index(layout.grid, chunk)});
+                        (void)cache->take({options.cache.space, grid_point_of(layout.grid, chunk)});
                       }
                       return state != FetchState::kError;
                     });

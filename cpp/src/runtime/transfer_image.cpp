@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <new>
+#include <stdexcept>
 #include <utility>
 
 #include "chunk_io.hpp"
@@ -128,7 +129,13 @@ RunResult read_files(const ImageLayout& layout, const Box3& box, bool decompress
   const Int3 grid = layout.grid.grid_range(inside).shape();
   const auto n = checked_product({grid[0], grid[1], grid[2]});
   if (!n) return out_of_memory();
-  out.resize(static_cast<std::size_t>(*n));
+  try {
+    out.resize(static_cast<std::size_t>(*n));
+  } catch (const std::bad_alloc&) {
+    return out_of_memory();
+  } catch (const std::length_error&) {
+    return out_of_memory();
+  }
   const LazyFolder folder(layout.folder);
   return run_chunks(
       layout.grid, inside, bounded_threads(layout, options), options,

@@ -12,7 +12,12 @@ MASK = 0xFFFFFFFF
 def naive_hash(data: bytes, seed: int = 0) -> int:
     """MurmurHash3_x86_128 after Appleby's description, in Python integers."""
     c = (0x239B961B, 0xAB0E9789, 0x38B34AE5, 0xA1E38B93)
-    rotations = ((15, 19, 0x561CCD1B), (16, 17, 0x0BCAA747), (17, 15, 0x96CD1C35), (18, 13, 0x32AC3B17))
+    rotations = (
+        (15, 19, 0x561CCD1B),
+        (16, 17, 0x0BCAA747),
+        (17, 15, 0x96CD1C35),
+        (18, 13, 0x32AC3B17),
+    )
     h = [seed] * 4
 
     def rotl(x: int, r: int) -> int:

@@ -98,7 +98,9 @@ def test_array_equals_compares_bits() -> None:
 def test_unique_equals_numpy(dtype: type) -> None:
     rng = np.random.default_rng(3)
     top = np.iinfo(dtype).max
-    labels = rng.choice(np.array([0, 1, 5, top - 1, top], dtype=dtype), size=(20, 30, 7))[::2, :, ::-1]
+    labels = rng.choice(np.array([0, 1, 5, top - 1, top], dtype=dtype), size=(20, 30, 7))[
+        ::2, :, ::-1
+    ]
     found = paint.unique(labels)
     assert found.dtype == dtype
     np.testing.assert_array_equal(found, np.unique(labels))

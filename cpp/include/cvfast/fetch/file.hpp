@@ -67,6 +67,7 @@ class Folder {
   /// Never fails: a folder that is absent makes every object missing, any other trouble is met on use.
   explicit Folder(const std::string& path);
 
+  /// On kError, file.encoding tells which copy it is about.
   [[nodiscard]] FetchState open(std::string_view name, OpenedFile& file, IoError& error) const noexcept;
 
   /// Whether an object exists under any suffix.

@@ -63,7 +63,7 @@ struct CacheSpace {
 
 struct CacheKey {
   std::uint32_t space = 0;
-  std::int64_t chunk = 0;  ///< index in the space's grid, x fastest
+  Int3 chunk{};  ///< grid point
 
   friend bool operator==(const CacheKey&, const CacheKey&) = default;
 };
@@ -166,8 +166,5 @@ class ChunkCache {
   // Striped: two chunks that share a counter cost each other an insertion now and then.
   std::array<std::uint64_t, 256> versions_{};
 };
-
-/// Index of a chunk in its grid, x fastest; the chunk is one of the grid's.
-[[nodiscard]] std::int64_t chunk_index(const locate::ChunkGrid& grid, const Box3& chunk) noexcept;
 
 }  // namespace cvfast::runtime

@@ -1,0 +1,169 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What the benchmarks read: seeded, or brought by the user; kept under bench-data/.
+
+The volumes are written by upstream, so that the bytes are those a user has today.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import io
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+CHUNK_SIZE = (64, 64, 64)
+RESOLUTION_NM = (16, 16, 40)
+_FORMAT = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Dataset:
+    """An image and a segmentation, and the volumes that hold them.
+
+    Attributes
+    ----------
+    title : str
+        Where the voxels come from.
+    image : ndarray of uint8, shape (x, y, z), Fortran order
+    labels : ndarray of uint64, shape (x, y, z), Fortran order
+    folder : Path
+        Holds the layers raw, raw_gzip and cseg.
+    """
+
+    title: str
+    image: NDArray[np.uint8]
+    labels: NDArray[np.uint64]
+    folder: Path
+
+
+def make_dataset(root: Path, data: str | None, size: int, seed: int, threads: int) -> Dataset:
+    """Make or find the volumes.
+
+    Parameters
+    ----------
+    root : Path
+        Folder that keeps them.
+    data : str, optional
+        A .npy, .npy.gz, .ckl or .npy.ckl.gz file, or the path of a Precomputed volume. 8-bit data
+        replace the image, other integers the segmentation; the rest stays synthetic.
+    size : int
+        Voxels per axis of what is synthetic; what is brought is cut to this.
+    seed : int
+    threads : int
+
+    Returns
+    -------
+    Dataset
+    """
+    brought = None if data is None else load_array(data)[:size, :size, :size]
+    shape = (size, size, size) if brought is None else brought.shape
+    token = "x".join(map(str, shape)) + f"-seed{seed}"
+    if brought is not None:
+        token += "-" + hashlib.sha256(str(data).encode()).hexdigest()[:8]
+    folder = root / token
+    title = f"synthetic tissue, seed {seed}"
+    marker = folder / f"complete-{_FORMAT}"
+    if not marker.exists():
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        image, labels = _make_arrays(brought, shape, seed, threads)
+        for name, array in (("image", image), ("labels", labels)):
+            np.save(folder / f"{name}.npy", array)
+        write_upstream(folder / "raw", image, "raw", compress=False)
+        write_upstream(folder / "raw_gzip", image, "raw", compress="gzip")
+        write_upstream(folder / "cseg", labels, "compressed_segmentation", compress=False)
+        marker.touch()
+    if brought is not None:
+        part = "image" if brought.dtype.itemsize == 1 else "segmentation"
+        title = f"{part} from {data}, the other one {title}"
+    return Dataset(title, np.load(folder / "image.npy"), np.load(folder / "labels.npy"), folder)
+
+
+def _make_arrays(
+    brought: NDArray[Any] | None, shape: tuple[int, ...], seed: int, threads: int
+) -> tuple[NDArray[np.uint8], NDArray[np.uint64]]:
+    from cloudvolume_fast.demo_data import make_tissue
+
+    tissue = make_tissue((shape[0], shape[1], shape[2]), seed, threads=threads)
+    if brought is None:
+        return tissue.image, tissue.labels
+    if brought.dtype.itemsize == 1:
+        return np.asfortranarray(brought).view(np.uint8), tissue.labels
+    return tissue.image, np.asfortranarray(brought, dtype=np.uint64)
+
+
+def load_array(data: str) -> NDArray[Any]:
+    """Load the array of a file or of mip 0 of a volume.
+
+    Raises
+    ------
+    ValueError
+        If it is not three-dimensional or not of integers.
+    """
+    name = data.removeprefix("file://").removeprefix("precomputed://").removeprefix("file://")
+    if name.endswith((".npy", ".npy.gz", ".ckl", ".ckl.gz")):
+        content = Path(name).read_bytes()
+        if name.endswith(".gz"):
+            content = gzip.decompress(content)
+        if ".ckl" in Path(name).suffixes[-2:]:
+            import crackle
+
+            array = crackle.decompress(content)
+        else:
+            array = np.load(io.BytesIO(content))
+    else:
+        from cloudvolume import CloudVolume
+
+        path = data if "://" in data else f"file://{Path(data).resolve()}"
+        array = np.asarray(CloudVolume(path, mip=0, progress=False)[:, :, :])
+    if array.ndim == 4 and array.shape[3] == 1:
+        array = array[..., 0]
+    if array.ndim != 3 or array.dtype.kind not in "iub":
+        raise ValueError(
+            f"{data}: expected integers of shape (x, y, z), "
+            f"found {array.dtype} of shape {array.shape}"
+        )
+    return array
+
+
+def make_info(array: NDArray[Any], encoding: str) -> dict[str, Any]:
+    """Describe a volume of one scale."""
+    from cloudvolume import CloudVolume
+
+    info = CloudVolume.create_new_info(
+        num_channels=1,
+        layer_type="image" if array.dtype == np.uint8 else "segmentation",
+        data_type=str(array.dtype),
+        encoding=encoding,
+        resolution=RESOLUTION_NM,
+        voxel_offset=(0, 0, 0),
+        volume_size=array.shape[:3],
+        chunk_size=CHUNK_SIZE,
+    )
+    # tensorstore insists on it.
+    info["@type"] = "neuroglancer_multiscale_volume"
+    return info
+
+
+def create_upstream(path: Path, array: NDArray[Any], encoding: str) -> None:
+    """Create an empty volume: the info only."""
+    from cloudvolume import CloudVolume
+
+    shutil.rmtree(path, ignore_errors=True)
+    CloudVolume(f"file://{path}", info=make_info(array, encoding)).commit_info()
+
+
+def write_upstream(
+    path: Path, array: NDArray[Any], encoding: str, *, compress: str | bool | None
+) -> None:
+    """Write a volume with upstream."""
+    from cloudvolume import CloudVolume
+
+    create_upstream(path, array, encoding)
+    CloudVolume(f"file://{path}", compress=compress, progress=False)[:, :, :] = array

@@ -1,0 +1,205 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The implementations that are compared, each told the best settings it has for equal work.
+
+An adapter opens a volume in one or more *variants*: settings that its documentation offers and of
+which none is best for everything. The benchmark tries all variants of a row and keeps the fastest,
+for each implementation alike. For all of them: no cache, no fsync, the same number of threads,
+Fortran order (the order in which Precomputed is stored).
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.metadata
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+Box = tuple[slice, slice, slice]
+WHOLE: Box = (slice(None), slice(None), slice(None))
+
+
+class Volume(Protocol):
+    """An open volume of one implementation."""
+
+    def read(self, box: Box) -> NDArray[Any]:
+        """Read a box: shape (x, y, z, 1)."""
+
+    def read_points(self, points: NDArray[np.int64]) -> Any:
+        """Read voxels in the form the implementation has for that, see `point_values`."""
+
+    def write(self, voxels: NDArray[Any]) -> None:
+        """Write the whole volume."""
+
+
+def point_values(result: Any, points: NDArray[np.int64]) -> NDArray[Any]:
+    """Bring what `Volume.read_points` returned into the order of the points."""
+    if isinstance(result, dict):
+        return np.array([result[x, y, z] for x, y, z in points.tolist()])
+    return np.asarray(result)
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """A way to open volumes.
+
+    Attributes
+    ----------
+    name : str
+        The settings that differ from the other variants'; empty if there is only one.
+    open : callable
+        ``open(path, threads)`` opens an existing volume for reading and writing without compression.
+    starts_processes : bool
+        Each call does, which takes from 0.1 to 1 second; tried for whole volumes only.
+    """
+
+    name: str
+    open: Callable[[Path, int], Volume]
+    starts_processes: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """An implementation."""
+
+    name: str
+    module: str
+    distribution: str
+    reading: tuple[Variant, ...]
+    writing: tuple[Variant, ...]
+    reads_gzip: bool = True
+
+    @property
+    def version(self) -> str:
+        return importlib.metadata.version(self.distribution)
+
+    @property
+    def is_present(self) -> bool:
+        return importlib.util.find_spec(self.module) is not None
+
+
+class _CloudVolumeLike:
+    """The interface that upstream and we share."""
+
+    def __init__(self, module: str, path: Path, **options: Any) -> None:
+        make = importlib.import_module(module).CloudVolume
+        self._volume = make(
+            f"file://{path}", mip=0, progress=False, cache=False, compress=False, **options
+        )
+
+    def read(self, box: Box) -> NDArray[Any]:
+        return self._volume[box]
+
+    def read_points(self, points: NDArray[np.int64]) -> Any:
+        return self._volume.scattered_points(points)
+
+    def write(self, voxels: NDArray[Any]) -> None:
+        self._volume[:, :, :] = voxels
+
+
+class _TensorStore:
+    def __init__(self, path: Path, threads: int, file_io_mode: str) -> None:
+        import tensorstore as ts
+
+        self._ts = ts
+        context = ts.Context(
+            {
+                "cache_pool": {"total_bytes_limit": 0},
+                "data_copy_concurrency": {"limit": threads},
+                "file_io_concurrency": {"limit": threads},
+                "file_io_sync": False,
+                # Still renames into place, as the others do; only the lock files go.
+                "file_io_locking": {"mode": "none"},
+                "file_io_mode": {"mode": file_io_mode},
+            }
+        )
+        self._store = ts.open(
+            {
+                "driver": "neuroglancer_precomputed",
+                "kvstore": {"driver": "file", "path": f"{path}/"},
+                "scale_index": 0,
+            },
+            context=context,
+            open=True,
+            read=True,
+            write=True,
+        ).result()
+
+    def read(self, box: Box) -> NDArray[Any]:
+        # Into an array of our own: `read(order="F")` took from 1.3 to 2 times as long.
+        view = self._store[box]
+        out = np.empty(view.shape, view.dtype.numpy_dtype, order="F")
+        self._ts.array(out).write(view.translate_to[0]).result()
+        return out
+
+    def read_points(self, points: NDArray[np.int64]) -> Any:
+        x, y, z = points.T
+        return self._store.vindex[x, y, z, 0].read().result()
+
+    def write(self, voxels: NDArray[Any]) -> None:
+        self._store.write(voxels).result()
+
+
+class _TensorStoreReadF(_TensorStore):
+    def read(self, box: Box) -> NDArray[Any]:
+        return self._store[box].read(order="F").result()
+
+
+def _upstream(name: str, **options: Any) -> Variant:
+    def open_(path: Path, threads: int) -> Volume:
+        filled = {k: threads if v is _THREADS else v for k, v in options.items()}
+        return _CloudVolumeLike("cloudvolume", path, **filled)
+
+    return Variant(name, open_, starts_processes=options["parallel"] is _THREADS)
+
+
+def _ours(path: Path, threads: int) -> Volume:
+    return _CloudVolumeLike("cloudvolume_fast", path, parallel=threads)
+
+
+_THREADS = object()
+
+OURS = Peer(
+    "ours", "cloudvolume_fast", "cloudvolume-fast", (Variant("", _ours),), (Variant("", _ours),)
+)
+CLOUD_VOLUME = Peer(
+    "cloud-volume",
+    "cloudvolume",
+    "cloud-volume",
+    reading=(
+        _upstream("parallel=1", parallel=1),
+        _upstream("codec_threads", parallel=1, codec_threads=_THREADS),
+        _upstream("parallel", parallel=_THREADS),
+    ),
+    writing=(
+        _upstream("parallel=1", parallel=1),
+        _upstream("codec_threads", parallel=1, codec_threads=_THREADS),
+        _upstream("parallel", parallel=_THREADS),
+    ),
+)
+TENSORSTORE = Peer(
+    "tensorstore",
+    "tensorstore",
+    "tensorstore",
+    reading=(
+        Variant("own array", lambda path, threads: _TensorStore(path, threads, "default")),
+        Variant("own array, mmap", lambda path, threads: _TensorStore(path, threads, "memmap")),
+        Variant("read F", lambda path, threads: _TensorStoreReadF(path, threads, "default")),
+        Variant("read F, mmap", lambda path, threads: _TensorStoreReadF(path, threads, "memmap")),
+    ),
+    writing=(Variant("", lambda path, threads: _TensorStore(path, threads, "default")),),
+    # Its file driver looks for the bare name only.
+    reads_gzip=False,
+)
+
+
+def limit_threads(threads: int) -> None:
+    """Give pools that read their size from the environment the same number of threads."""
+    os.environ["CVFAST_THREADS"] = str(threads)
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+        os.environ[name] = str(threads)
