@@ -167,8 +167,8 @@ class Volume:
         label : int, optional
             Return where the voxels are this label, as bool; excludes `segids` and `renumber`.
         crackle : bool
-            Return a CrackleArray of shape (x, y, z): segmentation that stays compressed, of which no more than a layer of
-            chunks is decompressed at a time.  Needs crackle-codec.
+            Return a CrackleArray of shape (x, y, z): segmentation that stays compressed, of which no more than a layer
+            of chunks is decompressed at a time.  Needs crackle-codec.
 
         Returns
         -------
@@ -410,7 +410,7 @@ class Volume:
         encoding: str | None = None,
         sharded: bool | None = None,
     ) -> Any:  # a volume of this class
-        """Transfer a box of the current mip to another layer and return it; see `PrecomputedImageSource.transfer_to`."""
+        """Transfer a box of the current mip to another layer; see `PrecomputedImageSource.transfer_to`."""
         return self.image.transfer_to(
             cloudpath, bbox, self.config.mip, block_size, compress, encoding=encoding, sharded=sharded
         )

@@ -503,11 +503,11 @@ class CloudVolume(metaclass=_CloudVolumeType):
     spatial_index_db : str, optional
         Not available in this version.
     lru_bytes : int
-        Bytes of chunks kept in memory, bookkeeping included, the least recently used leaving first; 0 for none.  All mips
-        share it.  ``vol.image.lru`` shows it and resizes it.  What other programs write meanwhile is not noticed.
+        Bytes of chunks kept in memory, bookkeeping included, the least recently used leaving first; 0 for none.  All
+        mips share it.  ``vol.image.lru`` shows it and resizes it.  What other programs write meanwhile is not noticed.
     lru_encoding : str
-        What is kept: ``same`` for chunks as they are stored, but for second-stage compression; ``raw`` for voxels; or the
-        name of an encoding without loss, to which chunks are transcoded.
+        What is kept: ``same`` for chunks as they are stored, but for second-stage compression; ``raw`` for voxels; or
+        the name of an encoding without loss, to which chunks are transcoded.
     codec_threads : int or bool
         Threads inside one call of a codec that has its own; 0 or True for all.  Native codecs have none.
 

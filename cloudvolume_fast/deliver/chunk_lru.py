@@ -17,8 +17,8 @@ _REQUIRED = object()
 class ChunkLRU(Mapping[str, tuple[str, Any]]):
     """Least recently used chunks: ``key/x0-x1_y0-y1_z0-z1`` to (encoding, bytes).
 
-    Bytes are a chunk's without second-stage compression.  Where voxels are held instead (``lru_encoding="raw"``) the value
-    is ("numpy", array), the array of shape (x, y, z, channel) and Fortran order.
+    Bytes are a chunk's without second-stage compression.  Where voxels are held instead (``lru_encoding="raw"``) the
+    value is ("numpy", array), the array of shape (x, y, z, channel) and Fortran order.
 
     Parameters
     ----------
@@ -107,7 +107,7 @@ class ChunkLRU(Mapping[str, tuple[str, Any]]):
         return iter(self.core.paths())
 
     def __getitem__(self, path: str) -> tuple[str, Any]:
-        found = self.core.get(path, True) if isinstance(path, str) else None
+        found = self.core.get(str(path), True)
         if found is None:
             raise KeyError(path)
         return self._value(found)

@@ -29,8 +29,8 @@ def compress_layers(layers: Iterable[NDArray[Any]]) -> Any:  # a crackle.Crackle
 
     Notes
     -----
-    crackle chooses between two forms of its crack codes by the labels' looks, and stacks only layers of one form.  Layers
-    that differ in it are decompressed and compressed as a whole, which takes the memory of the whole image.
+    crackle chooses between two forms of its crack codes by the labels' looks, and stacks only layers of one form.
+    Layers that differ in it are decompressed and compressed as a whole, which takes the memory of the whole image.
     """
     crackle = require("crackle", "crackle")
     parts = [crackle.compress(np.asfortranarray(layer)) for layer in layers]
@@ -42,7 +42,9 @@ def compress_layers(layers: Iterable[NDArray[Any]]) -> Any:  # a crackle.Crackle
     return crackle.CrackleArray(crackle.compress(np.asfortranarray(whole)))
 
 
-def open_crackle(src: Any, allow_mmap: bool = True) -> Any:  # Any: path, bytes or a CrackleArray; a CrackleArray
+def open_crackle(
+    src: Any, allow_mmap: bool = True
+) -> Any:  # Any: path, bytes or a CrackleArray; a CrackleArray
     """Return a CrackleArray of what is given: a path, the bytes of a file, or such an array.
 
     Raises
@@ -60,11 +62,13 @@ def open_crackle(src: Any, allow_mmap: bool = True) -> Any:  # Any: path, bytes 
     if isinstance(src, (str, os.PathLike)):
         return crackle.aload(os.fspath(src).removeprefix("file://"), allow_mmap=allow_mmap)
     raise InvalidArgumentError(
-        f"src: expected a path, bytes or a CrackleArray, found {type(src).__name__}", key="src", found=type(src)
+        f"src: expected a path, bytes or a CrackleArray, found {type(src).__name__}",
+        key="src",
+        found=type(src),
     )
 
 
 def layers_of(array: Any, depth: int) -> Iterator[tuple[int, NDArray[Any]]]:  # Any: a CrackleArray
-    """Yield (first z, labels) of layers of at most `depth` slices, each of shape (x, y, z), decompressed one at a time."""
+    """Yield (first z, labels) of layers of at most `depth` slices, of shape (x, y, z), decompressed one at a time."""
     for z in range(0, array.shape[2], depth):
         yield z, np.asarray(array[:, :, z : min(z + depth, array.shape[2])])

@@ -61,8 +61,8 @@ def fill_new_file(
 ) -> NDArray[Any]:
     """Make a file of an array's bytes, filled through a mapping, and return the array in it.
 
-    The file gets its name when it is complete: a reader sees the old one or the new.  Its space is reserved first, so that
-    a full disk is an error and not a signal.
+    The file gets its name when it is complete: a reader sees the old one or the new.  Its space is reserved first, so
+    that a full disk is an error and not a signal.
 
     Parameters
     ----------
@@ -85,7 +85,9 @@ def fill_new_file(
     target = os.fspath(path)
     temporary = None
     try:
-        descriptor, temporary = tempfile.mkstemp(prefix=".", suffix=".tmp", dir=os.path.dirname(target) or ".")
+        descriptor, temporary = tempfile.mkstemp(
+            prefix=".", suffix=".tmp", dir=os.path.dirname(target) or "."
+        )
         with os.fdopen(descriptor, "r+b") as file:
             size_bytes = int(np.prod(shape, dtype=object)) * dtype.itemsize
             if hasattr(os, "posix_fallocate"):
@@ -136,9 +138,13 @@ def map_file(
     try:
         found = os.stat(target).st_size
         if found == expected:
-            return np.memmap(target, dtype=dtype, mode="r", shape=shape, order="C" if order == "C" else "F")
+            return np.memmap(
+                target, dtype=dtype, mode="r", shape=shape, order="C" if order == "C" else "F"
+            )
     except OSError as error:
-        raise SharedMemoryReadError(f"{target}: cannot be read: {error.strerror}", key=target) from error
+        raise SharedMemoryReadError(
+            f"{target}: cannot be read: {error.strerror}", key=target
+        ) from error
     raise SharedMemoryReadError(
         f"{target}: expected {expected} bytes for {dtype.name} of shape {shape}, found {found}",
         key=target,

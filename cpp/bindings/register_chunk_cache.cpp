@@ -54,7 +54,8 @@ void register_chunk_cache(py::module_& module) {
       .def_property_readonly("limit_bytes", &rt::ChunkCache::limit_bytes)
       .def_property_readonly("held_bytes", &rt::ChunkCache::held_bytes)
       .def("__len__", &rt::ChunkCache::size)
-      .def("__contains__", [](const rt::ChunkCache& self, const std::string& path) { return self.find(path).has_value(); })
+      .def("__contains__",
+           [](const rt::ChunkCache& self, const std::string& path) { return self.find(path).has_value(); })
       .def("paths", &paths)
       .def("get", &get, arg("path"), arg("is_use"))
       .def("take", &take, arg("path"))

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Chunks of one layer to another, in the cheapest way that is right.
 
-Where both grids agree whole chunks pass through the core one by one: as they are stored, or with another compression, or
-transcoded.  What is left (the rim of a box that cuts chunks, or everything where the grids differ) is read and written in
-blocks of the destination's chunks.
+Where both grids agree whole chunks pass through the core one by one: as they are stored, or with another compression,
+or transcoded.  What is left (the rim of a box that cuts chunks, or everything where the grids differ) is read and
+written in blocks of the destination's chunks.
 """
 
 from __future__ import annotations
@@ -19,7 +19,11 @@ from cloudvolume_fast.deliver.progress import ChunkProgress
 from cloudvolume_fast.deliver.read_image import read_box
 from cloudvolume_fast.deliver.source import ImageScale
 from cloudvolume_fast.deliver.write_image import make_folder, write_box
-from cloudvolume_fast.errors import InfoUnavailableError, InvalidArgumentError, UnsupportedOptionError
+from cloudvolume_fast.errors import (
+    InfoUnavailableError,
+    InvalidArgumentError,
+    UnsupportedOptionError,
+)
 from cloudvolume_fast.fetch.content_encoding import level_of, suffix_of
 from cloudvolume_fast.locate.indexing import Bounds, check_bounds, clip, show
 from cloudvolume_fast.model import info as info_model
@@ -77,13 +81,17 @@ def open_destination(
     """
     scale = _unsharded(source.scale(mip), encoding)
     if encoding is not None:
-        registry.lookup(encoding, source.cloudpath).check(source.dtype, source.num_channels, cloudpath)
+        registry.lookup(encoding, source.cloudpath).check(
+            source.dtype, source.num_channels, cloudpath
+        )
     try:
         meta = PrecomputedMetadata(cloudpath)
     except InfoUnavailableError:
         info = _plain(source.info)
         info.pop("redirect", None)
-        info["scales"] = [scale if i == mip else _unsharded(s, None) for i, s in enumerate(source.scales)]
+        info["scales"] = [
+            scale if i == mip else _unsharded(s, None) for i, s in enumerate(source.scales)
+        ]
         provenance = DataLayerProvenance().from_json(source.provenance.serialize())
         meta = PrecomputedMetadata(cloudpath, info, provenance)
         meta.commit_info()
@@ -91,11 +99,9 @@ def open_destination(
         return meta, mip
     _check_same_voxels(source, meta)
     wanted = [float(extent) for extent in scale["resolution"]]
-    for index, existing in enumerate(meta.scales):
-        if [float(extent) for extent in existing["resolution"]] == wanted:
-            break
-    else:
-        index = len(meta.scales)
+    resolutions = [[float(extent) for extent in existing["resolution"]] for existing in meta.scales]
+    index = resolutions.index(wanted) if wanted in resolutions else len(resolutions)
+    if index == len(resolutions):
         meta.info = {**meta.info, "scales": [*meta.scales, scale]}
         meta.commit_info()
     found = meta.encoding(index)
@@ -155,7 +161,9 @@ def transfer(
     destination.check_writable(destination_mip)
     path = destination.folder_path(destination.meta.key(destination_mip))
     if path == source.folder_path(source.meta.key(mip)):
-        raise InvalidArgumentError(f"{there.folder}: expected another place than the source", key=there.folder)
+        raise InvalidArgumentError(
+            f"{there.folder}: expected another place than the source", key=there.folder
+        )
     make_folder(path, there.folder)
     core = common_chunks(bounds, here, there)
     if core is not None:
@@ -224,7 +232,10 @@ def blocks(bounds: Bounds, scale: ImageScale, block_size: int | None) -> Iterato
     while growing:
         growing = False
         for i in range(3):
-            if steps[i] < last[i] - first[i] and steps[0] * steps[1] * steps[2] // steps[i] * (steps[i] + 1) <= limit:
+            if (
+                steps[i] < last[i] - first[i]
+                and steps[0] * steps[1] * steps[2] // steps[i] * (steps[i] + 1) <= limit
+            ):
                 steps[i] += 1
                 growing = True
     sizes = [steps[i] * scale.chunk_size[i] for i in range(3)]
@@ -264,7 +275,8 @@ def _transfer_chunks(
     here, there = source.image_scale(mip), destination.image_scale(destination_mip)
     is_copy = here.encoding == there.encoding and (
         here.encoding != "compressed_segmentation"
-        or source.meta.parsed_scale(mip).block_size == destination.meta.parsed_scale(destination_mip).block_size
+        or source.meta.parsed_scale(mip).block_size
+        == destination.meta.parsed_scale(destination_mip).block_size
     )
     suffix, level = _compression(there, options) if is_copy else _own_compression(there, options)
     read_options = source.read_options(here, title="Transferring")

@@ -12,7 +12,6 @@
 #include <cstring>
 #include <new>
 
-
 namespace cvfast::runtime {
 
 struct CacheBlock::Header {
@@ -155,9 +154,7 @@ std::uint64_t ChunkCache::charge_of(const CacheBlock& block) noexcept {
   return kNodes + block.allocated_bytes();
 }
 
-std::uint64_t& ChunkCache::version(const CacheKey& key) noexcept {
-  return versions_[Hash{}(key) % versions_.size()];
-}
+std::uint64_t& ChunkCache::version(const CacheKey& key) noexcept { return versions_[Hash{}(key) % versions_.size()]; }
 
 std::uint32_t ChunkCache::intern(const CacheSpace& space) {
   const std::lock_guard lock(mutex_);

@@ -13,7 +13,9 @@ namespace cvfast::runtime {
 class ChunkWriter::CacheUpdate {
  public:
   CacheUpdate(const ChunkWriter& writer, const Box3& chunk) noexcept
-      : writer_(writer), chunk_(chunk), cache_(writer.options_.cache.cache) {
+      : writer_(writer),
+        chunk_(chunk),
+        cache_(writer.options_.cache.cache) {
     if (cache_ == nullptr) return;
     key_ = {writer.options_.cache.space, grid_point_of(writer.layout_.grid, chunk)};
     ticket_ = cache_->ticket(key_);
@@ -95,8 +97,7 @@ bool ChunkWriter::sync_entries(ChunkError& error) const {
   return folder_.sync_entries(error.io);
 }
 
-bool ChunkWriter::compress_and_put(std::string_view name, std::span<const std::byte> encoded,
-                                   ChunkError& error) const {
+bool ChunkWriter::compress_and_put(std::string_view name, std::span<const std::byte> encoded, ChunkError& error) const {
   error.name = std::string(name) + fetch::suffix(settings_.compression);
   std::span<const std::byte> bytes = encoded;
   std::vector<std::byte>& compressed = thread_scratch().compressed;

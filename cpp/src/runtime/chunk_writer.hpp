@@ -21,7 +21,10 @@ class ChunkWriter {
   };
 
   ChunkWriter(const ImageLayout& layout, const Settings& settings, const RunOptions& options)
-      : layout_(layout), settings_(settings), options_(options), folder_(layout.folder) {}
+      : layout_(layout),
+        settings_(settings),
+        options_(options),
+        folder_(layout.folder) {}
 
   [[nodiscard]] bool put_voxels(const Box3& chunk, std::string_view name, const std::byte* src, const Int4& strides,
                                 ChunkError& error) const;

@@ -22,7 +22,10 @@ class Transfer {
  public:
   Transfer(const ImageLayout& source, const ImageLayout& destination, const TransferRequest& request,
            const RunOptions& options, const RunOptions& destination_options)
-      : source_(source), request_(request), options_(options), folder_(source.folder),
+      : source_(source),
+        request_(request),
+        options_(options),
+        folder_(source.folder),
         writer_(destination,
                 {request.compression.value_or(fetch::ContentEncoding::kNone), request.compression_level, request.sync},
                 destination_options) {}
@@ -101,19 +104,19 @@ class Transfer {
 RunResult transfer_chunks(const ImageLayout& source, const ImageLayout& destination, const TransferRequest& request,
                           const RunOptions& options, const RunOptions& destination_options, Progress& progress) {
   const Transfer transfer(source, destination, request, options, destination_options);
-  RunResult result = run_chunks(
-      source.grid, request.box, bounded_threads(source, options), options,
-      [&](std::int64_t, const Box3& chunk, ChunkError& error) {
-        const bool good = transfer(chunk, error);
-        thread_scratch().trim();
-        if (!good) return false;
-        const Int3 shape = chunk.shape();
-        progress.chunks.fetch_add(1, std::memory_order_relaxed);
-        progress.bytes.fetch_add(static_cast<std::uint64_t>(shape[0] * shape[1] * shape[2] *
-                                                            source.format.num_channels * source.format.item_size),
-                                 std::memory_order_relaxed);
-        return true;
-      });
+  RunResult result = run_chunks(source.grid, request.box, bounded_threads(source, options), options,
+                                [&](std::int64_t, const Box3& chunk, ChunkError& error) {
+                                  const bool good = transfer(chunk, error);
+                                  thread_scratch().trim();
+                                  if (!good) return false;
+                                  const Int3 shape = chunk.shape();
+                                  progress.chunks.fetch_add(1, std::memory_order_relaxed);
+                                  progress.bytes.fetch_add(
+                                      static_cast<std::uint64_t>(shape[0] * shape[1] * shape[2] *
+                                                                 source.format.num_channels * source.format.item_size),
+                                      std::memory_order_relaxed);
+                                  return true;
+                                });
   if (request.sync && result.state == RunState::kDone) {
     ChunkError error;
     if (!transfer.sync_entries(error)) result = {RunState::kFailed, std::move(error)};

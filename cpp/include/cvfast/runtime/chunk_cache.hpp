@@ -50,12 +50,12 @@ class CacheBlock {
 
 /// Whose chunks a family of entries holds, and how.  Two scales, and two encodings of one scale, differ in it.
 struct CacheSpace {
-  std::string folder;            ///< absolute path of the scale's chunks
-  std::string key;               ///< the scale's key, by which its entries are listed
+  std::string folder;  ///< absolute path of the scale's chunks
+  std::string key;     ///< the scale's key, by which its entries are listed
   locate::ChunkGrid grid;
-  std::string stored_encoding;   ///< name, as in the info
+  std::string stored_encoding;  ///< name, as in the info
   decode::ImageFormat stored;
-  std::string entry_encoding;    ///< name of what entries are encoded in
+  std::string entry_encoding;  ///< name of what entries are encoded in
   decode::ImageFormat entry;
 
   friend bool operator==(const CacheSpace&, const CacheSpace&);

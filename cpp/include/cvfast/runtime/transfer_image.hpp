@@ -28,7 +28,7 @@ RunResult transfer_chunks(const ImageLayout& source, const ImageLayout& destinat
 
 /// One chunk's file as bytes.
 struct ChunkFile {
-  std::string name;    ///< with its suffix where the bytes are as stored
+  std::string name;  ///< with its suffix where the bytes are as stored
   bool exists = false;
   std::string bytes;
 };
