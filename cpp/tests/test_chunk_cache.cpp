@@ -11,6 +11,7 @@
 #include <random>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 namespace {
@@ -198,6 +199,23 @@ TEST(ChunkCache, BlockOutlivesItsEntry) {
     EXPECT_EQ(cache.size(), 0U);
   }
   EXPECT_EQ(value_of(held), 9);
+}
+
+TEST(ChunkCache, BlocksOfAllSizesKeepTheirBytes) {
+  std::mt19937 random(1);
+  std::vector<std::pair<CacheBlock, unsigned char>> blocks(100);
+  for (int i = 0; i < 5000; ++i) {
+    auto& [block, value] = blocks[random() % blocks.size()];
+    if (block) {
+      const auto bytes = block.bytes();
+      ASSERT_TRUE(std::all_of(bytes.begin(), bytes.end(),
+                              [v = value](std::byte b) { return std::to_integer<unsigned char>(b) == v; }));
+      ASSERT_GE(block.allocated_bytes(), bytes.size());
+    }
+    value = static_cast<unsigned char>(random());
+    block = {};
+    block = make_block(std::size_t{1} << random() % 18, value);
+  }
 }
 
 // Each block holds its key's number, so that a reader sees whether it got another's.

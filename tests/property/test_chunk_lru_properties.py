@@ -16,7 +16,17 @@ from cloudvolume_fast import Bbox, CloudVolume
 
 SIZE = (20, 12, 9)
 MIPS = 2
-KINDS = [*["read"] * 3, "points", "unique", "label", "exists", *["write"] * 2, "delete", "resize", "clear"]
+KINDS = [
+    *["read"] * 3,
+    "points",
+    "unique",
+    "label",
+    "exists",
+    *["write"] * 2,
+    "delete",
+    "resize",
+    "clear",
+]
 
 
 @st.composite

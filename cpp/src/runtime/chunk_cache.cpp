@@ -2,15 +2,13 @@
 #include "cvfast/runtime/chunk_cache.hpp"
 
 #include <pthread.h>
-#ifdef __GLIBC__
-#include <malloc.h>
-#endif
 
 #include <algorithm>
 #include <charconv>
-#include <cstdlib>
 #include <cstring>
 #include <new>
+
+#include "block_memory.hpp"
 
 namespace cvfast::runtime {
 
@@ -28,15 +26,16 @@ CacheBlock::~CacheBlock() {
   if (block_ == nullptr) return;
   // Release pairs with the acquire: uses by other holders happen before the memory goes.
   if (block_->references.fetch_sub(1, std::memory_order_acq_rel) == 1) {
+    const std::size_t allocated = sizeof(Header) + block_->size;
     block_->~Header();
-    std::free(block_);
+    release_block(block_, allocated);
   }
 }
 
 CacheBlock CacheBlock::make(std::size_t n) noexcept {
   CacheBlock out;
   if (n > SIZE_MAX - sizeof(Header)) return out;
-  void* const memory = std::malloc(sizeof(Header) + n);
+  void* const memory = allocate_block(sizeof(Header) + n);
   if (memory == nullptr) return out;
   out.block_ = new (memory) Header;
   out.block_->size = n;
@@ -54,12 +53,7 @@ std::byte* CacheBlock::data() const noexcept { return reinterpret_cast<std::byte
 std::span<const std::byte> CacheBlock::bytes() const noexcept { return {data(), block_->size}; }
 
 std::size_t CacheBlock::allocated_bytes() const noexcept {
-#ifdef __GLIBC__
-  // The word before the block is malloc's.
-  return ::malloc_usable_size(block_) + sizeof(std::size_t);
-#else
-  return (sizeof(Header) + block_->size + 31) / 16 * 16;
-#endif
+  return block_footprint(block_, sizeof(Header) + block_->size);
 }
 
 namespace {
@@ -113,8 +107,10 @@ struct ForkGuard {
   static void prepare() {
     registry().mutex.lock();
     for (ChunkCache* cache : registry().caches) cache->mutex_.lock();
+    lock_block_memory();
   }
   static void release() {
+    unlock_block_memory();
     for (ChunkCache* cache : registry().caches) cache->mutex_.unlock();
     registry().mutex.unlock();
   }

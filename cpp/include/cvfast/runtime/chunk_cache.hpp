@@ -40,7 +40,7 @@ class CacheBlock {
   [[nodiscard]] explicit operator bool() const noexcept { return block_ != nullptr; }
   [[nodiscard]] std::byte* data() const noexcept;
   [[nodiscard]] std::span<const std::byte> bytes() const noexcept;
-  /// What the allocator has set aside for it, its own bookkeeping included.
+  /// What it takes from the system, the allocator's bookkeeping included.
   [[nodiscard]] std::size_t allocated_bytes() const noexcept;
 
  private:
