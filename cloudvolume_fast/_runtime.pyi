@@ -23,13 +23,18 @@ class _Hooks(Protocol):
     def compress(self, suffix: str, data: memoryview, level: int) -> bytes: ...
     def decode(self, data: memoryview, chunk_shape: list[int], box: _Bounds) -> NDArray[Any]: ...
     def encode(self, voxels: NDArray[Any]) -> bytes: ...
-    def unique(self, data: memoryview, chunk_shape: list[int], box: _Bounds) -> NDArray[np.uint64]: ...
+    def unique(
+        self, data: memoryview, chunk_shape: list[int], box: _Bounds
+    ) -> NDArray[np.uint64]: ...
 
 def build_config() -> dict[str, Any]:
     """Return compiler, flags and versions of the extension."""
 
 def default_threads() -> int:
-    """Return the threads used by default: ``CVFAST_THREADS``, else the CPUs that affinity mask and cgroup quota leave."""
+    """Return the threads used by default.
+
+    That is ``CVFAST_THREADS``, else the CPUs that affinity mask and cgroup quota leave.
+    """
 
 def allocate(size_bytes: int) -> NDArray[np.uint8]:
     """Return uninitialised bytes, shape (size_bytes,), on huge pages where the system has them.
@@ -38,6 +43,9 @@ def allocate(size_bytes: int) -> NDArray[np.uint8]:
     ------
     MemoryError
     """
+
+def kept_bytes() -> int:
+    """Return the bytes of released blocks that `allocate` keeps for the next request (``CVFAST_KEEP_BYTES``)."""
 
 class Renumberer:
     """Numbers labels from 1 in the order in which they are met; the background keeps its value.
@@ -108,17 +116,19 @@ class ImageLayout:
 
     Parameters
     ----------
-    folder : str
+    folder : str or bytes
         Absolute path of the chunks' folder.
     voxel_offset, volume_size, chunk_size : tuple of 3 int
         In voxels.
-    encoding : {"raw", "compressed_segmentation", "external"}
+    encoding : {"raw", "compressed_segmentation", "png", "external"}
         The last for encodings that `hooks` decodes and encodes.
     item_size : int
         Bytes of a voxel's value, 1 to 16.
     num_channels : int
     block_shape : tuple of 3 int
         Sub-blocks of compressed_segmentation.
+    level : int
+        Of png, 0 to 9, for writing.
     hooks : object
         What is done in Python; kept alive by the layout.
 
@@ -129,14 +139,15 @@ class ImageLayout:
 
     Notes
     -----
-    Every method runs on the core's threads without the GIL, which it takes about every 50 ms for signals and `progress`.
-    A failed chunk does not raise: the outcome (kind, chunk name, what, code, offset, expected, found, system call, errno,
-    detail) is returned instead of None; see `deliver.outcome`.
+    Every method runs on the core's threads without the GIL, which it takes about every 50 ms for
+    signals and `progress`.  A failed chunk does not raise: the outcome (kind, chunk name, what, code,
+    offset, expected, found, system call, errno, detail) is returned instead of None; see
+    `deliver.outcome`.
     """
 
     def __init__(
         self,
-        folder: str,
+        folder: str | bytes,
         voxel_offset: _Triple,
         volume_size: _Triple,
         chunk_size: _Triple,
@@ -144,6 +155,7 @@ class ImageLayout:
         item_size: int,
         num_channels: int,
         block_shape: _Triple,
+        level: int,
         hooks: _Hooks,
     ) -> None: ...
     def use_cache(

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence, Set
+from collections.abc import Iterable, Sequence, Set
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from cloudvolume_fast.config import VolumeConfig, parse_parallel
 from cloudvolume_fast.deliver.cutout import VolumeCutout
 from cloudvolume_fast.errors import (
-    AlignmentError,
     InvalidArgumentError,
     OutOfBoundsError,
     UnsupportedOptionError,
@@ -29,7 +28,7 @@ from cloudvolume_fast.locate.indexing import (
 from cloudvolume_fast.model.bbox import Bbox
 from cloudvolume_fast.model.info import Info
 from cloudvolume_fast.model.vec import Vec
-from cloudvolume_fast.sources.precomputed.image import PrecomputedImageSource, bounds_of
+from cloudvolume_fast.sources.precomputed.image import PrecomputedImageSource, as_voxels, bounds_of
 from cloudvolume_fast.sources.precomputed.metadata import MipLike, PrecomputedMetadata
 
 _UNIT_STEPS = (1, 1, 1)
@@ -46,7 +45,9 @@ class Volume:
     image : PrecomputedImageSource
     """
 
-    def __init__(self, meta: PrecomputedMetadata, config: VolumeConfig, image: PrecomputedImageSource) -> None:
+    def __init__(
+        self, meta: PrecomputedMetadata, config: VolumeConfig, image: PrecomputedImageSource
+    ) -> None:
         self.meta = meta
         self.config = config
         self.image = image
@@ -57,7 +58,9 @@ class Volume:
 
     # Reading.
 
-    def __getitem__(self, index: Any) -> Any:  # Any: what may be indexed with; an array, or a point list's values
+    def __getitem__(
+        self, index: Any
+    ) -> Any:  # Any: what may be indexed with; an array, or a point list's values
         """Read a box, or single voxels.
 
         Parameters
@@ -94,7 +97,9 @@ class Volume:
             image = np.asfortranarray(image[:: steps[0], :: steps[1], :: steps[2]])
         return VolumeCutout.wrap(image, self.image.cutout_origin(mip), bounds)
 
-    def coordinate_indexing(self, index: Sequence[Any]) -> NDArray[Any]:  # Any: sequences of integers
+    def coordinate_indexing(
+        self, index: Sequence[Any]
+    ) -> NDArray[Any]:  # Any: sequences of integers
         """Return the voxels at paired coordinates: ``vol[[x0, x1], [y0, y1], [z0, z1]]``.
 
         Returns
@@ -114,7 +119,9 @@ class Volume:
             )
         return self.image.read_point_values(np.stack(axes, axis=1), self.config.mip)
 
-    def _box(self, bbox: Any, mip: int, coord_resolution: Sequence[float] | None) -> Bounds:  # Any: see download
+    def _box(
+        self, bbox: Any, mip: int, coord_resolution: Sequence[float] | None
+    ) -> Bounds:  # Any: see download
         if coord_resolution is None:
             return bounds_of(bbox, self.meta, mip)
         box = bbox if isinstance(bbox, Bbox) else Bbox.create(bbox, self.meta.bounds(mip))
@@ -124,7 +131,10 @@ class Volume:
             int(value * given / own) if (value * given) % own else int(value * given // own)
             for corner in box._corners()
             for value, given, own in zip(
-                corner, [_plain(v) for v in coord_resolution], self.meta.resolution(mip).tolist(), strict=True
+                corner,
+                [_plain(v) for v in coord_resolution],
+                self.meta.resolution(mip).tolist(),
+                strict=True,
             )
         ]
         return (scaled[0], scaled[1], scaled[2], scaled[3], scaled[4], scaled[5])
@@ -134,7 +144,7 @@ class Volume:
         bbox: Any,
         mip: MipLike | None = None,
         parallel: int | None = None,
-        segids: Sequence[int] | None = None,
+        segids: Iterable[int] | None = None,
         preserve_zeros: bool = False,
         agglomerate: bool | None = None,
         timestamp: int | None = None,
@@ -154,7 +164,7 @@ class Volume:
             Default the current one.
         parallel : int, optional
             Threads to use.
-        segids : sequence of int, optional
+        segids : ints, optional
             Other labels become 0.
         preserve_zeros : bool
             With `segids`, other labels become the type's largest value, and 0 stays.
@@ -220,8 +230,14 @@ class Volume:
         return VolumeCutout.wrap(image, self.image.cutout_origin(level), bounds)
 
     @staticmethod
-    def _reject_graphene_options(agglomerate: bool | None, timestamp: int | None, stop_layer: int | None) -> None:
-        for name, value in (("agglomerate", agglomerate), ("timestamp", timestamp), ("stop_layer", stop_layer)):
+    def _reject_graphene_options(
+        agglomerate: bool | None, timestamp: int | None, stop_layer: int | None
+    ) -> None:
+        for name, value in (
+            ("agglomerate", agglomerate),
+            ("timestamp", timestamp),
+            ("stop_layer", stop_layer),
+        ):
             if value is not None and value is not False:
                 raise UnsupportedOptionError(
                     f"{name}: expected none, as only graphene volumes have it, found {value!r}",
@@ -255,13 +271,19 @@ class Volume:
         """
         level = self.config.mip if mip is None else self.meta.to_mip(mip)
         center = self._points_to_mip(np.asarray([pt]), level, coord_resolution)[0].tolist()
-        extents = [int(size)] * 3 if np.ndim(size) == 0 else [int(extent) for extent in size]  # type: ignore[call-overload, union-attr, arg-type]
+        given = np.asarray(size).astype(np.int64).reshape(-1).tolist()
+        extents: list[int] = given * 3 if len(given) == 1 else given
         if len(extents) != 3 or min(extents) < 1:
             raise InvalidArgumentError(
                 f"size: expected 1 or 3 positive integers, found {size!r}", key="size", found=size
             )
-        low = [c if extent == 1 else c - extent // 2 for c, extent in zip(center, extents, strict=True)]
-        high = [c + 1 if extent == 1 else c + extent // 2 for c, extent in zip(center, extents, strict=True)]
+        low = [
+            c if extent == 1 else c - extent // 2 for c, extent in zip(center, extents, strict=True)
+        ]
+        high = [
+            c + 1 if extent == 1 else c + extent // 2
+            for c, extent in zip(center, extents, strict=True)
+        ]
         return self.download(Bbox._from_ints(*low, *high), level, parallel, **kwargs)
 
     def _points_to_mip(
@@ -274,12 +296,17 @@ class Volume:
                 expected="(n, 3)",
                 found=points.shape,
             )
-        source = self.meta.resolution(0) if coord_resolution is None else np.asarray(coord_resolution)
+        source = (
+            self.meta.resolution(0) if coord_resolution is None else np.asarray(coord_resolution)
+        )
         target = np.asarray(self.meta.resolution(mip))
         if points.dtype.kind in "iu" and source.dtype.kind in "iu" and target.dtype.kind in "iu":
-            common = np.gcd(source, target)  # so that the product stays in range wherever the result does
-            return points.astype(np.int64) * (source // common) // (target // common)
-        return np.floor(points * np.asarray(source, np.float64) / target.astype(np.float64)).astype(np.int64)
+            # Divided by what they share, so that the product stays in range wherever the result does.
+            common = np.gcd(source, target)
+            whole: NDArray[np.int64] = points.astype(np.int64) * (source // common)
+            return np.asarray(whole // (target // common), dtype=np.int64)
+        exact = points * np.asarray(source, np.float64) / target.astype(np.float64)
+        return np.asarray(np.floor(exact), dtype=np.int64)
 
     def scattered_points(
         self, pts: Any, mip: MipLike | None = None, coord_resolution: Sequence[float] | None = None
@@ -308,7 +335,9 @@ class Volume:
             return {}
         if points.ndim == 1:
             points = points[np.newaxis]
-        return self.image.download_points(self._points_to_mip(points, level, coord_resolution), level)
+        return self.image.download_points(
+            self._points_to_mip(points, level, coord_resolution), level
+        )
 
     def unique(
         self,
@@ -427,7 +456,9 @@ class Volume:
         """Write voxels of the current mip that lie in a file; see `PrecomputedImageSource.upload_from_file`."""
         self.image.upload_from_file(location, bbox, self.config.mip, order, cutout_bbox)
 
-    def __setitem__(self, index: Any, image: Any) -> None:  # Any: as __getitem__; an array or a scalar
+    def __setitem__(
+        self, index: Any, image: Any
+    ) -> None:  # Any: as __getitem__; an array or a scalar
         """Write an array or a scalar to a box of the current mip.
 
         Raises
@@ -446,7 +477,9 @@ class Volume:
             limit = scale.num_channels if self.config.bounded else None
             bounds, channels, steps = select(index, scale.bounds, limit)
             if steps != _UNIT_STEPS:
-                raise InvalidArgumentError(f"index: expected steps of 1 when writing, found {steps}", found=steps)
+                raise InvalidArgumentError(
+                    f"index: expected steps of 1 when writing, found {steps}", found=steps
+                )
         if self.config.bounded:
             check_bounds(bounds, scale.bounds, scale.folder)
         every = range(scale.num_channels)
@@ -462,30 +495,15 @@ class Volume:
             image = self._with_channels(bounds, every[channels], image, mip)
         self.image.write(bounds, image, mip)
 
-    def _with_channels(self, bounds: Bounds, channels: range, image: Any, mip: int) -> NDArray[Any]:  # Any: as above
+    def _with_channels(
+        self, bounds: Bounds, channels: range, image: Any, mip: int
+    ) -> NDArray[Any]:  # Any: as above
         """Return all channels of a box: as stored, and some of them replaced."""
         scale = self.image.image_scale(mip)
         if self.config.autocrop:
             check_not_empty(clip(bounds, scale.bounds), scale.folder)
+        part = as_voxels(image, bounds, scale, len(channels))
         whole = self.image.read(bounds, mip)
-        part = np.asarray(image)
-        if part.ndim == 3 and len(channels) == 1:
-            part = part[..., np.newaxis]
-        expected = (*whole.shape[:3], len(channels))
-        if part.ndim and part.shape != expected:
-            raise AlignmentError(
-                f"{scale.folder}: expected an array of shape {expected}, found {np.shape(image)}",
-                key=scale.folder,
-                expected=expected,
-                found=np.shape(image),
-            )
-        if part.dtype != whole.dtype and not np.isscalar(image):
-            raise InvalidArgumentError(
-                f"{scale.folder}: expected voxels of {whole.dtype.name}, found {part.dtype.name}",
-                key=scale.folder,
-                expected=whole.dtype.name,
-                found=part.dtype.name,
-            )
         whole[..., list(channels)] = part
         return whole
 

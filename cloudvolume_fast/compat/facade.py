@@ -193,7 +193,9 @@ class CloudVolumePrecomputed(Volume):
         """Folder where a disk cache of this layer lies, or would lie."""
         base = os.environ.get("CLOUD_VOLUME_CACHE_DIR")
         if not base:
-            home = os.environ.get("CLOUD_VOLUME_DIR") or os.path.join(os.path.expanduser("~"), ".cloudvolume")
+            home = os.environ.get("CLOUD_VOLUME_DIR") or os.path.join(
+                os.path.expanduser("~"), ".cloudvolume"
+            )
             base = os.path.join(home, "cache")
         return os.path.join(base, self.meta.path.protocol, self.meta.layerpath.lstrip("/"))
 
@@ -362,15 +364,21 @@ class CloudVolumePrecomputed(Volume):
         """Convert a point between scales, rounded down."""
         return self.meta.point_to_mip(pt, mip, to_mip)
 
-    def bbox_to_mip(self, bbox: Any, mip: MipLike, to_mip: MipLike) -> Bbox:  # Any: what Bbox.create takes
+    def bbox_to_mip(
+        self, bbox: Any, mip: MipLike, to_mip: MipLike
+    ) -> Bbox:  # Any: what Bbox.create takes
         """Convert a box between scales, rounded outwards."""
         return self.meta.bbox_to_mip(bbox, mip, to_mip)
 
-    def slices_to_global_coords(self, slices: Any) -> tuple[slice, ...]:  # Any: what Bbox.create takes
+    def slices_to_global_coords(
+        self, slices: Any
+    ) -> tuple[slice, ...]:  # Any: what Bbox.create takes
         """Convert a box of the current mip to mip 0."""
         return self.bbox_to_mip(slices, self.mip, 0).to_slices()
 
-    def slices_from_global_coords(self, slices: Any) -> tuple[slice, ...]:  # Any: what Bbox.create takes
+    def slices_from_global_coords(
+        self, slices: Any
+    ) -> tuple[slice, ...]:  # Any: what Bbox.create takes
         """Convert a box of mip 0 to the current mip."""
         return self.bbox_to_mip(slices, 0, self.mip).to_slices()
 
@@ -426,7 +434,7 @@ def _unavailable(name: str, found: object, expected: object) -> UnsupportedOptio
 
 def _checked_cdn_cache(value: bool | int | str) -> bool | int | str:
     """Local files have no Cache-Control header; the value is checked and kept for stores that have."""
-    if not isinstance(value, str) and value is not None and int(value) < 0:
+    if isinstance(value, int) and value < 0:
         raise InvalidArgumentError(
             f"cdn_cache: expected a bool, a string or seconds of at least 0, found {value!r}",
             key="cdn_cache",
@@ -642,7 +650,10 @@ class CloudVolume(metaclass=_CloudVolumeType):
         """
         if arr.ndim not in (3, 4):
             raise DimensionError(
-                f"arr: expected 3 or 4 dimensions, found {arr.ndim}", key="arr", expected=(3, 4), found=arr.ndim
+                f"arr: expected 3 or 4 dimensions, found {arr.ndim}",
+                key="arr",
+                expected=(3, 4),
+                found=arr.ndim,
             )
         if layer_type is None:
             if arr.dtype in (np.bool_, np.uint16, np.uint32, np.uint64):
@@ -651,7 +662,9 @@ class CloudVolume(metaclass=_CloudVolumeType):
                 layer_type = "image"
             else:
                 raise InvalidArgumentError(
-                    f"arr: expected numbers, found {arr.dtype}; or give layer_type", key="arr", found=arr.dtype
+                    f"arr: expected numbers, found {arr.dtype}; or give layer_type",
+                    key="arr",
+                    found=arr.dtype,
                 )
         if vol_path is None:
             name = "".join(random.choices(string.ascii_lowercase + string.digits, k=12))

@@ -93,7 +93,9 @@ def check_claim(what: str, expected: object, found: object) -> None:
     ChunkDecodeError
     """
     if expected != found:
-        raise ChunkDecodeError(f"{what}: expected {expected}, found {found}", expected=expected, found=found)
+        raise ChunkDecodeError(
+            f"{what}: expected {expected}, found {found}", expected=expected, found=found
+        )
 
 
 class ChunkHooks:
@@ -129,8 +131,12 @@ class ChunkHooks:
         """Return a chunk; see `ChunkCodec.encode`."""
         return self.codec.encode(voxels, self._spec)
 
-    def unique(self, data: memoryview, chunk_shape: list[int], box: BoxInChunk) -> NDArray[np.uint64]:
+    def unique(
+        self, data: memoryview, chunk_shape: list[int], box: BoxInChunk
+    ) -> NDArray[np.uint64]:
         """Return the ascending, zero-extended bits of the values of a box."""
         x, y, z = chunk_shape
-        values = np.ascontiguousarray(self.codec.unique(data, (x, y, z), box, self._spec)).astype(self.dtype)
+        values = np.ascontiguousarray(self.codec.unique(data, (x, y, z), box, self._spec)).astype(
+            self.dtype
+        )
         return np.unique(values.view(np.dtype(f"u{self.dtype.itemsize}")).astype(np.uint64))

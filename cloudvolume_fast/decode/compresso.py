@@ -21,14 +21,18 @@ class CompressoCodec:
     """See the module; a box reads only its slices where the file has an index of them."""
 
     @staticmethod
-    def _checked(data: memoryview, chunk_shape: Triple, spec: ChunkSpec) -> tuple[bytes, dict[str, Any]]:
+    def _checked(
+        data: memoryview, chunk_shape: Triple, spec: ChunkSpec
+    ) -> tuple[bytes, dict[str, Any]]:
         raw = bytes(data)
         header = package.header(raw)
         check_claim("chunk shape", chunk_shape, (header["sx"], header["sy"], header["sz"]))
         check_claim("bytes of a label", spec.dtype.itemsize, header["data_width"])
         return raw, header
 
-    def decode(self, data: memoryview, chunk_shape: Triple, box: BoxInChunk, spec: ChunkSpec) -> NDArray[Any]:
+    def decode(
+        self, data: memoryview, chunk_shape: Triple, box: BoxInChunk, spec: ChunkSpec
+    ) -> NDArray[Any]:
         """Return the voxels of a box."""
         raw, header = self._checked(data, chunk_shape, spec)
         if header["format_version"] >= 1 and box[5] - box[2] < chunk_shape[2]:

@@ -25,7 +25,9 @@ class CrackleCodec:
         check_claim("bytes of a label", spec.dtype.itemsize, header.data_width)
         return raw
 
-    def decode(self, data: memoryview, chunk_shape: Triple, box: BoxInChunk, spec: ChunkSpec) -> NDArray[Any]:
+    def decode(
+        self, data: memoryview, chunk_shape: Triple, box: BoxInChunk, spec: ChunkSpec
+    ) -> NDArray[Any]:
         """Return the voxels of a box."""
         raw = self._checked(data, chunk_shape, spec)
         labels = package.codec.decompress_range(raw, box[2], box[5], 1)
@@ -44,7 +46,9 @@ class CrackleCodec:
     ) -> NDArray[Any]:
         """Return the labels of a box; those of a whole chunk stand in the file."""
         if is_whole(chunk_shape, box):
-            return np.asarray(package.labels(self._checked(data, chunk_shape, spec))).astype(spec.dtype)
+            return np.asarray(package.labels(self._checked(data, chunk_shape, spec))).astype(
+                spec.dtype
+            )
         return np.unique(self.decode(data, chunk_shape, box, spec))
 
 

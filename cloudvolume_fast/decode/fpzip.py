@@ -8,7 +8,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cloudvolume_fast.decode.codec import BoxInChunk, ChunkSpec, DecodedCodec, Triple, check_claim, crop
+from cloudvolume_fast.decode.codec import (
+    BoxInChunk,
+    ChunkSpec,
+    DecodedCodec,
+    Triple,
+    check_claim,
+    crop,
+)
 from cloudvolume_fast.decode.registry import require
 from cloudvolume_fast.errors import ChunkDecodeError
 
@@ -70,7 +77,9 @@ def header(data: bytes) -> tuple[tuple[int, int, int, int], int]:
     decoder = _RangeDecoder(data[:64])
     signature = bytes(decoder.number(8) for _ in range(4))
     if signature != b"fpz\0":
-        raise ChunkDecodeError("signature: expected that of fpzip, found another", found=data[:4].hex())
+        raise ChunkDecodeError(
+            "signature: expected that of fpzip, found another", found=data[:4].hex()
+        )
     decoder.number(16)  # version of the format
     decoder.number(8)
     is_double = decoder.number(1)
@@ -79,7 +88,9 @@ def header(data: bytes) -> tuple[tuple[int, int, int, int], int]:
     return (nx, ny, nz, nf), 8 if is_double else 4
 
 
-def _decompress(data: memoryview, shape: tuple[int, int, int, int], spec: ChunkSpec) -> NDArray[Any]:
+def _decompress(
+    data: memoryview, shape: tuple[int, int, int, int], spec: ChunkSpec
+) -> NDArray[Any]:
     raw = bytes(data)
     found, item_size = header(raw)
     check_claim("chunk shape", shape, found)
@@ -91,7 +102,9 @@ def _decompress(data: memoryview, shape: tuple[int, int, int, int], spec: ChunkS
 class FpzipCodec(DecodedCodec):
     """See the module."""
 
-    def decode(self, data: memoryview, chunk_shape: Triple, box: BoxInChunk, spec: ChunkSpec) -> NDArray[Any]:
+    def decode(
+        self, data: memoryview, chunk_shape: Triple, box: BoxInChunk, spec: ChunkSpec
+    ) -> NDArray[Any]:
         """Return the voxels of a box."""
         return crop(_decompress(data, spec.shape(chunk_shape), spec), box)
 
@@ -104,7 +117,9 @@ class FpzipCodec(DecodedCodec):
 class KempressedCodec(DecodedCodec):
     """Values have 2 added, and the axes z and channel change places, before fpzip: vector fields compress better so."""
 
-    def decode(self, data: memoryview, chunk_shape: Triple, box: BoxInChunk, spec: ChunkSpec) -> NDArray[Any]:
+    def decode(
+        self, data: memoryview, chunk_shape: Triple, box: BoxInChunk, spec: ChunkSpec
+    ) -> NDArray[Any]:
         """Return the voxels of a box."""
         x, y, z = chunk_shape
         values = _decompress(data, (x, y, spec.num_channels, z), spec).transpose(0, 1, 3, 2)

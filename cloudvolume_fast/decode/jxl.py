@@ -40,7 +40,9 @@ def _codestream(data: bytes) -> bytes:
         if size < skip:
             break
         offset += size
-    raise ChunkDecodeError("signature: expected that of JPEG XL, found another", found=data[:12].hex())
+    raise ChunkDecodeError(
+        "signature: expected that of JPEG XL, found another", found=data[:12].hex()
+    )
 
 
 def picture_size(data: bytes) -> tuple[int, int]:
@@ -76,7 +78,9 @@ def picture_size(data: bytes) -> tuple[int, int]:
 class JxlCodec(DecodedCodec):
     """See the module."""
 
-    def decode(self, data: memoryview, chunk_shape: Triple, box: BoxInChunk, spec: ChunkSpec) -> NDArray[Any]:
+    def decode(
+        self, data: memoryview, chunk_shape: Triple, box: BoxInChunk, spec: ChunkSpec
+    ) -> NDArray[Any]:
         """Return the voxels of a box."""
         raw = bytes(data)
         width, height = picture_size(raw)

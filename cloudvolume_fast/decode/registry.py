@@ -138,21 +138,28 @@ def require(package: str, extra: str | None = None) -> Any:  # Any: a module
         return importlib.import_module(package)
     except ImportError as error:
         what = f"cloudvolume-fast[{extra}]" if extra else "cloudvolume-fast"
-        raise ImportError(f"the package {package} is not installed: pip install '{what}'") from error
+        raise ImportError(
+            f"the package {package} is not installed: pip install '{what}'"
+        ) from error
 
 
 _UNSIGNED = frozenset({"bool", "uint8", "uint16", "uint32", "uint64"})
 
 register(Codec("raw", default_compress="gzip"))
+register(Codec("compressed_segmentation", frozenset({"uint32", "uint64"}), default_compress="gzip"))
 register(
-    Codec("compressed_segmentation", frozenset({"uint32", "uint64"}), default_compress="gzip")
+    Codec("png", frozenset({"uint8", "uint16"}), frozenset({1, 2, 3, 4}), is_compressible=False)
 )
 
 # Which packages release the GIL is measured by benchmarks/bench_codecs.py: the speed of two threads over that of one.
 _HERE = "cloudvolume_fast.decode"
 _PICTURE = {"data_types": frozenset({"uint8"}), "is_compressible": False, "is_lossless": False}
-register(Codec("jpeg", channels=frozenset({1, 3}), implementation=f"{_HERE}.jpeg:CODEC", **_PICTURE))
-register(Codec("jxl", channels=frozenset({1, 3, 4}), implementation=f"{_HERE}.jxl:CODEC", **_PICTURE))
+register(
+    Codec("jpeg", channels=frozenset({1, 3}), implementation=f"{_HERE}.jpeg:CODEC", **_PICTURE)
+)
+register(
+    Codec("jxl", channels=frozenset({1, 3, 4}), implementation=f"{_HERE}.jxl:CODEC", **_PICTURE)
+)
 register(
     Codec(
         "compresso",

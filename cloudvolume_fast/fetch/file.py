@@ -65,7 +65,9 @@ class FileStore:
 
     def _unreadable(self, key: str, error: OSError) -> ChunkReadError:
         return ChunkReadError(
-            f"{self.path(key)}: cannot be read: {error.strerror}", key=self.path(key), errno=error.errno
+            f"{self.path(key)}: cannot be read: {error.strerror}",
+            key=self.path(key),
+            errno=error.errno,
         )
 
     def put(self, key: str, data: bytes) -> None:

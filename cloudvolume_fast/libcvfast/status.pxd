@@ -16,6 +16,7 @@ cdef extern from "cvfast/core/status.hpp" namespace "cvfast" nogil:
         kOverflow
         kInvalidArgument
         kNoMemory
+        kUnsupported
 
     cppclass Status:
         Code code

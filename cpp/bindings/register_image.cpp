@@ -16,10 +16,12 @@
 #include <vector>
 
 #include "cvfast/core/checked.hpp"
+#include "cvfast/decode/png.hpp"
 #include "cvfast/runtime/chunk_cache.hpp"
 #include "cvfast/runtime/read_image.hpp"
 #include "cvfast/runtime/transfer_image.hpp"
 #include "cvfast/runtime/write_image.hpp"
+#include "gil.hpp"
 #include "register.hpp"
 
 namespace {
@@ -58,7 +60,7 @@ using Labels = py::array_t<std::uint64_t, py::array::c_style>;
 // kept in `raised`, which the GIL guards.
 template <typename Call>
 std::string with_python(std::exception_ptr& raised, const Call& call) {
-  const py::gil_scoped_acquire held;
+  const cvfast::bindings::HeldGil held;
   try {
     call();
     return {};
@@ -73,6 +75,8 @@ std::string with_python(std::exception_ptr& raised, const Call& call) {
     throw;
   } catch (const std::exception& error) {
     return error.what();
+  } catch (...) {
+    cvfast::bindings::sleep_until_the_process_ends();
   }
 }
 
@@ -114,8 +118,7 @@ rt::ExternalCodec to_codec(py::handle hooks, std::int64_t item_size, std::int64_
       check_array(array, box, num_channels, static_cast<std::size_t>(item_size));
       const auto* const voxels = static_cast<const std::byte*>(array.data());
       const Int4 strides = strides_of(array);
-      const py::gil_scoped_release released;
-      paint(voxels, strides);
+      cvfast::bindings::without_gil([&] { paint(voxels, strides); });
     });
   };
   codec.encode = [=](const std::byte* src, const Int4& strides, const Int3& shape, std::vector<std::byte>& out) {
@@ -137,13 +140,20 @@ rt::ExternalCodec to_codec(py::handle hooks, std::int64_t item_size, std::int64_
   return codec;
 }
 
-cvfast::decode::Encoding to_encoding(const std::string& name, std::int64_t item_size) {
+cvfast::decode::Encoding to_encoding(const std::string& name, const cvfast::decode::ImageFormat& format) {
   using cvfast::decode::Encoding;
   if (name == "raw") return Encoding::kRaw;
-  if (name == "compressed_segmentation" && (item_size == 4 || item_size == 8)) return Encoding::kCompressedSegmentation;
+  if (name == "compressed_segmentation" && (format.item_size == 4 || format.item_size == 8)) {
+    return Encoding::kCompressedSegmentation;
+  }
+  if (name == "png" && cvfast::decode::png::supports(format.num_channels, format.item_size) && format.level >= 0 &&
+      format.level <= cvfast::decode::png::kMaxLevel) {
+    return Encoding::kPng;
+  }
   if (name == "external") return Encoding::kExternal;
-  throw std::invalid_argument("ImageLayout: no native codec for " + name + " with items of " +
-                              std::to_string(item_size) + " bytes");
+  throw std::invalid_argument("ImageLayout: no native codec for " + name + " with " +
+                              std::to_string(format.num_channels) + " channels of " +
+                              std::to_string(format.item_size) + " bytes at level " + std::to_string(format.level));
 }
 
 cvfast::fetch::ContentEncoding to_compression(const std::string& suffix) {
@@ -162,7 +172,7 @@ struct Layout {
 
   Layout(std::string folder, const Int3& voxel_offset, const Int3& volume_size, const Int3& chunk_size,
          const std::string& encoding, std::int64_t item_size, std::int64_t num_channels, const Int3& block_shape,
-         py::object python_hooks)
+         int level, py::object python_hooks)
       : hooks(std::move(python_hooks)) {
     for (int i = 0; i < 3; ++i) {
       std::int64_t end = 0;
@@ -179,7 +189,8 @@ struct Layout {
     value.format.item_size = item_size;
     value.format.num_channels = num_channels;
     value.format.block_shape = block_shape;
-    value.format.encoding = to_encoding(encoding, item_size);
+    value.format.level = level;
+    value.format.encoding = to_encoding(encoding, value.format);
   }
 
   // Holds this scale's chunks in memory from now on, as stored or in another encoding.
@@ -189,8 +200,9 @@ struct Layout {
     rt::CacheSpace space{value.folder, key, value.grid, stored_encoding, value.format, entry_encoding, value.format};
     cache_use.transcode = entry_encoding != stored_encoding;
     if (cache_use.transcode) {
-      space.entry.encoding = to_encoding(entry_codec, value.format.item_size);
       space.entry.block_shape = block_shape;
+      space.entry.level = 1;
+      space.entry.encoding = to_encoding(entry_codec, space.entry);
     }
     cache_use.format = space.entry;
     cache_use.space = held_in->intern(space);
@@ -247,10 +259,7 @@ class Run {
   template <typename Request>
   py::object operator()(const Request& request) {
     rt::RunResult result;
-    {
-      const py::gil_scoped_release released;
-      result = request(options_, progress_);
-    }
+    cvfast::bindings::without_gil([&] { result = request(options_, progress_); });
     if (raised_) std::rethrow_exception(raised_);
     if (!report_.is_none()) report_(progress_.chunks.load(), progress_.bytes.load());
     if (result.state == rt::RunState::kDone) return py::none();
@@ -259,16 +268,18 @@ class Run {
 
  private:
   bool poll() {
-    const py::gil_scoped_acquire held;
+    const cvfast::bindings::HeldGil held;
     try {
       if (PyErr_CheckSignals() != 0) throw py::error_already_set();
       if (!report_.is_none()) {
         report_(progress_.chunks.load(std::memory_order_relaxed), progress_.bytes.load(std::memory_order_relaxed));
       }
       return true;
-    } catch (...) {
-      raised_ = std::current_exception();
+    } catch (const py::error_already_set&) {
+      if (!raised_) raised_ = std::current_exception();
       return false;
+    } catch (...) {
+      cvfast::bindings::sleep_until_the_process_ends();
     }
   }
 
@@ -485,9 +496,9 @@ void register_image(py::module_& module) {
   using py::arg;
   py::class_<Layout>(module, "ImageLayout")
       .def(py::init<std::string, const Int3&, const Int3&, const Int3&, const std::string&, std::int64_t, std::int64_t,
-                    const Int3&, py::object>(),
+                    const Int3&, int, py::object>(),
            arg("folder"), arg("voxel_offset"), arg("volume_size"), arg("chunk_size"), arg("encoding"),
-           arg("item_size"), arg("num_channels"), arg("block_shape"), arg("hooks"))
+           arg("item_size"), arg("num_channels"), arg("block_shape"), arg("level"), arg("hooks"))
       .def("use_cache", &Layout::use_cache, arg("cache"), arg("key"), arg("stored_encoding"), arg("entry_encoding"),
            arg("entry_codec"), arg("block_shape"), arg("hooks"))
       .def("read", &read_box, arg("bounds"), arg("channels"), arg("out"), arg("fill_missing"), arg("background"),

@@ -13,10 +13,10 @@ TEST(Status, IsOkByDefault) { EXPECT_TRUE(Status{}.ok()); }
 
 TEST(Describe, HasASentenceOfItsOwnForEveryCode) {
   std::set<std::string> sentences;
-  for (int code = 0; code <= static_cast<int>(Code::kNoMemory); ++code) {
+  for (int code = 0; code <= static_cast<int>(Code::kUnsupported); ++code) {
     sentences.insert(describe(static_cast<Code>(code)));
   }
-  EXPECT_EQ(sentences.size(), static_cast<std::size_t>(Code::kNoMemory) + 1);
+  EXPECT_EQ(sentences.size(), static_cast<std::size_t>(Code::kUnsupported) + 1);
   EXPECT_FALSE(sentences.contains(describe(static_cast<Code>(255))));
 }
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -34,6 +35,7 @@ from cloudvolume_fast.deliver.write_image import write_box
 from cloudvolume_fast.errors import (
     AlignmentError,
     DimensionError,
+    InfoValidationError,
     InvalidArgumentError,
     OutOfBoundsError,
     ReadOnlyException,
@@ -65,6 +67,7 @@ from cloudvolume_fast.sources.precomputed.transfer import (
 )
 
 _ALL_CHANNELS = slice(None)
+_PNG_LEVEL = 9  # upstream's default
 
 
 class PrecomputedImageSource:
@@ -179,6 +182,7 @@ class PrecomputedImageSource:
         codec = registry.lookup(parsed.encoding, folder)
         codec.check(dtype, int(channels), folder)
         spec = ChunkSpec(dtype, int(channels), parsed.raw)
+        level = _png_level(parsed.raw)  # a wrong one is no reason not to read
         layout = _runtime.ImageLayout(
             os.fsencode(self.folder_path(parsed.key)),
             parsed.voxel_offset,
@@ -188,6 +192,7 @@ class PrecomputedImageSource:
             dtype.itemsize,
             int(channels),
             parsed.block_size or (8, 8, 8),
+            _PNG_LEVEL if level is None else level,
             ChunkHooks(codec.load(), spec),
         )
         self._attach_lru(layout, parsed, spec)
@@ -212,7 +217,13 @@ class PrecomputedImageSource:
             return cached[1]
         meta = self.meta
         origin = CutoutOrigin(
-            meta.dataset, meta.layer, meta.path, meta.cloudpath, meta.resolution(mip), mip, meta.layer_type
+            meta.dataset,
+            meta.layer,
+            meta.path,
+            meta.cloudpath,
+            meta.resolution(mip),
+            mip,
+            meta.layer_type,
         )
         self._origins[mip] = (parsed, origin)
         return origin
@@ -243,7 +254,9 @@ class PrecomputedImageSource:
         self._background = (color, dtype, out)
         return out
 
-    def read_options(self, scale: ImageScale, threads: int | None = None, title: str | None = None) -> ReadOptions:
+    def read_options(
+        self, scale: ImageScale, threads: int | None = None, title: str | None = None
+    ) -> ReadOptions:
         """Return the volume's settings as they apply to one read."""
         config = self.config
         return ReadOptions(
@@ -280,7 +293,7 @@ class PrecomputedImageSource:
         scale: ImageScale | None = None,
         channels: slice = _ALL_CHANNELS,
         label: int | None = None,
-        segids: Sequence[int] | None = None,
+        segids: Iterable[int] | None = None,
         preserve_zeros: bool = False,
         threads: int | None = None,
         order: str = "F",
@@ -303,13 +316,21 @@ class PrecomputedImageSource:
         if label is not None:
             bits = to_bits([label], scale.dtype)
             image = read_box(
-                scale, bounds, options, channels=channels, order=order, label=int(bits[0]) if len(bits) else 0
+                scale,
+                bounds,
+                options,
+                channels=channels,
+                order=order,
+                label=int(bits[0]) if len(bits) else 0,
             )
             if not len(bits):  # a label that the type cannot hold is nowhere
                 image[...] = False
             return image
-        keep, other = self._kept(segids or (), preserve_zeros, scale)
-        return read_box(scale, bounds, options, channels=channels, order=order, keep=keep, other=other)
+        assert segids is not None
+        keep, other = self._kept(segids, preserve_zeros, scale)
+        return read_box(
+            scale, bounds, options, channels=channels, order=order, keep=keep, other=other
+        )
 
     @staticmethod
     def _kept(
@@ -324,7 +345,7 @@ class PrecomputedImageSource:
 
     @staticmethod
     def _masked_by_value(
-        image: NDArray[Any], label: int | None, segids: Sequence[int] | None
+        image: NDArray[Any], label: int | None, segids: Iterable[int] | None
     ) -> NDArray[Any]:
         """Compare floating point voxels by value, which their bits do not tell."""
         if segids is not None:
@@ -337,7 +358,12 @@ class PrecomputedImageSource:
         return np.asfortranarray(image == label)
 
     def _outside_rois(
-        self, bounds: Bounds, scale: ImageScale, options: ReadOptions, channels: slice, label: int | None
+        self,
+        bounds: Bounds,
+        scale: ImageScale,
+        options: ReadOptions,
+        channels: slice,
+        label: int | None,
     ) -> NDArray[Any]:
         count = len(range(scale.num_channels)[channels])
         shape = tuple(bounds[i + 3] - bounds[i] for i in range(3))
@@ -351,7 +377,12 @@ class PrecomputedImageSource:
         return out
 
     def read_renumbered(
-        self, bounds: Bounds, mip: int, *, segids: Iterable[int] | None = None, preserve_zeros: bool = False
+        self,
+        bounds: Bounds,
+        mip: int,
+        *,
+        segids: Iterable[int] | None = None,
+        preserve_zeros: bool = False,
     ) -> tuple[NDArray[Any], dict[int, int]]:
         """Read a box that `resolve_bounds` has passed; see `deliver.read_image.read_renumbered`.
 
@@ -468,7 +499,7 @@ class PrecomputedImageSource:
         bounds: Bounds,
         mip: int,
         *,
-        segids: Sequence[int] | None = None,
+        segids: Iterable[int] | None = None,
         preserve_zeros: bool = False,
         threads: int | None = None,
     ) -> Any:  # a crackle.CrackleArray
@@ -489,6 +520,7 @@ class PrecomputedImageSource:
                 key="crackle",
                 found=self.meta.layer_type,
             )
+        keep = None if segids is None else list(segids)  # asked for once per layer
         depth, origin = scale.chunk_size[2], scale.bounds[2]
         first = (bounds[2] - origin) // depth
         last = -((origin - bounds[5]) // depth)
@@ -497,7 +529,7 @@ class PrecomputedImageSource:
             for i in range(first, last)
         )
         return compress_layers(
-            self.read(layer, mip, segids=segids, preserve_zeros=preserve_zeros, threads=threads)[..., 0]
+            self.read(layer, mip, segids=keep, preserve_zeros=preserve_zeros, threads=threads)[..., 0]
             for layer in layers
         )
 
@@ -600,7 +632,9 @@ class PrecomputedImageSource:
         transfer(self, index, destination, destination_mip, bounds, options)
         return destination if self._volume_type is None else self._volume_type(meta, config, destination)
 
-    def download_points(self, points: Any, mip: int) -> dict[tuple[int, int, int], Any]:  # Any: array-like; scalars
+    def download_points(
+        self, points: Any, mip: int
+    ) -> dict[tuple[int, int, int], Any]:  # Any: array-like; scalars
         """Read single voxels of the first channel.
 
         Parameters
@@ -706,7 +740,9 @@ class PrecomputedImageSource:
 
     # Presence.
 
-    def exists(self, bbox: Any, mip: int | None = None) -> dict[str, bool]:  # Any: what Bbox.create takes
+    def exists(
+        self, bbox: Any, mip: int | None = None
+    ) -> dict[str, bool]:  # Any: what Bbox.create takes
         """Tell of each chunk that a box touches whether it is stored.
 
         Returns
@@ -816,7 +852,9 @@ class PrecomputedImageSource:
         else:
             if len(shape) not in (3, 4):
                 raise DimensionError(
-                    f"image: expected 3 or 4 dimensions, found shape {shape}", key="image", found=shape
+                    f"image: expected 3 or 4 dimensions, found shape {shape}",
+                    key="image",
+                    found=shape,
                 )
             start = self.meta.voxel_offset(index) if offset is None else offset
             x, y, z = (int(value) for value in start)
@@ -825,18 +863,31 @@ class PrecomputedImageSource:
             self.write(bounds, image, index, threads=None if parallel == 1 else parallel)
 
     def write(
-        self, bounds: Bounds, image: Any, mip: int, *, threads: int | None = None  # Any: array or scalar
+        self,
+        bounds: Bounds,
+        image: Any,
+        mip: int,
+        *,
+        threads: int | None = None,  # Any: array or scalar
     ) -> None:
         """Write an array or a scalar to a box, under the volume's settings."""
         scale = self.image_scale(mip)
         self.check_writable(mip)
+        if scale.encoding == "png" and _png_level(self.meta.scales[mip]) is None:
+            found = self.meta.scales[mip]["png_level"]
+            raise InfoValidationError(
+                f"{scale.folder}: png_level: expected an integer from 0 to 9, found {found!r}",
+                key=scale.folder,
+                expected="an integer from 0 to 9",
+                found=found,
+            )
         config = self.config
         if config.overwrite_partial_chunks and not config.non_aligned_writes:
             raise InvalidArgumentError(
                 "overwrite_partial_chunks: expected non_aligned_writes=True beside it, found False",
                 key="overwrite_partial_chunks",
             )
-        array = self._as_volume_array(image, bounds, scale)
+        array = as_voxels(image, bounds, scale, scale.num_channels)
         if 0 in array.shape:
             return
         bounds, array = self._crop_write(bounds, array, scale)
@@ -888,50 +939,15 @@ class PrecomputedImageSource:
         part = tuple(slice(inside[i] - bounds[i], inside[i + 3] - bounds[i]) for i in range(3))
         return inside, array[part]
 
-    @staticmethod
-    def _as_volume_array(image: Any, bounds: Bounds, scale: ImageScale) -> NDArray[Any]:  # Any: array or scalar
-        """Return a 4-d array of the volume's dtype in native byte order; scalars are broadcast, not copied."""
-        shape = tuple(max(0, bounds[i + 3] - bounds[i]) for i in range(3))
-        full = (*shape, scale.num_channels)
-        if np.isscalar(image) or (isinstance(image, np.ndarray) and image.ndim == 0):
-            value = np.asarray(image)
-            if value.dtype.kind == "b" or not isinstance(image, (np.generic, np.ndarray)):
-                if value.dtype.kind in "iub":
-                    info = np.iinfo(scale.dtype) if scale.dtype.kind in "iu" else None
-                    if info is None or info.min <= int(image) <= info.max:
-                        value = value.astype(scale.dtype)
-                elif value.dtype.kind == "f" and scale.dtype.kind == "f":
-                    value = value.astype(scale.dtype)
-            elif type(image) is float and scale.dtype.kind == "f":
-                with np.errstate(over="ignore"):  # becomes infinite, as numpy has it
-                    value = value.astype(scale.dtype)
-            if value.dtype != scale.dtype:
-                raise _wrong_dtype(value.dtype, scale, image)
-            return np.broadcast_to(value, full)
-        array = np.asarray(image)
-        if array.dtype != scale.dtype:
-            swapped = array.dtype.newbyteorder("=")
-            if swapped != scale.dtype:
-                raise _wrong_dtype(array.dtype, scale, array.dtype.name)
-            array = array.astype(swapped)
-        if array.ndim == 3 and scale.num_channels == 1:
-            array = array[..., np.newaxis]
-        if array.shape != full:
-            raise AlignmentError(
-                f"{scale.folder}: expected an array of shape {full} for {show(bounds)}, found {np.shape(image)}",
-                key=scale.folder,
-                expected=full,
-                found=np.shape(image),
-            )
-        return array
-
     # Geometry.
 
     def grid_size(self, mip: int | None = None) -> Vec:
         """Return the number of chunks along each axis."""
         index = self.config.mip if mip is None else self.meta.to_mip(mip)
         parsed = self.meta.parsed_scale(index)
-        return Vec(*(-(-size // chunk) for size, chunk in zip(parsed.size, parsed.chunk_size, strict=True)))
+        return Vec(
+            *(-(-size // chunk) for size, chunk in zip(parsed.size, parsed.chunk_size, strict=True))
+        )
 
     def is_sharded(self, mip: int) -> bool:
         """Whether chunks of a scale are stored in shards."""
@@ -949,6 +965,64 @@ class PrecomputedImageSource:
             check_bounds(bounds_of(bbox, self.meta, mip), scale.bounds, scale.folder)
 
 
+def as_voxels(
+    image: Any,
+    bounds: Bounds,
+    scale: ImageScale,
+    num_channels: int,  # Any: array or scalar
+) -> NDArray[Any]:
+    """Return a 4-d array for a box, of the volume's dtype in native byte order; scalars are broadcast, not copied.
+
+    Raises
+    ------
+    AlignmentError
+        The array's shape is not the box's.
+    InvalidArgumentError
+        Its dtype is not the volume's, or the scalar is no value of it.
+    """
+    shape = tuple(max(0, bounds[i + 3] - bounds[i]) for i in range(3))
+    full = (*shape, num_channels)
+    if np.isscalar(image) or (isinstance(image, np.ndarray) and image.ndim == 0):
+        value = np.asarray(image)
+        if value.dtype.kind == "b" or not isinstance(image, (np.generic, np.ndarray)):
+            if value.dtype.kind in "iub":
+                info = np.iinfo(scale.dtype) if scale.dtype.kind in "iu" else None
+                if info is None or info.min <= int(value) <= info.max:
+                    value = value.astype(scale.dtype)
+            elif value.dtype.kind == "f" and scale.dtype.kind == "f":
+                with np.errstate(over="ignore"):  # becomes infinite, as numpy has it
+                    value = value.astype(scale.dtype)
+        if value.dtype != scale.dtype:
+            raise _wrong_dtype(value.dtype, scale, image)
+        return np.broadcast_to(value, full)
+    array = np.asarray(image)
+    if array.dtype != scale.dtype:
+        swapped = array.dtype.newbyteorder("=")
+        if swapped != scale.dtype:
+            raise _wrong_dtype(array.dtype, scale, array.dtype.name)
+        array = array.astype(swapped)
+    if array.ndim == 3 and num_channels == 1:
+        array = array[..., np.newaxis]
+    if array.shape != full:
+        raise AlignmentError(
+            f"{scale.folder}: expected an array of shape {full} for {show(bounds)}, found {np.shape(image)}",
+            key=scale.folder,
+            expected=full,
+            found=np.shape(image),
+        )
+    return array
+
+
+def _png_level(scale: Mapping[str, Any]) -> int | None:
+    """Return the compression level that a scale asks for, 9 where it asks for none, None where there is no such level."""
+    value = scale.get("png_level")
+    if value is None:
+        return _PNG_LEVEL
+    if isinstance(value, bool) or not isinstance(value, Real) or value not in range(10):
+        return None
+    return int(float(value))
+
+
 def _wrong_dtype(found: np.dtype[Any], scale: ImageScale, what: object) -> InvalidArgumentError:
     return InvalidArgumentError(
         f"{scale.folder}: expected voxels of {scale.dtype.name}, found {found.name} ({what})",
@@ -958,7 +1032,9 @@ def _wrong_dtype(found: np.dtype[Any], scale: ImageScale, what: object) -> Inval
     )
 
 
-def bounds_of(bbox: Any, meta: PrecomputedMetadata, mip: int) -> Bounds:  # Any: what Bbox.create takes
+def bounds_of(
+    bbox: Any, meta: PrecomputedMetadata, mip: int
+) -> Bounds:  # Any: what Bbox.create takes
     """Return a box in whole voxels of a scale; fractions are cut off, as upstream does.
 
     Parameters
@@ -969,6 +1045,6 @@ def bounds_of(bbox: Any, meta: PrecomputedMetadata, mip: int) -> Bounds:  # Any:
     if not isinstance(bbox, Bbox):
         bbox = Bbox.create(bbox, meta.bounds(mip))
     if bbox.is_physical:
-        bbox = bbox.convert_units("vx", meta.resolution(mip))
+        bbox = bbox.convert_units("vx", meta.resolution(mip).tolist())
     low, high = bbox._corners()
     return (int(low[0]), int(low[1]), int(low[2]), int(high[0]), int(high[1]), int(high[2]))

@@ -29,6 +29,8 @@ const char* describe(Code code) noexcept {
       return "the geometry makes no sense";
     case Code::kNoMemory:
       return "not enough memory";
+    case Code::kUnsupported:
+      return "the data use a variant of the format that is not supported";
   }
   return "unknown status";
 }

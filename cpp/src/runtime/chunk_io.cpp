@@ -98,18 +98,20 @@ fetch::FetchState StoredChunk::open(std::string_view name, const Int3& chunk_sha
 bool StoredChunk::load(const std::optional<decode::ByteRange>& range, std::byte* target,
                        std::span<const std::byte>& data, ChunkError& error) {
   ThreadScratch& scratch = thread_scratch();
-  const auto no_memory = [&] { return fail(ErrorKind::kNoMemory, {Code::kNoMemory, 0, 0, 0}, error); };
+  const auto no_memory = [&](std::uint64_t needed) {
+    return fail(ErrorKind::kNoMemory, {Code::kNoMemory, 0, needed, 0}, error);
+  };
   fetch::IoError io;
   if (is_plain()) {
     const decode::ByteRange want = range.value_or(decode::ByteRange{0, file_.size_bytes});
     std::byte* const out = target != nullptr ? target : scratch.stored.get(want.size);
-    if (out == nullptr) return no_memory();
+    if (out == nullptr) return no_memory(want.size);
     if (!fetch::read_exact(file_.fd.get(), out, want.size, want.offset, io)) return fail_io(io, error);
     data = {out, want.size};
     return true;
   }
   std::byte* const stored = scratch.stored.get(file_.size_bytes);
-  if (stored == nullptr) return no_memory();
+  if (stored == nullptr) return no_memory(file_.size_bytes);
   if (!fetch::read_exact(file_.fd.get(), stored, file_.size_bytes, 0, io)) return fail_io(io, error);
   const std::span<const std::byte> in(stored, file_.size_bytes);
   const std::uint64_t limit = decode::max_chunk_bytes(layout_.format, chunk_shape_);
@@ -117,7 +119,7 @@ bool StoredChunk::load(const std::optional<decode::ByteRange>& range, std::byte*
 
   if (file_.encoding == fetch::ContentEncoding::kGzip && fixed) {
     std::byte* const out = target != nullptr ? target : scratch.plain.get(*fixed);
-    if (out == nullptr) return no_memory();
+    if (out == nullptr) return no_memory(*fixed);
     std::size_t written = 0;
     const Status status = decode::gzip::decompress(in, out, *fixed, written);
     if (!status.ok()) return fail(ErrorKind::kDecompress, status, error);
@@ -152,7 +154,7 @@ bool StoredChunk::load(const std::optional<decode::ByteRange>& range, std::byte*
 
 bool StoredChunk::load_stored(std::span<const std::byte>& data, ChunkError& error) {
   std::byte* const stored = thread_scratch().stored.get(file_.size_bytes);
-  if (stored == nullptr) return fail(ErrorKind::kNoMemory, {Code::kNoMemory, 0, 0, 0}, error);
+  if (stored == nullptr) return fail(ErrorKind::kNoMemory, {Code::kNoMemory, 0, file_.size_bytes, 0}, error);
   fetch::IoError io;
   if (!fetch::read_exact(file_.fd.get(), stored, file_.size_bytes, 0, io)) return fail_io(io, error);
   data = {stored, file_.size_bytes};
@@ -286,8 +288,9 @@ int bounded_threads(const ImageLayout& layout, const RunOptions& options) noexce
                                        std::min(size[1], layout.grid.volume_size[1]),
                                        std::min(size[2], layout.grid.volume_size[2]),
                                        layout.format.num_channels, layout.format.item_size});
-  // Stored and decompressed bytes at once.
-  const std::uint64_t per_thread = 2 * static_cast<std::uint64_t>(voxels.value_or(INT64_MAX)) + 1;
+  // Stored and decompressed bytes at once; in a png, also the parts of its stream, joined.
+  const std::uint64_t copies = layout.format.encoding == decode::Encoding::kPng ? 3 : 2;
+  const std::uint64_t per_thread = copies * static_cast<std::uint64_t>(voxels.value_or(INT64_MAX / 4)) + 1;
   return static_cast<int>(std::clamp<std::uint64_t>(options.max_inflight_bytes / per_thread, 1,
                                                     static_cast<std::uint64_t>(wanted)));
 }

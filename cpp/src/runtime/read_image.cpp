@@ -120,22 +120,20 @@ class Reader {
                               static_cast<std::uint64_t>(end - begin) * kPageBytes < bytes.size_bytes();
       std::optional<decode::ByteRange> range;
       if (!one_by_one && !bytes.load(range, nullptr, error)) return false;
-      if (bytes.format().encoding == decode::Encoding::kExternal) {
-        // One call for all points: a package decodes at least a whole slice for any of them.
+      if (decode::decodes_as_a_whole(bytes.format().encoding) && end - begin > 1) {
+        // One call for all points.
         Box3 hull = voxel(begin);
         for (const Order* it = begin + 1; it != end; ++it) hull = cover(hull, voxel(it));
-        error.kind = ErrorKind::kDecode;
-        error.detail = bytes.codec().decode(
-            bytes.data(), chunk.shape(), hull, [&](const std::byte* voxels, const Int4& box_strides) {
-              for (const Order* it = begin; it != end; ++it) {
-                const Box3 at = voxel(it);
-                std::int64_t offset = request_.channel_begin * box_strides[3];
-                for (int i = 0; i < 3; ++i) offset += (at.min[i] - hull.min[i]) * box_strides[i];
-                paint::map_box(voxels + offset, box_strides, dst + it->second * row, strides, {1, 1, 1, channels()},
-                               static_cast<std::size_t>(layout_.format.item_size), request_.map);
-              }
-            });
-        return error.detail.empty();
+        const auto paint_points = [&](const std::byte* voxels, const Int4& box_strides) {
+          for (const Order* it = begin; it != end; ++it) {
+            const Box3 at = voxel(it);
+            std::int64_t offset = 0;
+            for (int i = 0; i < 3; ++i) offset += (at.min[i] - hull.min[i]) * box_strides[i];
+            paint::map_box(voxels + offset, box_strides, dst + it->second * row, strides, {1, 1, 1, channels()},
+                           static_cast<std::size_t>(layout_.format.item_size), request_.map);
+          }
+        };
+        return decode_hull(bytes, chunk, hull, paint_points, error);
       }
       for (const Order* it = begin; it != end; ++it) {
         const Box3 box = voxel(it);
@@ -192,6 +190,28 @@ class Reader {
       error = {};
       error.index = index;
     }
+  }
+
+  // A box of the requested channels, unmapped, in this thread's scratch, for paint(voxels, strides).
+  template <typename Paint>
+  bool decode_hull(const ChunkBytes& bytes, const Box3& chunk, const Box3& hull, const Paint& paint,
+                   ChunkError& error) const {
+    const Int3 shape = hull.shape();
+    const Int4 strides = fortran_strides(shape, layout_.format.item_size);
+    // Part of a chunk, whose size was counted before.
+    std::byte* const voxels =
+        thread_scratch().plain.get(static_cast<std::size_t>(shape[0] * shape[1] * shape[2] * channels() *
+                                                            layout_.format.item_size));
+    if (voxels == nullptr) {
+      error.kind = ErrorKind::kNoMemory;
+      return false;
+    }
+    if (!decode_chunk(bytes.format(), bytes.codec(), bytes.data(), std::nullopt, chunk.shape(), hull,
+                      request_.channel_begin, request_.channel_end, {}, voxels, strides, error)) {
+      return false;
+    }
+    paint(voxels, strides);
+    return true;
   }
 
   template <typename Fill>

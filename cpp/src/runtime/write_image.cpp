@@ -45,6 +45,7 @@ class Writer {
     if (merged == nullptr) {
       error.kind = ErrorKind::kNoMemory;
       error.name = std::string(name);
+      error.status = {Code::kNoMemory, 0, static_cast<std::uint64_t>(bytes.value_or(0)), 0};
       return false;
     }
     const Int4 strides = fortran_strides(shape, layout_.format.item_size);

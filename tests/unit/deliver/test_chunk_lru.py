@@ -62,6 +62,18 @@ def test_reads_after_the_first_need_no_files(layer):
     np.testing.assert_array_equal(vol.download(vol.bounds, label=label), voxels == label)
 
 
+@pytest.mark.parametrize(("stored", "held"), [("png", "same"), ("png", "raw"), ("raw", "png")])
+def test_pictures(tmp_path, stored, held):
+    path, voxels = support.write_layer(tmp_path, encoding=stored, data_type="uint8", num_channels=3)
+    vol = CloudVolume(path, lru_bytes=1 << 20, lru_encoding=held)
+    np.testing.assert_array_equal(vol[:], voxels)
+    shutil.rmtree(tmp_path / support.KEY)
+    np.testing.assert_array_equal(vol[3:13, 5:6, :], voxels[3:13, 5:6])
+    assert vol.scattered_points([(1, 2, 3), (3, 2, 1)]) == {
+        (x, 2, 4 - x): voxels[x, 2, 4 - x, 0] for x in (1, 3)
+    }
+
+
 def test_points_and_unique_fill_it_too(layer):
     vol, voxels, _ = layer
     assert vol.scattered_points([(1, 2, 3)]) == {(1, 2, 3): voxels[1, 2, 3, 0]}
