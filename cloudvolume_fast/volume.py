@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Sequence, Set
 from typing import Any
 
@@ -176,7 +177,8 @@ class Volume:
         label : int, optional
             Return where the voxels are this label, as bool; excludes `segids` and `renumber`.
         crackle : bool
-            Not available yet: true raises.
+            Return a CrackleArray of shape (x, y, z): segmentation that stays compressed, of which no more than a layer
+            of chunks is decompressed at a time.  Needs crackle-codec.
 
         Returns
         -------
@@ -194,9 +196,11 @@ class Volume:
                 key="label",
                 found=label,
             )
-        if crackle:
+        if crackle and (renumber or label is not None):
             raise UnsupportedOptionError(
-                "crackle: reading as a CrackleArray is not available", key="crackle"
+                "crackle: expected neither renumber nor label beside it",
+                key="crackle",
+                found=(renumber, label),
             )
         level = self.config.mip if mip is None else self.meta.to_mip(mip)
         threads = None if parallel is None else parse_parallel(parallel)
@@ -207,6 +211,10 @@ class Volume:
             )
         scale = self.image.image_scale(level)
         bounds = self.image.resolve_bounds(self._box(bbox, level, coord_resolution), scale)
+        if crackle:
+            return self.image.read_crackle(
+                bounds, level, segids=segids, preserve_zeros=preserve_zeros, threads=threads
+            )
         if renumber:
             image, mapping = self.image.read_renumbered(
                 bounds, level, segids=segids, preserve_zeros=preserve_zeros
@@ -347,7 +355,121 @@ class Volume:
         level = self.config.mip if mip is None else self.meta.to_mip(mip)
         return self.image.unique(Bbox._from_ints(*self._box(bbox, level, coord_resolution)), level)
 
+    def download_files(
+        self,
+        bbox: Any,
+        mip: MipLike | None = None,
+        parallel: int | None = None,
+        segids: Sequence[int] | None = None,
+        agglomerate: bool | None = None,
+        timestamp: int | None = None,
+        stop_layer: int | None = None,
+        coord_resolution: Sequence[float] | None = None,
+        cache_only: bool = False,
+        decompress: bool = True,
+    ) -> dict[str, bytes | None]:
+        """Return the files of the chunks that a box touches, without decoding them.
+
+        Parameters
+        ----------
+        bbox, mip, parallel, coord_resolution
+            As for `download`.
+        segids, agglomerate, timestamp, stop_layer
+            Files are not masked and have no proofreading history: anything but the defaults raises.
+        cache_only, decompress
+            See `PrecomputedImageSource.download_files`.
+
+        Returns
+        -------
+        dict
+            ``key/x0-x1_y0-y1_z0-z1`` to bytes, or to None where there is no chunk; with ``decompress=False`` the names
+            have the suffixes that tell how the bytes are compressed.
+
+        Raises
+        ------
+        OutOfBoundsError, UnsupportedOptionError, ChunkReadError, DecompressionError, ChunkDecodeError
+        """
+        self._reject_graphene_options(agglomerate, timestamp, stop_layer)
+        if segids is not None:
+            raise UnsupportedOptionError(
+                "segids: expected none, as files are returned whole", key="segids", found=segids
+            )
+        level = self.config.mip if mip is None else self.meta.to_mip(mip)
+        threads = 1 if parallel is None else parse_parallel(parallel)
+        bounds = self._box(bbox, level, coord_resolution)
+        return self.image.download_files(
+            Bbox._from_ints(*bounds), level, decompress, threads, cache_only
+        )
+
+    def download_to_file(
+        self,
+        path: str | os.PathLike[str],
+        bbox: Any,
+        mip: MipLike | None = None,  # Any: see download
+    ) -> VolumeCutout:
+        """Read a box into a file of plain voxels in Fortran order; see `PrecomputedImageSource.read_to_file`.
+
+        Returns
+        -------
+        VolumeCutout, shape (x, y, z, channel), Fortran order
+            Mapped from the file.
+
+        Raises
+        ------
+        ChunkWriteError, OutOfBoundsError
+        EmptyVolumeException, ChunkReadError, DecompressionError, ChunkDecodeError
+        """
+        level = self.config.mip if mip is None else self.meta.to_mip(mip)
+        bounds = self.image.resolve_bounds(
+            self._box(bbox, level, None), self.image.image_scale(level)
+        )
+        image = self.image.read_to_file(path, bounds, level)
+        return VolumeCutout.wrap(image, self.image.cutout_origin(level), bounds)
+
+    def memory_cutout(self, *args: Any, **kwargs: Any) -> Any:  # Any: upstream's arguments
+        """Copy a box to a volume in memory.
+
+        Raises
+        ------
+        UnsupportedOptionError
+            Always: ``mem://`` is not available in this version.
+        """
+        raise UnsupportedOptionError(
+            "memory_cutout: mem:// is not available in this version; transfer_to copies a box to a local layer",
+            key="memory_cutout",
+        )
+
+    def transfer_to(
+        self,
+        cloudpath: str | os.PathLike[str],
+        bbox: Any,  # what Bbox.create takes
+        block_size: int | None = None,
+        compress: str | bool | None = "auto",
+        encoding: str | None = None,
+        sharded: bool | None = None,
+    ) -> Any:  # a volume of this class
+        """Transfer a box of the current mip to another layer; see `PrecomputedImageSource.transfer_to`."""
+        return self.image.transfer_to(
+            cloudpath,
+            bbox,
+            self.config.mip,
+            block_size,
+            compress,
+            encoding=encoding,
+            sharded=sharded,
+        )
+
     # Writing.
+
+    def upload_from_file(
+        self,
+        location: str | os.PathLike[str],
+        bbox: Any,  # what Bbox.create takes
+        order: str = "F",
+        cutout_bbox: Any = None,  # what Bbox.create takes
+    ) -> None:
+        """Write voxels of the current mip that lie in a file; see `PrecomputedImageSource.upload_from_file`."""
+        self.image.upload_from_file(location, bbox, self.config.mip, order, cutout_bbox)
 
     def __setitem__(
         self, index: Any, image: Any

@@ -34,6 +34,8 @@ class Codec:
         Whether second-stage compression is ever applied; never over pictures, which it only makes slower to read.
     implementation : str or None
         ``module:attribute`` of a `ChunkCodec`; None for encodings of the core.
+    is_lossless : bool
+        Whether what is decoded is what was encoded, bit for bit.
     """
 
     name: str
@@ -42,6 +44,7 @@ class Codec:
     default_compress: str | None = None
     is_compressible: bool = True
     implementation: str | None = None
+    is_lossless: bool = True
 
     @property
     def is_native(self) -> bool:
@@ -154,6 +157,7 @@ register(
         frozenset({1, 3}),
         is_compressible=False,
         implementation=f"{_HERE}.jpeg:CODEC",
+        is_lossless=False,
     )
 )
 register(
@@ -163,6 +167,7 @@ register(
         frozenset({1, 3, 4}),
         is_compressible=False,
         implementation=f"{_HERE}.jxl:CODEC",
+        is_lossless=False,
     )
 )
 register(
@@ -184,11 +189,19 @@ register(
     )
 )
 register(Codec("fpzip", frozenset({"float32", "float64"}), implementation=f"{_HERE}.fpzip:FPZIP"))
-register(Codec("kempressed", frozenset({"float32"}), implementation=f"{_HERE}.fpzip:KEMPRESSED"))
+register(
+    Codec(
+        "kempressed",
+        frozenset({"float32"}),
+        implementation=f"{_HERE}.fpzip:KEMPRESSED",
+        is_lossless=False,
+    )
+)
 register(
     Codec(
         "zfpc",
         frozenset({"int32", "int64", "float32", "float64"}),
         implementation=f"{_HERE}.zfpc:CODEC",
+        is_lossless=False,
     )
 )

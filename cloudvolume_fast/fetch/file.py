@@ -87,7 +87,7 @@ class FileStore:
             with os.fdopen(descriptor, "wb") as file:
                 file.write(data)
             # mkstemp makes private files; metadata are as readable as any new file.
-            mask = _umask()
+            mask = umask()
             os.chmod(temporary, 0o666 & ~mask)
             os.replace(temporary, path)
             temporary = None
@@ -101,7 +101,7 @@ class FileStore:
             ) from error
 
 
-def _umask() -> int:
+def umask() -> int:
     """Return the file mode mask without changing it where the system tells it."""
     try:
         with open("/proc/self/status", encoding="ascii") as lines:

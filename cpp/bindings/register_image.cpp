@@ -7,6 +7,7 @@
 #include <cstring>
 #include <exception>
 #include <limits>
+#include <memory>
 #include <new>
 #include <optional>
 #include <stdexcept>
@@ -16,7 +17,9 @@
 
 #include "cvfast/core/checked.hpp"
 #include "cvfast/decode/png.hpp"
+#include "cvfast/runtime/chunk_cache.hpp"
 #include "cvfast/runtime/read_image.hpp"
+#include "cvfast/runtime/transfer_image.hpp"
 #include "cvfast/runtime/write_image.hpp"
 #include "gil.hpp"
 #include "register.hpp"
@@ -137,9 +140,35 @@ rt::ExternalCodec to_codec(py::handle hooks, std::int64_t item_size, std::int64_
   return codec;
 }
 
+cvfast::decode::Encoding to_encoding(const std::string& name, const cvfast::decode::ImageFormat& format) {
+  using cvfast::decode::Encoding;
+  if (name == "raw") return Encoding::kRaw;
+  if (name == "compressed_segmentation" && (format.item_size == 4 || format.item_size == 8)) {
+    return Encoding::kCompressedSegmentation;
+  }
+  if (name == "png" && cvfast::decode::png::supports(format.num_channels, format.item_size) && format.level >= 0 &&
+      format.level <= cvfast::decode::png::kMaxLevel) {
+    return Encoding::kPng;
+  }
+  if (name == "external") return Encoding::kExternal;
+  throw std::invalid_argument("ImageLayout: no native codec for " + name + " with " +
+                              std::to_string(format.num_channels) + " channels of " +
+                              std::to_string(format.item_size) + " bytes at level " + std::to_string(format.level));
+}
+
+cvfast::fetch::ContentEncoding to_compression(const std::string& suffix) {
+  std::size_t found = 0;
+  while (found < cvfast::fetch::kSuffixes.size() && suffix != cvfast::fetch::kSuffixes[found]) ++found;
+  if (found == cvfast::fetch::kSuffixes.size()) throw std::invalid_argument("compression: unknown suffix " + suffix);
+  return static_cast<cvfast::fetch::ContentEncoding>(found);
+}
+
 struct Layout {
   rt::ImageLayout value;
   py::object hooks;
+  std::shared_ptr<rt::ChunkCache> cache;
+  rt::CacheUse cache_use;  // without its codec
+  py::object entry_hooks;
 
   Layout(std::string folder, const Int3& voxel_offset, const Int3& volume_size, const Int3& chunk_size,
          const std::string& encoding, std::int64_t item_size, std::int64_t num_channels, const Int3& block_shape,
@@ -161,20 +190,26 @@ struct Layout {
     value.format.num_channels = num_channels;
     value.format.block_shape = block_shape;
     value.format.level = level;
-    if (encoding == "raw") {
-      value.format.encoding = cvfast::decode::Encoding::kRaw;
-    } else if (encoding == "compressed_segmentation" && (item_size == 4 || item_size == 8)) {
-      value.format.encoding = cvfast::decode::Encoding::kCompressedSegmentation;
-    } else if (encoding == "png" && cvfast::decode::png::supports(num_channels, item_size) && level >= 0 &&
-               level <= cvfast::decode::png::kMaxLevel) {
-      value.format.encoding = cvfast::decode::Encoding::kPng;
-    } else if (encoding == "external") {
-      value.format.encoding = cvfast::decode::Encoding::kExternal;
-    } else {
-      throw std::invalid_argument("ImageLayout: no native codec for " + encoding + " with " +
-                                  std::to_string(num_channels) + " channels of " + std::to_string(item_size) +
-                                  " bytes at level " + std::to_string(level));
+    value.format.encoding = to_encoding(encoding, value.format);
+  }
+
+  // Holds this scale's chunks in memory from now on, as stored or in another encoding.
+  std::uint32_t use_cache(std::shared_ptr<rt::ChunkCache> held_in, const std::string& key,
+                          const std::string& stored_encoding, const std::string& entry_encoding,
+                          const std::string& entry_codec, const Int3& block_shape, py::object python_hooks) {
+    rt::CacheSpace space{value.folder, key, value.grid, stored_encoding, value.format, entry_encoding, value.format};
+    cache_use.transcode = entry_encoding != stored_encoding;
+    if (cache_use.transcode) {
+      space.entry.block_shape = block_shape;
+      space.entry.level = 1;
+      space.entry.encoding = to_encoding(entry_codec, space.entry);
     }
+    cache_use.format = space.entry;
+    cache_use.space = held_in->intern(space);
+    cache_use.cache = held_in.get();
+    entry_hooks = std::move(python_hooks);
+    cache = std::move(held_in);
+    return cache_use.space;
   }
 
   void check_channels(std::int64_t begin, std::int64_t end) const {
@@ -195,19 +230,31 @@ struct Layout {
   }
 };
 
+// What a request to a layout is given, but for its bounds.  `raised` is as for with_python.
+rt::RunOptions to_options(const Layout& layout, std::exception_ptr& raised) {
+  const cvfast::decode::ImageFormat& format = layout.value.format;
+  rt::RunOptions options;
+  options.decompress = to_transform(layout.hooks, "decompress", raised);
+  options.compress = to_transform(layout.hooks, "compress", raised);
+  options.codec = to_codec(layout.hooks, format.item_size, format.num_channels, raised);
+  options.cache = layout.cache_use;
+  if (layout.cache_use.transcode && layout.cache_use.format.encoding == cvfast::decode::Encoding::kExternal) {
+    options.cache.codec = to_codec(layout.entry_hooks, format.item_size, format.num_channels, raised);
+  }
+  return options;
+}
+
 // Runs a request without the GIL, taking it about every 50 ms for signals (Ctrl-C) and progress.
 class Run {
  public:
   Run(const Layout& layout, int threads, std::uint64_t max_inflight_bytes, py::object progress)
-      : report_(std::move(progress)) {
+      : options_(to_options(layout, raised_)), report_(std::move(progress)) {
     options_.threads = threads;
     options_.max_inflight_bytes = max_inflight_bytes;
-    options_.decompress = to_transform(layout.hooks, "decompress", raised_);
-    options_.compress = to_transform(layout.hooks, "compress", raised_);
-    options_.codec = to_codec(layout.hooks, layout.value.format.item_size, layout.value.format.num_channels,
-                              raised_);
     options_.poll = [this] { return poll(); };
   }
+
+  std::exception_ptr& raised() noexcept { return raised_; }
 
   template <typename Request>
   py::object operator()(const Request& request) {
@@ -247,10 +294,10 @@ class Run {
                           error.status.found, error.io.call, error.io.error, error.detail);
   }
 
+  std::exception_ptr raised_;  // first: the options refer to it
   rt::RunOptions options_;
   rt::Progress progress_;
   py::object report_;
-  std::exception_ptr raised_;
 };
 
 py::object read_box(const Layout& self, const Bounds& bounds, std::pair<std::int64_t, std::int64_t> channels,
@@ -328,10 +375,7 @@ py::object write_box(const Layout& self, const Bounds& bounds, const py::array& 
   rt::WriteRequest request;
   request.box = to_box(bounds);
   if (!contains(self.value.grid.bounds(), request.box)) throw std::invalid_argument("box: outside of the volume");
-  std::size_t found = 0;
-  while (found < cvfast::fetch::kSuffixes.size() && compression != cvfast::fetch::kSuffixes[found]) ++found;
-  if (found == cvfast::fetch::kSuffixes.size()) throw std::invalid_argument("compression: unknown suffix " + compression);
-  request.compression = static_cast<cvfast::fetch::ContentEncoding>(found);
+  request.compression = to_compression(compression);
   request.compression_level = level;
   if (partial == "merge") {
     request.partial = rt::PartialChunks::kMerge;
@@ -373,6 +417,72 @@ py::object delete_chunks(const Layout& self, const Bounds& bounds, int threads) 
       });
 }
 
+// (outcome, whether it is the destination's, not the source's)
+py::tuple transfer_chunks(const Layout& self, const Layout& destination, const Bounds& bounds, bool copy_bytes,
+                          const std::optional<std::string>& compression, int level, bool fill_missing, bool sync,
+                          int threads, std::uint64_t max_inflight_bytes, py::object progress) {
+  rt::TransferRequest request;
+  request.box = to_box(bounds);
+  const cvfast::locate::ChunkGrid& from = self.value.grid;
+  const cvfast::locate::ChunkGrid& to = destination.value.grid;
+  if (!contains(from.bounds(), request.box) || !contains(to.bounds(), request.box)) {
+    throw std::invalid_argument("box: outside of the volume");
+  }
+  // With both ends of both grids the same inside of the box, so is every chunk between.
+  const auto chunk_at = [](const cvfast::locate::ChunkGrid& grid, const Int3& at) {
+    return grid.chunk_box(grid.grid_range({at, {at[0] + 1, at[1] + 1, at[2] + 1}}).min);
+  };
+  if (!request.box.empty()) {
+    const Int3 last{request.box.max[0] - 1, request.box.max[1] - 1, request.box.max[2] - 1};
+    const Box3 first_chunk = chunk_at(from, request.box.min);
+    const Box3 last_chunk = chunk_at(from, last);
+    if (from.chunk_size != to.chunk_size || !(first_chunk == chunk_at(to, request.box.min)) ||
+        !(last_chunk == chunk_at(to, last)) || first_chunk.min != request.box.min ||
+        last_chunk.max != request.box.max) {
+      throw std::invalid_argument("box: expected whole chunks of two grids that agree");
+    }
+  }
+  if (self.value.format.item_size != destination.value.format.item_size ||
+      self.value.format.num_channels != destination.value.format.num_channels) {
+    throw std::invalid_argument("transfer: expected layouts of the same voxels");
+  }
+  if (compression) {
+    request.compression = to_compression(*compression);
+  } else if (!copy_bytes) {
+    throw std::invalid_argument("compression: expected one where chunks are encoded anew");
+  }
+  request.copy_bytes = copy_bytes;
+  request.compression_level = level;
+  request.fill_missing = fill_missing;
+  request.sync = sync;
+  Run run(self, threads, max_inflight_bytes, std::move(progress));
+  const rt::RunOptions destination_options = to_options(destination, run.raised());
+  bool in_destination = false;
+  py::object outcome = run(
+      [&](const rt::RunOptions& options, rt::Progress& counts) {
+        rt::RunResult result =
+            rt::transfer_chunks(self.value, destination.value, request, options, destination_options, counts);
+        in_destination = result.error && result.error->in_destination;
+        return result;
+      });
+  return py::make_tuple(std::move(outcome), in_destination);
+}
+
+py::tuple read_files(const Layout& self, const Bounds& bounds, bool decompress, int threads,
+                     std::uint64_t max_inflight_bytes, py::object progress) {
+  std::vector<rt::ChunkFile> files;
+  py::object outcome = Run(self, threads, max_inflight_bytes, std::move(progress))(
+      [&](const rt::RunOptions& options, rt::Progress& counts) {
+        return rt::read_files(self.value, to_box(bounds), decompress, files, options, counts);
+      });
+  py::dict found;
+  for (rt::ChunkFile& file : files) {
+    found[py::str(file.name)] = file.exists ? py::object(py::bytes(file.bytes)) : py::object(py::none());
+    std::string().swap(file.bytes);  // so that only one chunk is held twice
+  }
+  return py::make_tuple(std::move(outcome), std::move(found));
+}
+
 std::int64_t count_chunks(const Layout& self, const Bounds& bounds) {
   const Box3 inside = intersect(to_box(bounds), self.value.grid.bounds());
   if (inside.empty()) return 0;
@@ -389,6 +499,8 @@ void register_image(py::module_& module) {
                     const Int3&, int, py::object>(),
            arg("folder"), arg("voxel_offset"), arg("volume_size"), arg("chunk_size"), arg("encoding"),
            arg("item_size"), arg("num_channels"), arg("block_shape"), arg("level"), arg("hooks"))
+      .def("use_cache", &Layout::use_cache, arg("cache"), arg("key"), arg("stored_encoding"), arg("entry_encoding"),
+           arg("entry_codec"), arg("block_shape"), arg("hooks"))
       .def("read", &read_box, arg("bounds"), arg("channels"), arg("out"), arg("fill_missing"), arg("background"),
            arg("label"), arg("keep"), arg("other"), arg("threads"), arg("max_inflight_bytes"), arg("progress"))
       .def("read_points", &read_points, arg("points"), arg("channels"), arg("out"), arg("fill_missing"),
@@ -399,6 +511,11 @@ void register_image(py::module_& module) {
            arg("fill_missing"), arg("delete_background"), arg("sync"), arg("background"), arg("threads"),
            arg("max_inflight_bytes"), arg("progress"))
       .def("list_chunks", &list_chunks, arg("bounds"), arg("check_exists"), arg("threads"))
+      .def("transfer", &transfer_chunks, arg("destination"), arg("bounds"), arg("copy_bytes"), arg("compression"),
+           arg("level"), arg("fill_missing"), arg("sync"), arg("threads"), arg("max_inflight_bytes"),
+           arg("progress"))
+      .def("read_files", &read_files, arg("bounds"), arg("decompress"), arg("threads"), arg("max_inflight_bytes"),
+           arg("progress"))
       .def("delete", &delete_chunks, arg("bounds"), arg("threads"))
       .def("count_chunks", &count_chunks, arg("bounds"));
 }

@@ -58,7 +58,7 @@ TESTED = {
     "agglomerate": "test_option_that_is_not_available_is_refused",
     "secrets": "test_secrets_are_not_kept",
     "spatial_index_db": "test_option_that_is_not_available_is_refused",
-    "lru_bytes": "test_option_that_is_not_available_is_refused",
+    "lru_bytes": "test_bytes_held_in_memory_are_checked",
     "cache_locking": "test_locking_of_no_cache_is_no_matter",
     "lru_encoding": "test_encoding_of_no_cache_is_no_matter",
     "timestamp": "test_option_that_is_not_available_is_refused",
@@ -133,8 +133,6 @@ def test_fill_missing_reads_absent_chunks_as_background(layer: str) -> None:
         {"green_threads": True},
         {"agglomerate": True},
         {"spatial_index_db": "sqlite://x.db"},
-        {"lru_bytes": 1},
-        {"lru_bytes": -1},
         {"timestamp": 1_600_000_000},
     ],
     ids=str,
@@ -145,6 +143,13 @@ def test_option_that_is_not_available_is_refused(
     with pytest.raises(UnsupportedOptionError, match=f"{next(iter(option))}: expected"):
         CloudVolume(layer, **option)
     assert support.files_in(tmp_path) == ["info"]
+
+
+def test_bytes_held_in_memory_are_checked(layer: str) -> None:
+    assert CloudVolume(layer).image.lru.size == 0
+    assert CloudVolume(layer, lru_bytes=1000).image.lru.size == 1000
+    with pytest.raises(ValueError, match="lru_bytes: expected"):
+        CloudVolume(layer, lru_bytes=-1)
 
 
 def test_compression_of_the_cache_is_checked(layer: str) -> None:

@@ -3,8 +3,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from numbers import Real
 from typing import Any
 
@@ -15,7 +16,10 @@ from cloudvolume_fast import _runtime
 from cloudvolume_fast.config import VolumeConfig
 from cloudvolume_fast.decode import registry
 from cloudvolume_fast.decode.codec import ChunkSpec
+from cloudvolume_fast.deliver.chunk_lru import ChunkLRU
+from cloudvolume_fast.deliver.crackle_array import compress_layers
 from cloudvolume_fast.deliver.cutout import CutoutOrigin, VolumeCutout
+from cloudvolume_fast.deliver.files import fill_new_file, map_file, read_files
 from cloudvolume_fast.deliver.hooks import ChunkHooks
 from cloudvolume_fast.deliver.outcome import raise_outcome
 from cloudvolume_fast.deliver.read_image import (
@@ -51,9 +55,17 @@ from cloudvolume_fast.locate.indexing import (
     show,
 )
 from cloudvolume_fast.model.bbox import Bbox
+from cloudvolume_fast.model.info import Scale
 from cloudvolume_fast.model.vec import Vec
 from cloudvolume_fast.options import ReadOptions, WriteOptions
-from cloudvolume_fast.sources.precomputed.metadata import PrecomputedMetadata
+from cloudvolume_fast.sources.precomputed.metadata import MipLike, PrecomputedMetadata
+from cloudvolume_fast.sources.precomputed.transfer import (
+    TransferOptions,
+    check_sharded,
+    checked_block_size,
+    open_destination,
+    transfer,
+)
 
 _ALL_CHANNELS = slice(None)
 _PNG_LEVEL = 9  # upstream's default
@@ -67,24 +79,79 @@ class PrecomputedImageSource:
     meta : PrecomputedMetadata
     config : VolumeConfig
         Shared live with the volume.
+    lru_bytes : int
+        Size of the cache of chunks in memory; 0 for none.
+    lru_encoding : str
+        What the cache holds: ``same`` for chunks as stored, without second-stage compression; ``raw`` for voxels; or an
+        encoding, to which chunks are transcoded.
+    volume_type : callable, optional
+        Makes what `transfer_to` returns of metadata, settings and image source.
+
+    Attributes
+    ----------
+    lru : ChunkLRU
+        The cache of chunks in memory.
+
+    Raises
+    ------
+    UnsupportedEncodingError, EncodingError, InvalidArgumentError
+        `lru_encoding` is unknown, cannot hold the volume's type, or loses information; `lru_bytes` is negative.
     """
 
-    def __init__(self, meta: PrecomputedMetadata, config: VolumeConfig) -> None:
+    def __init__(
+        self,
+        meta: PrecomputedMetadata,
+        config: VolumeConfig,
+        lru_bytes: int = 0,
+        lru_encoding: str = "same",
+        volume_type: Callable[[PrecomputedMetadata, VolumeConfig, PrecomputedImageSource], Any]
+        | None = None,
+    ) -> None:
         self.meta = meta
         self.config = config
+        self.lru = ChunkLRU(lru_bytes, lru_encoding)
+        self._volume_type = volume_type
         self._scales: dict[int, tuple[Any, ...]] = {}
         self._background: tuple[Any, Any, bytes] | None = None
         self._origins: dict[int, tuple[Any, CutoutOrigin]] = {}
+        self._lru_codec(str(lru_encoding))
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave out what is cheaply made again and cannot be pickled."""
-        return {
-            "meta": self.meta,
-            "config": self.config,
-            "_scales": {},
-            "_background": None,
-            "_origins": {},
-        }
+        return {**self.__dict__, "_scales": {}, "_background": None, "_origins": {}}
+
+    def _lru_codec(self, encoding: str) -> registry.Codec | None:
+        """Return the codec of entries that are encoded otherwise than the chunks; None where they are as stored."""
+        if encoding in ("same", "raw") or all(
+            scale.get("encoding") == encoding for scale in self.meta.scales
+        ):
+            return registry.lookup("raw", self.meta.cloudpath) if encoding == "raw" else None
+        where = f"{self.meta.cloudpath}: lru_encoding"
+        codec = registry.lookup(encoding, where)
+        codec.check(self.meta.dtype, self.meta.num_channels, where)
+        if not codec.is_lossless:
+            raise InvalidArgumentError(
+                f"{where}: expected an encoding without loss, so that reads do not depend on what is held in memory, "
+                f"found {encoding}",
+                key="lru_encoding",
+                found=encoding,
+            )
+        return codec
+
+    def _attach_lru(self, layout: _runtime.ImageLayout, parsed: Scale, spec: ChunkSpec) -> None:
+        codec = None
+        if self.lru.encoding not in ("same", parsed.encoding):
+            codec = self._lru_codec(self.lru.encoding)
+        is_external = codec is not None and not codec.is_native
+        self.lru.attach(
+            layout,
+            key=parsed.key,
+            encoding=parsed.encoding,
+            entry_codec="external" if is_external else codec.name if codec is not None else "raw",
+            hooks=ChunkHooks(codec.load(), spec) if codec is not None and is_external else None,
+            dtype=spec.dtype,
+            num_channels=spec.num_channels,
+        )
 
     # What the delivery stage needs.
 
@@ -118,6 +185,7 @@ class PrecomputedImageSource:
         dtype = meta.dtype
         codec = registry.lookup(parsed.encoding, folder)
         codec.check(dtype, int(channels), folder)
+        spec = ChunkSpec(dtype, int(channels), parsed.raw)
         level = _png_level(parsed.raw)  # a wrong one is no reason not to read
         layout = _runtime.ImageLayout(
             os.fsencode(self.folder_path(parsed.key)),
@@ -129,8 +197,9 @@ class PrecomputedImageSource:
             int(channels),
             parsed.block_size or (8, 8, 8),
             _PNG_LEVEL if level is None else level,
-            ChunkHooks(codec.load(), ChunkSpec(dtype, int(channels), parsed.raw)),
+            ChunkHooks(codec.load(), spec),
         )
+        self._attach_lru(layout, parsed, spec)
         (x, y, z), (sx, sy, sz) = parsed.voxel_offset, parsed.size
         scale = ImageScale(
             layout=layout,
@@ -355,8 +424,10 @@ class PrecomputedImageSource:
         mip : int
         parallel : int
             Threads to use; 1 leaves it to the volume.
-        location, retain, use_shared_memory, use_file
-            Not available yet: reading into shared memory or a file raises.
+        location, use_file
+            With both, the voxels are read into a file of that name; see `read_to_file`.
+        retain, use_shared_memory
+            Not available yet: reading into shared memory raises.
         order : {"F", "C"}
         renumber : bool
             Return (image, {label: number}).
@@ -369,20 +440,211 @@ class PrecomputedImageSource:
         -------
         VolumeCutout, shape (x, y, z, channel); with `renumber` a pair of it and a dict
         """
-        if use_shared_memory or use_file or location is not None or retain:
+        if use_shared_memory or (location is not None) != use_file or (retain and not use_file):
             raise UnsupportedOptionError(
-                "location, retain, use_shared_memory, use_file: reading into shared memory or a file is not available",
+                "location, retain, use_shared_memory: reading into shared memory is not available; "
+                "location with use_file=True reads into a file",
                 key="use_shared_memory",
             )
         mip = self.meta.to_mip(mip)
         bounds = self.resolve_bounds(bounds_of(bbox, self.meta, mip), self.image_scale(mip))
         threads = None if parallel == 1 else parallel
         with self.config.override_progress(progress):
+            if location is not None:
+                if renumber or label is not None:
+                    raise UnsupportedOptionError(
+                        "renumber, label: not available when reading into a file", key="use_file"
+                    )
+                image = self.read_to_file(location, bounds, mip, threads=threads, order=order)
+                return VolumeCutout.wrap(image, self.cutout_origin(mip), bounds)
             if renumber:
                 image, mapping = self.read_renumbered(bounds, mip)
                 return VolumeCutout.wrap(image, self.cutout_origin(mip), bounds), mapping
             image = self.read(bounds, mip, label=label, threads=threads, order=order)
         return VolumeCutout.wrap(image, self.cutout_origin(mip), bounds)
+
+    def read_to_file(
+        self,
+        path: str | os.PathLike[str],
+        bounds: Bounds,
+        mip: int,
+        *,
+        threads: int | None = None,
+        order: str = "F",
+    ) -> NDArray[Any]:
+        """Read a box that `resolve_bounds` has passed into a file, which the core writes through a mapping.
+
+        The file holds x * y * z * channels voxels and nothing else, and has its name only when it is complete.
+
+        Returns
+        -------
+        ndarray, shape (x, y, z, channel)
+            Mapped from the file.
+
+        Raises
+        ------
+        ChunkWriteError
+            The file cannot be written.
+        EmptyVolumeException, ChunkReadError, DecompressionError, ChunkDecodeError
+        """
+        scale = self.image_scale(mip)
+        shape = (*(bounds[i + 3] - bounds[i] for i in range(3)), scale.num_channels)
+
+        def fill(array: NDArray[Any]) -> None:
+            if self.meta._rois and not self.meta.overlaps_roi(Bbox._from_ints(*bounds), mip):
+                array[...] = np.frombuffer(self._background_bytes(scale.dtype), scale.dtype)[0]
+                return
+            read_box(scale, bounds, self.read_options(scale, threads), out=array)
+
+        return fill_new_file(path, shape, scale.dtype, order, fill)
+
+    def read_crackle(
+        self,
+        bounds: Bounds,
+        mip: int,
+        *,
+        segids: Iterable[int] | None = None,
+        preserve_zeros: bool = False,
+        threads: int | None = None,
+    ) -> Any:  # a crackle.CrackleArray
+        """Read a box that `resolve_bounds` has passed, compressed in memory; only one layer of chunks at a time is not.
+
+        Raises
+        ------
+        InvalidArgumentError
+            The volume is no segmentation of one channel and an unsigned type.
+        ImportError
+            crackle-codec is not installed.
+        """
+        scale = self.image_scale(mip)
+        if (
+            self.meta.layer_type != "segmentation"
+            or scale.num_channels != 1
+            or scale.dtype.kind != "u"
+        ):
+            raise InvalidArgumentError(
+                f"{self.meta.cloudpath}: crackle: expected a segmentation of one channel and unsigned labels, found "
+                f"{self.meta.layer_type} of {scale.num_channels} and {scale.dtype.name}",
+                key="crackle",
+                found=self.meta.layer_type,
+            )
+        keep = None if segids is None else list(segids)  # asked for once per layer
+        depth, origin = scale.chunk_size[2], scale.bounds[2]
+        first = (bounds[2] - origin) // depth
+        last = -((origin - bounds[5]) // depth)
+        layers = (
+            clip((*bounds[:2], origin + i * depth, *bounds[3:5], origin + (i + 1) * depth), bounds)
+            for i in range(first, last)
+        )
+        return compress_layers(
+            self.read(layer, mip, segids=keep, preserve_zeros=preserve_zeros, threads=threads)[
+                ..., 0
+            ]
+            for layer in layers
+        )
+
+    def download_files(
+        self,
+        bbox: Any,  # what Bbox.create takes
+        mip: MipLike,
+        decompress: bool = True,
+        parallel: int = 1,
+        cache_only: bool = False,
+    ) -> dict[str, bytes | None]:
+        """Return the files of the chunks that a box touches, without decoding them.
+
+        Parameters
+        ----------
+        bbox : Bbox or what `Bbox.create` takes
+            In voxels of `mip`.
+        mip : int or resolution
+        decompress : bool
+            Undo second-stage compression; otherwise bytes are as stored, under names with their suffixes.
+        parallel : int
+            Threads to use; 1 leaves it to the volume.
+        cache_only : bool
+            Return nothing: files only pass through the disk cache, where there is one.
+
+        Returns
+        -------
+        dict
+            ``key/x0-x1_y0-y1_z0-z1`` to bytes, or to None where there is no chunk.
+
+        Raises
+        ------
+        OutOfBoundsError, ChunkReadError, DecompressionError, ChunkDecodeError
+        """
+        index = self.meta.to_mip(mip)
+        scale = self.image_scale(index)
+        bounds = self.resolve_bounds(bounds_of(bbox, self.meta, index), scale)
+        if cache_only:
+            return {}
+        options = self.read_options(scale, None if parallel == 1 else parallel)
+        key = self.meta.key(index)
+        files = read_files(scale, bounds, options, decompress=decompress)
+        return {f"{key}/{name}": content for name, content in files.items()}
+
+    def transfer_to(
+        self,
+        cloudpath: str | os.PathLike[str],
+        bbox: Any,  # what Bbox.create takes
+        mip: MipLike | None = None,
+        block_size: int | None = None,
+        compress: str | bool | None = "auto",
+        compress_level: int | None = None,
+        encoding: str | None = None,
+        sharded: bool | None = None,
+    ) -> Any:  # what volume_type makes; without it a PrecomputedImageSource
+        """Transfer a box to another layer, never holding more of it than a bounded part.
+
+        Parameters
+        ----------
+        cloudpath : str or path
+            Of the other layer.  Where it has no info it gets the source's, and its provenance.
+        bbox : Bbox or what `Bbox.create` takes
+            In voxels of `mip`.  Chunks that the box cuts are merged with what the other layer has there.
+        mip : int or resolution, optional
+            Default the current one.  The other layer's scale is the one of the same resolution.
+        block_size : int, optional
+            Chunks that are painted at once at most, where whole chunks cannot be passed on.
+        compress : str, bool or None
+            Second-stage compression; ``auto`` and None leave that of copied files as it is.
+        compress_level : int, optional
+        encoding : str, optional
+            Of the scale, where it is made.
+        sharded : bool, optional
+            True raises: shards cannot be written yet.
+
+        Returns
+        -------
+        The other layer, open
+
+        Raises
+        ------
+        EmptyVolumeException
+            A chunk is absent, and `fill_missing` is off; with it the other layer has no such chunk either.
+        InvalidArgumentError
+            The other layer holds other voxels, has another encoding than the one given, or is the same.
+        OutOfBoundsError, ReadOnlyException, UnsupportedOptionError, UnsupportedProtocolError
+        ChunkReadError, ChunkWriteError, DecompressionError, ChunkDecodeError, EncodingError, CompressionError
+        """
+        check_sharded(sharded)
+        block = checked_block_size(block_size)
+        if compress is not None and compress != "auto":
+            suffix_of(compress)
+        index = self.config.mip if mip is None else self.meta.to_mip(mip)
+        bounds = bounds_of(bbox, self.meta, index)
+        self.resolve_bounds(bounds, self.image_scale(index))
+        meta, destination_mip = open_destination(self.meta, os.fspath(cloudpath), index, encoding)
+        config = dataclasses.replace(self.config, mip=destination_mip)
+        destination = PrecomputedImageSource(meta, config, volume_type=self._volume_type)
+        options = TransferOptions(compress, compress_level, encoding, sharded, block)
+        transfer(self, index, destination, destination_mip, bounds, options)
+        return (
+            destination
+            if self._volume_type is None
+            else self._volume_type(meta, config, destination)
+        )
 
     def download_points(
         self, points: Any, mip: int
@@ -443,6 +705,53 @@ class PrecomputedImageSource:
         bounds = self.resolve_bounds(bounds_of(bbox, self.meta, mip), scale)
         return set(read_unique(scale, bounds, self.read_options(scale, title="Finding labels")))
 
+    def upload_from_file(
+        self,
+        location: str | os.PathLike[str],
+        bbox: Any,  # what Bbox.create takes
+        mip: MipLike | None = None,
+        order: str = "F",
+        cutout_bbox: Any = None,  # what Bbox.create takes
+    ) -> None:
+        """Write voxels that lie in a file, without loading it as a whole.
+
+        Parameters
+        ----------
+        location : path
+            The file: x * y * z * channels voxels of the volume's type, and nothing else.
+        bbox : Bbox or what `Bbox.create` takes
+            What the file holds, in voxels of `mip`.
+        mip : int or resolution, optional
+            Default the current one.
+        order : {"F", "C"}
+            Memory order of the file.
+        cutout_bbox : Bbox or what `Bbox.create` takes, optional
+            The part to write; default all.
+
+        Raises
+        ------
+        SharedMemoryReadError
+            The file is absent or has another size.
+        AlignmentError
+            `cutout_bbox` leaves `bbox`, or cuts chunks.
+        """
+        index = self.config.mip if mip is None else self.meta.to_mip(mip)
+        scale = self.image_scale(index)
+        bounds = bounds_of(bbox, self.meta, index)
+        check_not_empty(bounds, scale.folder)
+        part = bounds if cutout_bbox is None else bounds_of(cutout_bbox, self.meta, index)
+        if clip(part, bounds) != part:
+            raise AlignmentError(
+                f"cutout_bbox: expected a box inside of {show(bounds)}, found {show(part)}",
+                key="cutout_bbox",
+                expected=bounds,
+                found=part,
+            )
+        shape = (*(bounds[i + 3] - bounds[i] for i in range(3)), scale.num_channels)
+        array = map_file(location, shape, scale.dtype, order)
+        slices = tuple(slice(part[i] - bounds[i], part[i + 3] - bounds[i]) for i in range(3))
+        self.write(part, array[slices], index)
+
     # Presence.
 
     def exists(
@@ -487,7 +796,7 @@ class PrecomputedImageSource:
         """
         index = self.config.mip if mip is None else self.meta.to_mip(mip)
         scale = self.image_scale(index)
-        self._check_writable(index)
+        self.check_writable(index)
         bounds = bounds_of(bbox, self.meta, index)
         check_bounds(bounds, scale.bounds, scale.folder)
         if not chunk_aligned(bounds, scale.bounds, scale.chunk_size):
@@ -504,7 +813,13 @@ class PrecomputedImageSource:
 
     # Writing.
 
-    def _check_writable(self, mip: int) -> None:
+    def check_writable(self, mip: int) -> None:
+        """Raise where a scale must not be written.
+
+        Raises
+        ------
+        ReadOnlyException
+        """
         if self.meta.redirected_from:
             raise ReadOnlyException(
                 f"{self.meta.cloudpath}: reached by redirect from {self.meta.redirected_from[0]}, hence read only",
@@ -571,7 +886,7 @@ class PrecomputedImageSource:
     ) -> None:
         """Write an array or a scalar to a box, under the volume's settings."""
         scale = self.image_scale(mip)
-        self._check_writable(mip)
+        self.check_writable(mip)
         if scale.encoding == "png" and _png_level(self.meta.scales[mip]) is None:
             found = self.meta.scales[mip]["png_level"]
             raise InfoValidationError(
