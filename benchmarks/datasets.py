@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 CHUNK_SIZE = (64, 64, 64)
 RESOLUTION_NM = (16, 16, 40)
-_FORMAT = 2
+_FORMAT = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +65,7 @@ def make_dataset(root: Path, data: str | None, size: int, seed: int, threads: in
     shape = (size, size, size) if brought is None else brought.shape
     token = "x".join(map(str, shape)) + f"-seed{seed}"
     if brought is not None:
-        token += "-" + hashlib.sha256(str(data).encode()).hexdigest()[:8]
+        token += "-" + hashlib.sha256(brought.tobytes("F")).hexdigest()[:8]
     folder = root / token
     title = f"synthetic tissue, seed {seed}"
     marker = folder / f"complete-{_FORMAT}"
@@ -77,6 +77,7 @@ def make_dataset(root: Path, data: str | None, size: int, seed: int, threads: in
             np.save(folder / f"{name}.npy", array)
         write_upstream(folder / "raw", image, "raw", compress=False)
         write_upstream(folder / "raw_gzip", image, "raw", compress="gzip")
+        write_upstream(folder / "png", image, "png", compress=None)
         write_upstream(folder / "cseg", labels, "compressed_segmentation", compress=False)
         marker.touch()
     if brought is not None:
@@ -112,8 +113,10 @@ def load_array(data: str) -> NDArray[Any]:
         if name.endswith(".gz"):
             content = gzip.decompress(content)
         if ".ckl" in Path(name).suffixes[-2:]:
-            import crackle
-
+            try:
+                import crackle
+            except ImportError as error:
+                raise ImportError(f"{data}: install crackle-codec to read it") from error
             array = crackle.decompress(content)
         else:
             array = np.load(io.BytesIO(content))

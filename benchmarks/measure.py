@@ -91,9 +91,7 @@ def _status_bytes(key: str) -> int:
 
 def run_python(arguments: list[str]) -> str:
     """Run this Python with arguments; return what it printed."""
-    done = subprocess.run(
-        [sys.executable, *arguments], check=True, capture_output=True, text=True
-    )
+    done = subprocess.run([sys.executable, *arguments], check=True, capture_output=True, text=True)
     return done.stdout
 
 

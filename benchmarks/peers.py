@@ -53,7 +53,7 @@ class Variant:
     name : str
         The settings that differ from the other variants'; empty if there is only one.
     open : callable
-        ``open(path, threads)`` opens an existing volume for reading and writing without compression.
+        ``open(path, threads)`` opens a volume that exists, to read, or to write uncompressed.
     starts_processes : bool
         Each call does, which takes from 0.1 to 1 second; tried for whole volumes only.
     """

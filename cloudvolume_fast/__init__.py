@@ -65,7 +65,9 @@ def get_include() -> str:
         folder = os.path.join(root, "include")
         if os.path.isdir(os.path.join(folder, "cvfast")):
             return folder
-    raise FileNotFoundError(f"the C++ headers are not installed: no include/cvfast in {list(__path__)}")
+    raise FileNotFoundError(
+        f"the C++ headers are not installed: no include/cvfast in {list(__path__)}"
+    )
 
 
 def build_config() -> dict[str, Any]:

@@ -16,20 +16,25 @@ _Outcome = tuple[str, str, str, int, int, int, int, str, int, str]
 _Progress = Callable[[int, int], None]
 
 class _Hooks(Protocol):
-    """Python's part of decoding and encoding, called from the core's threads with the GIL: see `decode.codec`."""
+    """Python's part of decoding and encoding, called from the core's threads with the GIL: see `deliver.hooks`."""
 
     dtype: np.dtype[Any]
     def decompress(self, suffix: str, data: memoryview, limit: int) -> bytes: ...
     def compress(self, suffix: str, data: memoryview, level: int) -> bytes: ...
     def decode(self, data: memoryview, chunk_shape: list[int], box: _Bounds) -> NDArray[Any]: ...
     def encode(self, voxels: NDArray[Any]) -> bytes: ...
-    def unique(self, data: memoryview, chunk_shape: list[int], box: _Bounds) -> NDArray[np.uint64]: ...
+    def unique(
+        self, data: memoryview, chunk_shape: list[int], box: _Bounds
+    ) -> NDArray[np.uint64]: ...
 
 def build_config() -> dict[str, Any]:
     """Return compiler, flags and versions of the extension."""
 
 def default_threads() -> int:
-    """Return the threads used by default: ``CVFAST_THREADS``, else the CPUs that affinity mask and cgroup quota leave."""
+    """Return the threads used by default.
+
+    That is ``CVFAST_THREADS``, else the CPUs that affinity mask and cgroup quota leave.
+    """
 
 def allocate(size_bytes: int) -> NDArray[np.uint8]:
     """Return uninitialised bytes, shape (size_bytes,), on huge pages where the system has them.
@@ -38,6 +43,9 @@ def allocate(size_bytes: int) -> NDArray[np.uint8]:
     ------
     MemoryError
     """
+
+def kept_bytes() -> int:
+    """Return the bytes of released blocks that `allocate` keeps for the next request (``CVFAST_KEEP_BYTES``)."""
 
 class Renumberer:
     """Numbers labels from 1 in the order in which they are met; the background keeps its value.
@@ -66,22 +74,61 @@ class Renumberer:
     def mapping(self) -> dict[int, int]:
         """Return bits of the original label to number, in no order."""
 
+class ChunkCache:
+    """Least recently used chunks in memory, up to a number of bytes; safe to use from any thread, and after a fork.
+
+    Entries are named ``key/x0-x1_y0-y1_z0-z1``.
+
+    Parameters
+    ----------
+    limit_bytes : int
+        What entries may take together, their bookkeeping included; 0 holds nothing.
+    """
+
+    def __init__(self, limit_bytes: int) -> None: ...
+    @property
+    def limit_bytes(self) -> int:
+        """What entries may take together."""
+
+    @property
+    def held_bytes(self) -> int:
+        """What entries take together, as the allocator counts it, their bookkeeping included."""
+
+    def __len__(self) -> int: ...
+    def __contains__(self, path: str) -> bool: ...
+    def paths(self) -> list[str]:
+        """Return the names of the entries, the most recently used first."""
+
+    def get(self, path: str, is_use: bool) -> tuple[int, str, list[int], bytes] | None:
+        """Return (space, encoding, chunk shape, bytes) of an entry; with `is_use` it becomes the most recently used."""
+
+    def take(self, path: str) -> tuple[int, str, list[int], bytes] | None:
+        """Remove an entry and return it as `get` does."""
+
+    def resize(self, limit_bytes: int) -> None:
+        """Change the limit, and remove what exceeds it."""
+
+    def clear(self) -> None:
+        """Remove all entries."""
+
 class ImageLayout:
     """One scale of a volume on a local file system: where its chunks lie and what their bytes mean.
 
     Parameters
     ----------
-    folder : str
+    folder : str or bytes
         Absolute path of the chunks' folder.
     voxel_offset, volume_size, chunk_size : tuple of 3 int
         In voxels.
-    encoding : {"raw", "compressed_segmentation", "external"}
+    encoding : {"raw", "compressed_segmentation", "png", "external"}
         The last for encodings that `hooks` decodes and encodes.
     item_size : int
         Bytes of a voxel's value, 1 to 16.
     num_channels : int
     block_shape : tuple of 3 int
         Sub-blocks of compressed_segmentation.
+    level : int
+        Of png, 0 to 9, for writing.
     hooks : object
         What is done in Python; kept alive by the layout.
 
@@ -92,14 +139,15 @@ class ImageLayout:
 
     Notes
     -----
-    Every method runs on the core's threads without the GIL, which it takes about every 50 ms for signals and `progress`.
-    A failed chunk does not raise: the outcome (kind, chunk name, what, code, offset, expected, found, system call, errno,
-    detail) is returned instead of None; see `deliver.outcome`.
+    Every method runs on the core's threads without the GIL, which it takes about every 50 ms for
+    signals and `progress`.  A failed chunk does not raise: the outcome (kind, chunk name, what, code,
+    offset, expected, found, system call, errno, detail) is returned instead of None; see
+    `deliver.outcome`.
     """
 
     def __init__(
         self,
-        folder: str,
+        folder: str | bytes,
         voxel_offset: _Triple,
         volume_size: _Triple,
         chunk_size: _Triple,
@@ -107,8 +155,41 @@ class ImageLayout:
         item_size: int,
         num_channels: int,
         block_shape: _Triple,
+        level: int,
         hooks: _Hooks,
     ) -> None: ...
+    def use_cache(
+        self,
+        cache: ChunkCache,
+        key: str,
+        stored_encoding: str,
+        entry_encoding: str,
+        entry_codec: str,
+        block_shape: _Triple,
+        hooks: _Hooks | None,
+    ) -> int:
+        """Hold chunks in memory from now on.
+
+        Parameters
+        ----------
+        cache : ChunkCache
+        key : str
+            The scale's, by which entries are named.
+        stored_encoding, entry_encoding : str
+            Names as in the info; chunks are transcoded where they differ.
+        entry_codec : {"raw", "compressed_segmentation", "external"}
+            Who decodes transcoded entries.
+        block_shape : tuple of 3 int
+            Of entries in compressed_segmentation.
+        hooks : object or None
+            Of transcoded entries that are external.
+
+        Returns
+        -------
+        int
+            The number by which the cache knows this scale.
+        """
+
     def read(
         self,
         bounds: _Bounds,
@@ -171,6 +252,55 @@ class ImageLayout:
         self, bounds: _Bounds, check_exists: bool, threads: int
     ) -> tuple[_Outcome | None, list[str], list[bool]]:
         """Return the outcome, the names of the chunks that a box touches, and whether each exists."""
+
+    def transfer(
+        self,
+        destination: ImageLayout,
+        bounds: _Bounds,
+        copy_bytes: bool,
+        compression: str | None,
+        level: int,
+        fill_missing: bool,
+        sync: bool,
+        threads: int,
+        max_inflight_bytes: int,
+        progress: _Progress | None,
+    ) -> tuple[_Outcome | None, bool]:
+        """Copy the chunks of a box that is whole chunks of both layouts.
+
+        Parameters
+        ----------
+        copy_bytes : bool
+            Both encodings mean the same bytes, so that nothing is decoded.
+        compression : str or None
+            Suffix of the second-stage compression; None to leave it as it is, with `copy_bytes` only.
+        fill_missing : bool
+            Remove at the destination what is absent, instead of failing.
+
+        Returns
+        -------
+        outcome : tuple or None
+        in_destination : bool
+            Whether it was a chunk of the destination that failed.
+
+        Raises
+        ------
+        ValueError
+            The box is not made of whole chunks of both.
+        """
+
+    def read_files(
+        self,
+        bounds: _Bounds,
+        decompress: bool,
+        threads: int,
+        max_inflight_bytes: int,
+        progress: _Progress | None,
+    ) -> tuple[_Outcome | None, dict[str, bytes | None]]:
+        """Return the outcome, and the bytes of each chunk that a box touches by its name; None where it is absent.
+
+        As stored the names have their suffixes.
+        """
 
     def delete(self, bounds: _Bounds, threads: int) -> _Outcome | None:
         """Remove the chunks that a box touches; absent ones are no error."""

@@ -10,6 +10,9 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from cloudvolume_fast.demo import DemoOptions, run_demo
+from cloudvolume_fast.serve import make_server
+
 __all__ = ["main"]
 
 
@@ -95,8 +98,6 @@ def _add_serve(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 def _run_serve(arguments: argparse.Namespace) -> int:
     """Run ``serve``."""
-    from cloudvolume_fast.serve import make_server
-
     if not arguments.folder.is_dir():
         sys.stderr.write(f"error: {arguments.folder}: expected a folder\n")
         return 1
@@ -109,8 +110,6 @@ def _run_serve(arguments: argparse.Namespace) -> int:
 
 def _run_demo(arguments: argparse.Namespace) -> int:
     """Run ``demo``."""
-    from cloudvolume_fast.demo import DemoOptions, run_demo
-
     progress = sys.stderr.isatty() if arguments.progress is None else arguments.progress
     options = DemoOptions(
         size=arguments.size,

@@ -15,6 +15,7 @@ import urllib.parse
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,7 @@ FACTOR = (2, 2, 1)
 MAX_MIP = 2
 _CUTOUT = 64
 _POINTS_PER_CALL = 100
+_WHOLE = (slice(None), slice(None), slice(None))
 _PNG_NAME = "cloudvolume_fast_demo.png"
 
 Write = Callable[[str], None]
@@ -121,7 +123,7 @@ def run_demo(options: DemoOptions, *, write: Write) -> int:
         tissue = make_tissue(options.size, options.seed, threads=options.threads)
         count = len(np.unique(tissue.labels)) - 1
         write(f"{time.perf_counter() - start:.1f} s, {count} cells\n")
-        layers = {
+        layers: dict[str, list[Voxels]] = {
             "image": [tissue.image],
             "segmentation": [tissue.labels],
         }
@@ -234,7 +236,7 @@ def verify_layer(folder: Path, mips: list[Voxels], options: DemoOptions) -> list
     for mip, voxels in enumerate(mips):
         volume = _open(folder, mip, options)
         start = time.perf_counter()
-        found, error = _attempt(lambda volume=volume: np.asarray(volume[:, :, :])[..., 0])
+        found, error = _attempt(partial(_read_box, volume, _WHOLE))
         seconds = (time.perf_counter() - start,)
         wrong = voxels.size if error else count_differences(found, voxels)
         what = f"read {folder.name}, mip {mip}"
@@ -260,7 +262,7 @@ def _read_cutouts(
     for low in rng.integers(0, np.array(voxels.shape) - size + 1, (count, 3)):
         box = tuple(slice(int(a), int(a + n)) for a, n in zip(low, size, strict=True))
         start = time.perf_counter()
-        found, error = _attempt(lambda box=box: np.asarray(volume[box])[..., 0])
+        found, error = _attempt(partial(_read_box, volume, box))
         seconds.append(time.perf_counter() - start)
         wrong += voxels[box].size if error else count_differences(found, voxels[box])
         last_error = error or last_error
@@ -280,7 +282,7 @@ def _read_points(
     for first in range(0, count, _POINTS_PER_CALL):
         some = points[first : first + _POINTS_PER_CALL]
         start = time.perf_counter()
-        found, error = _attempt(lambda some=some: volume.scattered_points(some))
+        found, error = _attempt(partial(volume.scattered_points, some))
         seconds.append(time.perf_counter() - start)
         last_error = error or last_error
         for point in some:
@@ -290,6 +292,11 @@ def _read_points(
     per_call = min(count, _POINTS_PER_CALL)
     what = f"{name}: {count} points"
     return Row(what, count * voxels.itemsize, tuple(seconds), per_call, wrong, last_error)
+
+
+def _read_box(volume: Any, box: tuple[slice, ...]) -> Voxels:
+    """Read a box of a volume of one channel, shape (x, y, z)."""
+    return np.asarray(volume[box])[..., 0]
 
 
 def _attempt(read: Callable[[], Any]) -> tuple[Any, str]:
@@ -415,10 +422,10 @@ def _draw(folder: Path, options: DemoOptions) -> bytes:
     quiet = DemoOptions(threads=options.threads)
     slices = []
     for name, dtype in (("image", np.uint8), ("segmentation", np.uint64)):
-        found, error = _attempt(
-            lambda name=name: np.asarray(_open(folder / name, 0, quiet)[plane])[:, :, 0, 0].T
+        found, error = _attempt(partial(_read_box, _open(folder / name, 0, quiet), plane))
+        slices.append(
+            np.zeros((options.size[1], options.size[0]), dtype) if error else found[..., 0].T
         )
-        slices.append(np.zeros((options.size[1], options.size[0]), dtype) if error else found)
     grey = stretch(slices[0])
     plain = np.repeat(grey[..., None], 3, axis=2)
     return encode_png(np.concatenate([plain, overlay(grey, slices[1])], axis=1))

@@ -31,8 +31,8 @@ F64 = NDArray[np.float64]
 # what a seed means and must not depend on threads or memory.
 _SLAB = 16
 _BRICK = 32
-# Spacing of the points at which a brick looks for the cells that matter to it, and the distance from
-# them that nearly all of its points keep; what a larger ball would add are specks of a voxel.
+# Spacing of the points at which a brick looks for the cells that matter to it, and the distance
+# from them that nearly all of its points keep; what a larger ball would add are specks of a voxel.
 _SAMPLE_STEP = 5
 _SAMPLE_BALL = 3.5
 # Cells are also seeded this far outside the volume, so that its border looks like its middle.
@@ -147,10 +147,10 @@ class _SmoothNoise:
         used = _used_columns(wz[z0:z1])
         lattice = self._lattice[used]
         planes = np.zeros((depth, *lattice.shape[1:]), np.float32)
-        for plane, weights in zip(planes, wz[z0:z1, used], strict=True):
+        for z, weights in enumerate(wz[z0:z1, used]):
             for weight, lattice_plane in zip(weights, lattice, strict=True):
                 if weight != 0.0:
-                    plane += weight * lattice_plane
+                    planes[z] += weight * lattice_plane
         wide = np.empty((depth, planes.shape[1], len(wx)), np.float32)
         for x in range(0, len(wx), _BAND):
             used = _used_columns(wx[x : x + _BAND])
@@ -374,7 +374,9 @@ def _draw_cells(
     mito_axes = axes[hosts] * rng.uniform(0.35, 0.6, (len(hosts), 1))
     mito_axes[:, 0] *= rng.uniform(1.0, 2.0, len(hosts))
     inside = rng.uniform(-0.8, 0.8, (240, 3))
-    inside = inside[(np.linalg.norm(inside, axis=1) > 0.68) & (np.linalg.norm(inside, axis=1) < 0.9)]
+    inside = inside[
+        (np.linalg.norm(inside, axis=1) > 0.68) & (np.linalg.norm(inside, axis=1) < 0.9)
+    ]
     in_body = len(inside) if min(shape_zyx) >= 160 else 0
     mitochondria = _Ellipsoids.build(
         np.concatenate([centres[hosts], body + inside[:in_body] * body_axes]),
@@ -432,7 +434,7 @@ def _render_slab(
     uneven = scene.border.slab(z0, z1)
     coarse = scene.coarse.slab(z0, z1)
     # Cells touch almost everywhere; where both noises agree they part, by up to about 3 voxels.
-    gap = np.clip(0.5 * uneven + 0.55 * coarse - 0.8, 0.0, 1.6)
+    gap: F32 = np.clip(0.5 * uneven + 0.55 * coarse - 0.8, 0.0, 1.6).astype(np.float32)
     is_outside = border < gap
     np.take(scene.label_of_cell, cell, out=labels, mode="clip")
     labels[is_outside] = 0
@@ -471,9 +473,9 @@ def _warped_coordinates(scene: _Scene, z0: int, shape: tuple[int, ...]) -> list[
     return at
 
 
-def _evaluate(cells: _Ellipsoids, at: F32, sample: NDArray[np.intp]) -> tuple[
-    NDArray[np.intp], F32
-]:
+def _evaluate(
+    cells: _Ellipsoids, at: F32, sample: NDArray[np.intp]
+) -> tuple[NDArray[np.intp], F32]:
     """Find the cell of each point and the distance to its border.
 
     Parameters
@@ -598,9 +600,7 @@ def _candidates(cells: _Ellipsoids, spread_square: F32) -> NDArray[np.intp]:
     return near
 
 
-def _nearest_two(
-    power: F32, cell: NDArray[np.intp]
-) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+def _nearest_two(power: F32, cell: NDArray[np.intp]) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
     """Reduce the powers of all candidates to the smallest two of different cells.
 
     Each result is a power whose low bits hold the number of the candidate, so that plain integer
@@ -625,9 +625,7 @@ def _nearest_two(
     return nearest, second
 
 
-def _draw_cytoplasm(
-    scene: _Scene, z0: int, z1: int, cell: NDArray[np.intp], coarse: F32
-) -> F32:
+def _draw_cytoplasm(scene: _Scene, z0: int, z1: int, cell: NDArray[np.intp], coarse: F32) -> F32:
     """Draw ground, texture and endoplasmic reticulum."""
     grey = np.take(scene.shade_of_cell, cell)
     grey += np.float32(160.0)

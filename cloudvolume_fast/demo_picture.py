@@ -28,7 +28,7 @@ def stretch(grey: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """
     low, high = np.percentile(grey, [0.5, 99.5])
     scaled = (grey.astype(np.float32) - low) * (255.0 / max(1.0, float(high - low)))
-    return np.clip(np.rint(scaled), 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(np.rint(scaled), 0, 255), dtype=np.uint8)
 
 
 def color_labels(labels: NDArray[np.uint64]) -> NDArray[np.uint8]:
@@ -53,7 +53,8 @@ def color_labels(labels: NDArray[np.uint64]) -> NDArray[np.uint8]:
     wave = 0.5 + 0.5 * np.cos(2 * np.pi * (hue[:, None] - offset))
     palette = np.rint(255 * (1 - saturation[:, None] * (1 - wave))).astype(np.uint8)
     palette[names == 0] = 0
-    return palette[inverse.reshape(labels.shape)]
+    picture: NDArray[np.uint8] = palette[inverse.reshape(labels.shape)]
+    return picture
 
 
 def overlay(

@@ -71,7 +71,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Access-Control-Max-Age", "86400")
         self._end(0)
 
-    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
+    def log_message(self, format: str, *args: Any) -> None:
         """Keep quiet: a view loads thousands of chunks."""
 
     def _answer(self, *, sends_body: bool) -> None:

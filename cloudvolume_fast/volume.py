@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence, Set
+import os
+from collections.abc import Iterable, Sequence, Set
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,6 @@ from numpy.typing import NDArray
 from cloudvolume_fast.config import VolumeConfig, parse_parallel
 from cloudvolume_fast.deliver.cutout import VolumeCutout
 from cloudvolume_fast.errors import (
-    AlignmentError,
     InvalidArgumentError,
     OutOfBoundsError,
     UnsupportedOptionError,
@@ -28,7 +28,7 @@ from cloudvolume_fast.locate.indexing import (
 from cloudvolume_fast.model.bbox import Bbox
 from cloudvolume_fast.model.info import Info
 from cloudvolume_fast.model.vec import Vec
-from cloudvolume_fast.sources.precomputed.image import PrecomputedImageSource, bounds_of
+from cloudvolume_fast.sources.precomputed.image import PrecomputedImageSource, as_voxels, bounds_of
 from cloudvolume_fast.sources.precomputed.metadata import MipLike, PrecomputedMetadata
 
 _UNIT_STEPS = (1, 1, 1)
@@ -45,7 +45,9 @@ class Volume:
     image : PrecomputedImageSource
     """
 
-    def __init__(self, meta: PrecomputedMetadata, config: VolumeConfig, image: PrecomputedImageSource) -> None:
+    def __init__(
+        self, meta: PrecomputedMetadata, config: VolumeConfig, image: PrecomputedImageSource
+    ) -> None:
         self.meta = meta
         self.config = config
         self.image = image
@@ -56,7 +58,9 @@ class Volume:
 
     # Reading.
 
-    def __getitem__(self, index: Any) -> Any:  # Any: what may be indexed with; an array, or a point list's values
+    def __getitem__(
+        self, index: Any
+    ) -> Any:  # Any: what may be indexed with; an array, or a point list's values
         """Read a box, or single voxels.
 
         Parameters
@@ -93,7 +97,9 @@ class Volume:
             image = np.asfortranarray(image[:: steps[0], :: steps[1], :: steps[2]])
         return VolumeCutout.wrap(image, self.image.cutout_origin(mip), bounds)
 
-    def coordinate_indexing(self, index: Sequence[Any]) -> NDArray[Any]:  # Any: sequences of integers
+    def coordinate_indexing(
+        self, index: Sequence[Any]
+    ) -> NDArray[Any]:  # Any: sequences of integers
         """Return the voxels at paired coordinates: ``vol[[x0, x1], [y0, y1], [z0, z1]]``.
 
         Returns
@@ -113,7 +119,9 @@ class Volume:
             )
         return self.image.read_point_values(np.stack(axes, axis=1), self.config.mip)
 
-    def _box(self, bbox: Any, mip: int, coord_resolution: Sequence[float] | None) -> Bounds:  # Any: see download
+    def _box(
+        self, bbox: Any, mip: int, coord_resolution: Sequence[float] | None
+    ) -> Bounds:  # Any: see download
         if coord_resolution is None:
             return bounds_of(bbox, self.meta, mip)
         box = bbox if isinstance(bbox, Bbox) else Bbox.create(bbox, self.meta.bounds(mip))
@@ -123,7 +131,10 @@ class Volume:
             int(value * given / own) if (value * given) % own else int(value * given // own)
             for corner in box._corners()
             for value, given, own in zip(
-                corner, [_plain(v) for v in coord_resolution], self.meta.resolution(mip).tolist(), strict=True
+                corner,
+                [_plain(v) for v in coord_resolution],
+                self.meta.resolution(mip).tolist(),
+                strict=True,
             )
         ]
         return (scaled[0], scaled[1], scaled[2], scaled[3], scaled[4], scaled[5])
@@ -133,7 +144,7 @@ class Volume:
         bbox: Any,
         mip: MipLike | None = None,
         parallel: int | None = None,
-        segids: Sequence[int] | None = None,
+        segids: Iterable[int] | None = None,
         preserve_zeros: bool = False,
         agglomerate: bool | None = None,
         timestamp: int | None = None,
@@ -153,7 +164,7 @@ class Volume:
             Default the current one.
         parallel : int, optional
             Threads to use.
-        segids : sequence of int, optional
+        segids : ints, optional
             Other labels become 0.
         preserve_zeros : bool
             With `segids`, other labels become the type's largest value, and 0 stays.
@@ -166,7 +177,8 @@ class Volume:
         label : int, optional
             Return where the voxels are this label, as bool; excludes `segids` and `renumber`.
         crackle : bool
-            Not available yet: true raises.
+            Return a CrackleArray of shape (x, y, z): segmentation that stays compressed, of which no more than a layer
+            of chunks is decompressed at a time.  Needs crackle-codec.
 
         Returns
         -------
@@ -184,8 +196,12 @@ class Volume:
                 key="label",
                 found=label,
             )
-        if crackle:
-            raise UnsupportedOptionError("crackle: reading as a CrackleArray is not available", key="crackle")
+        if crackle and (renumber or label is not None):
+            raise UnsupportedOptionError(
+                "crackle: expected neither renumber nor label beside it",
+                key="crackle",
+                found=(renumber, label),
+            )
         level = self.config.mip if mip is None else self.meta.to_mip(mip)
         threads = None if parallel is None else parse_parallel(parallel)
         if renumber and (threads or self.config.parallel) > 1:
@@ -195,6 +211,10 @@ class Volume:
             )
         scale = self.image.image_scale(level)
         bounds = self.image.resolve_bounds(self._box(bbox, level, coord_resolution), scale)
+        if crackle:
+            return self.image.read_crackle(
+                bounds, level, segids=segids, preserve_zeros=preserve_zeros, threads=threads
+            )
         if renumber:
             image, mapping = self.image.read_renumbered(
                 bounds, level, segids=segids, preserve_zeros=preserve_zeros
@@ -212,8 +232,14 @@ class Volume:
         return VolumeCutout.wrap(image, self.image.cutout_origin(level), bounds)
 
     @staticmethod
-    def _reject_graphene_options(agglomerate: bool | None, timestamp: int | None, stop_layer: int | None) -> None:
-        for name, value in (("agglomerate", agglomerate), ("timestamp", timestamp), ("stop_layer", stop_layer)):
+    def _reject_graphene_options(
+        agglomerate: bool | None, timestamp: int | None, stop_layer: int | None
+    ) -> None:
+        for name, value in (
+            ("agglomerate", agglomerate),
+            ("timestamp", timestamp),
+            ("stop_layer", stop_layer),
+        ):
             if value is not None and value is not False:
                 raise UnsupportedOptionError(
                     f"{name}: expected none, as only graphene volumes have it, found {value!r}",
@@ -247,13 +273,19 @@ class Volume:
         """
         level = self.config.mip if mip is None else self.meta.to_mip(mip)
         center = self._points_to_mip(np.asarray([pt]), level, coord_resolution)[0].tolist()
-        extents = [int(size)] * 3 if np.ndim(size) == 0 else [int(extent) for extent in size]  # type: ignore[call-overload, union-attr, arg-type]
+        given = np.asarray(size).astype(np.int64).reshape(-1).tolist()
+        extents: list[int] = given * 3 if len(given) == 1 else given
         if len(extents) != 3 or min(extents) < 1:
             raise InvalidArgumentError(
                 f"size: expected 1 or 3 positive integers, found {size!r}", key="size", found=size
             )
-        low = [c if extent == 1 else c - extent // 2 for c, extent in zip(center, extents, strict=True)]
-        high = [c + 1 if extent == 1 else c + extent // 2 for c, extent in zip(center, extents, strict=True)]
+        low = [
+            c if extent == 1 else c - extent // 2 for c, extent in zip(center, extents, strict=True)
+        ]
+        high = [
+            c + 1 if extent == 1 else c + extent // 2
+            for c, extent in zip(center, extents, strict=True)
+        ]
         return self.download(Bbox._from_ints(*low, *high), level, parallel, **kwargs)
 
     def _points_to_mip(
@@ -266,12 +298,17 @@ class Volume:
                 expected="(n, 3)",
                 found=points.shape,
             )
-        source = self.meta.resolution(0) if coord_resolution is None else np.asarray(coord_resolution)
+        source = (
+            self.meta.resolution(0) if coord_resolution is None else np.asarray(coord_resolution)
+        )
         target = np.asarray(self.meta.resolution(mip))
         if points.dtype.kind in "iu" and source.dtype.kind in "iu" and target.dtype.kind in "iu":
-            common = np.gcd(source, target)  # so that the product stays in range wherever the result does
-            return points.astype(np.int64) * (source // common) // (target // common)
-        return np.floor(points * np.asarray(source, np.float64) / target.astype(np.float64)).astype(np.int64)
+            # Divided by what they share, so that the product stays in range wherever the result does.
+            common = np.gcd(source, target)
+            whole: NDArray[np.int64] = points.astype(np.int64) * (source // common)
+            return np.asarray(whole // (target // common), dtype=np.int64)
+        exact = points * np.asarray(source, np.float64) / target.astype(np.float64)
+        return np.asarray(np.floor(exact), dtype=np.int64)
 
     def scattered_points(
         self, pts: Any, mip: MipLike | None = None, coord_resolution: Sequence[float] | None = None
@@ -300,7 +337,9 @@ class Volume:
             return {}
         if points.ndim == 1:
             points = points[np.newaxis]
-        return self.image.download_points(self._points_to_mip(points, level, coord_resolution), level)
+        return self.image.download_points(
+            self._points_to_mip(points, level, coord_resolution), level
+        )
 
     def unique(
         self,
@@ -316,9 +355,125 @@ class Volume:
         level = self.config.mip if mip is None else self.meta.to_mip(mip)
         return self.image.unique(Bbox._from_ints(*self._box(bbox, level, coord_resolution)), level)
 
+    def download_files(
+        self,
+        bbox: Any,
+        mip: MipLike | None = None,
+        parallel: int | None = None,
+        segids: Sequence[int] | None = None,
+        agglomerate: bool | None = None,
+        timestamp: int | None = None,
+        stop_layer: int | None = None,
+        coord_resolution: Sequence[float] | None = None,
+        cache_only: bool = False,
+        decompress: bool = True,
+    ) -> dict[str, bytes | None]:
+        """Return the files of the chunks that a box touches, without decoding them.
+
+        Parameters
+        ----------
+        bbox, mip, parallel, coord_resolution
+            As for `download`.
+        segids, agglomerate, timestamp, stop_layer
+            Files are not masked and have no proofreading history: anything but the defaults raises.
+        cache_only, decompress
+            See `PrecomputedImageSource.download_files`.
+
+        Returns
+        -------
+        dict
+            ``key/x0-x1_y0-y1_z0-z1`` to bytes, or to None where there is no chunk; with ``decompress=False`` the names
+            have the suffixes that tell how the bytes are compressed.
+
+        Raises
+        ------
+        OutOfBoundsError, UnsupportedOptionError, ChunkReadError, DecompressionError, ChunkDecodeError
+        """
+        self._reject_graphene_options(agglomerate, timestamp, stop_layer)
+        if segids is not None:
+            raise UnsupportedOptionError(
+                "segids: expected none, as files are returned whole", key="segids", found=segids
+            )
+        level = self.config.mip if mip is None else self.meta.to_mip(mip)
+        threads = 1 if parallel is None else parse_parallel(parallel)
+        bounds = self._box(bbox, level, coord_resolution)
+        return self.image.download_files(
+            Bbox._from_ints(*bounds), level, decompress, threads, cache_only
+        )
+
+    def download_to_file(
+        self,
+        path: str | os.PathLike[str],
+        bbox: Any,
+        mip: MipLike | None = None,  # Any: see download
+    ) -> VolumeCutout:
+        """Read a box into a file of plain voxels in Fortran order; see `PrecomputedImageSource.read_to_file`.
+
+        Returns
+        -------
+        VolumeCutout, shape (x, y, z, channel), Fortran order
+            Mapped from the file.
+
+        Raises
+        ------
+        ChunkWriteError, OutOfBoundsError
+        EmptyVolumeException, ChunkReadError, DecompressionError, ChunkDecodeError
+        """
+        level = self.config.mip if mip is None else self.meta.to_mip(mip)
+        bounds = self.image.resolve_bounds(
+            self._box(bbox, level, None), self.image.image_scale(level)
+        )
+        image = self.image.read_to_file(path, bounds, level)
+        return VolumeCutout.wrap(image, self.image.cutout_origin(level), bounds)
+
+    def memory_cutout(self, *args: Any, **kwargs: Any) -> Any:  # Any: upstream's arguments
+        """Copy a box to a volume in memory.
+
+        Raises
+        ------
+        UnsupportedOptionError
+            Always: ``mem://`` is not available in this version.
+        """
+        raise UnsupportedOptionError(
+            "memory_cutout: mem:// is not available in this version; transfer_to copies a box to a local layer",
+            key="memory_cutout",
+        )
+
+    def transfer_to(
+        self,
+        cloudpath: str | os.PathLike[str],
+        bbox: Any,  # what Bbox.create takes
+        block_size: int | None = None,
+        compress: str | bool | None = "auto",
+        encoding: str | None = None,
+        sharded: bool | None = None,
+    ) -> Any:  # a volume of this class
+        """Transfer a box of the current mip to another layer; see `PrecomputedImageSource.transfer_to`."""
+        return self.image.transfer_to(
+            cloudpath,
+            bbox,
+            self.config.mip,
+            block_size,
+            compress,
+            encoding=encoding,
+            sharded=sharded,
+        )
+
     # Writing.
 
-    def __setitem__(self, index: Any, image: Any) -> None:  # Any: as __getitem__; an array or a scalar
+    def upload_from_file(
+        self,
+        location: str | os.PathLike[str],
+        bbox: Any,  # what Bbox.create takes
+        order: str = "F",
+        cutout_bbox: Any = None,  # what Bbox.create takes
+    ) -> None:
+        """Write voxels of the current mip that lie in a file; see `PrecomputedImageSource.upload_from_file`."""
+        self.image.upload_from_file(location, bbox, self.config.mip, order, cutout_bbox)
+
+    def __setitem__(
+        self, index: Any, image: Any
+    ) -> None:  # Any: as __getitem__; an array or a scalar
         """Write an array or a scalar to a box of the current mip.
 
         Raises
@@ -337,7 +492,9 @@ class Volume:
             limit = scale.num_channels if self.config.bounded else None
             bounds, channels, steps = select(index, scale.bounds, limit)
             if steps != _UNIT_STEPS:
-                raise InvalidArgumentError(f"index: expected steps of 1 when writing, found {steps}", found=steps)
+                raise InvalidArgumentError(
+                    f"index: expected steps of 1 when writing, found {steps}", found=steps
+                )
         if self.config.bounded:
             check_bounds(bounds, scale.bounds, scale.folder)
         every = range(scale.num_channels)
@@ -353,30 +510,15 @@ class Volume:
             image = self._with_channels(bounds, every[channels], image, mip)
         self.image.write(bounds, image, mip)
 
-    def _with_channels(self, bounds: Bounds, channels: range, image: Any, mip: int) -> NDArray[Any]:  # Any: as above
+    def _with_channels(
+        self, bounds: Bounds, channels: range, image: Any, mip: int
+    ) -> NDArray[Any]:  # Any: as above
         """Return all channels of a box: as stored, and some of them replaced."""
         scale = self.image.image_scale(mip)
         if self.config.autocrop:
             check_not_empty(clip(bounds, scale.bounds), scale.folder)
+        part = as_voxels(image, bounds, scale, len(channels))
         whole = self.image.read(bounds, mip)
-        part = np.asarray(image)
-        if part.ndim == 3 and len(channels) == 1:
-            part = part[..., np.newaxis]
-        expected = (*whole.shape[:3], len(channels))
-        if part.ndim and part.shape != expected:
-            raise AlignmentError(
-                f"{scale.folder}: expected an array of shape {expected}, found {np.shape(image)}",
-                key=scale.folder,
-                expected=expected,
-                found=np.shape(image),
-            )
-        if part.dtype != whole.dtype and not np.isscalar(image):
-            raise InvalidArgumentError(
-                f"{scale.folder}: expected voxels of {whole.dtype.name}, found {part.dtype.name}",
-                key=scale.folder,
-                expected=whole.dtype.name,
-                found=part.dtype.name,
-            )
         whole[..., list(channels)] = part
         return whole
 

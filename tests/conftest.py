@@ -50,7 +50,8 @@ class Layer:
     def cut(self, *slices: slice) -> np.ndarray:
         """The part of the written array at absolute coordinates."""
         relative = tuple(
-            slice(s.start - low, s.stop - low, s.step) for s, low in zip(slices, OFFSET, strict=False)
+            slice(s.start - low, s.stop - low, s.step)
+            for s, low in zip(slices, OFFSET, strict=False)
         )
         return self.data[relative]
 
@@ -78,7 +79,15 @@ def make_layer(tmp_path):
         from cloudvolume_fast import CloudVolume
 
         info = CloudVolume.create_new_info(
-            channels, layer_type, dtype, encoding, resolution, OFFSET, SIZE, chunk_size=chunk, max_mip=max_mip
+            channels,
+            layer_type,
+            dtype,
+            encoding,
+            resolution,
+            OFFSET,
+            SIZE,
+            chunk_size=chunk,
+            max_mip=max_mip,
         )
         info["scales"][0].update(members or {})
         path = f"file://{tmp_path}/dataset/layer{next(count)}"

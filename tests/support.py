@@ -30,7 +30,14 @@ COMPRESS = {
 }
 """Suffix to a compressor that is not the package's own."""
 
-COMPRESS_NAMES = {"": False, ".gz": "gzip", ".br": "br", ".zstd": "zstd", ".xz": "xz", ".bz2": "bz2"}
+COMPRESS_NAMES = {
+    "": False,
+    ".gz": "gzip",
+    ".br": "br",
+    ".zstd": "zstd",
+    ".xz": "xz",
+    ".bz2": "bz2",
+}
 """Suffix to the ``compress=`` argument that stands for it."""
 
 KEY = "4_4_40"
@@ -71,7 +78,9 @@ def make_voxels(size: tuple[int, ...], data_type: str = "uint32", seed: int = 1)
     coarse = rng.integers(0, 100, [-(-extent // 3) for extent in size])
     for axis in range(3):
         coarse = coarse.repeat(3, axis=axis)
-    return np.asfortranarray(coarse[tuple(slice(0, extent) for extent in size)].astype(data_type)[..., None])
+    return np.asfortranarray(
+        coarse[tuple(slice(0, extent) for extent in size)].astype(data_type)[..., None]
+    )
 
 
 def write_layer(folder: Path, *, compress: Any = None, **kwargs: Any) -> tuple[str, np.ndarray]:
@@ -89,7 +98,9 @@ def files_in(folder: Path) -> list[str]:
     return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if not path.is_dir())
 
 
-def start_python(script: str, *args: object, prefix: tuple[str, ...] = (), **env: str) -> subprocess.Popen[str]:
+def start_python(
+    script: str, *args: object, prefix: tuple[str, ...] = (), **env: str
+) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [*prefix, sys.executable, "-W", "error", "-c", script, *map(str, args)],
         stdout=subprocess.PIPE,
@@ -100,7 +111,11 @@ def start_python(script: str, *args: object, prefix: tuple[str, ...] = (), **env
 
 
 def run_python(
-    script: str, *args: object, prefix: tuple[str, ...] = (), timeout_seconds: float = 60, **env: str
+    script: str,
+    *args: object,
+    prefix: tuple[str, ...] = (),
+    timeout_seconds: float = 60,
+    **env: str,
 ) -> Any:
     """Run a script in a fresh interpreter; return what it printed as JSON on its last line."""
     process = start_python(script, *args, prefix=prefix, **env)

@@ -16,7 +16,7 @@ cdef enum StatusCode:
     STATUS_OVERFLOW = 9  # the data cannot be represented in the format
     STATUS_INVALID_ARGUMENT = 10  # the caller's geometry makes no sense
     STATUS_NO_MEMORY = 11
-    STATUS_UNSUPPORTED = 12  # a variant of the format that is not implemented
+    STATUS_UNSUPPORTED = 12  # a variant of the format that nothing here decodes
 
 # Where and what.  The caller owns it, so its members are fixed: more detail would be a new struct.
 ctypedef struct StatusDetail:

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cloudvolume_fast.config import VolumeConfig, is_interactive, parse_parallel
+from cloudvolume_fast.deliver.crackle_array import layers_of, open_crackle
 from cloudvolume_fast.errors import (
     DimensionError,
     InvalidArgumentError,
@@ -192,7 +193,9 @@ class CloudVolumePrecomputed(Volume):
         """Folder where a disk cache of this layer lies, or would lie."""
         base = os.environ.get("CLOUD_VOLUME_CACHE_DIR")
         if not base:
-            home = os.environ.get("CLOUD_VOLUME_DIR") or os.path.join(os.path.expanduser("~"), ".cloudvolume")
+            home = os.environ.get("CLOUD_VOLUME_DIR") or os.path.join(
+                os.path.expanduser("~"), ".cloudvolume"
+            )
             base = os.path.join(home, "cache")
         return os.path.join(base, self.meta.path.protocol, self.meta.layerpath.lstrip("/"))
 
@@ -361,15 +364,21 @@ class CloudVolumePrecomputed(Volume):
         """Convert a point between scales, rounded down."""
         return self.meta.point_to_mip(pt, mip, to_mip)
 
-    def bbox_to_mip(self, bbox: Any, mip: MipLike, to_mip: MipLike) -> Bbox:  # Any: what Bbox.create takes
+    def bbox_to_mip(
+        self, bbox: Any, mip: MipLike, to_mip: MipLike
+    ) -> Bbox:  # Any: what Bbox.create takes
         """Convert a box between scales, rounded outwards."""
         return self.meta.bbox_to_mip(bbox, mip, to_mip)
 
-    def slices_to_global_coords(self, slices: Any) -> tuple[slice, ...]:  # Any: what Bbox.create takes
+    def slices_to_global_coords(
+        self, slices: Any
+    ) -> tuple[slice, ...]:  # Any: what Bbox.create takes
         """Convert a box of the current mip to mip 0."""
         return self.bbox_to_mip(slices, self.mip, 0).to_slices()
 
-    def slices_from_global_coords(self, slices: Any) -> tuple[slice, ...]:  # Any: what Bbox.create takes
+    def slices_from_global_coords(
+        self, slices: Any
+    ) -> tuple[slice, ...]:  # Any: what Bbox.create takes
         """Convert a box of mip 0 to the current mip."""
         return self.bbox_to_mip(slices, 0, self.mip).to_slices()
 
@@ -425,7 +434,7 @@ def _unavailable(name: str, found: object, expected: object) -> UnsupportedOptio
 
 def _checked_cdn_cache(value: bool | int | str) -> bool | int | str:
     """Local files have no Cache-Control header; the value is checked and kept for stores that have."""
-    if not isinstance(value, str) and value is not None and int(value) < 0:
+    if isinstance(value, int) and value < 0:
         raise InvalidArgumentError(
             f"cdn_cache: expected a bool, a string or seconds of at least 0, found {value!r}",
             key="cdn_cache",
@@ -502,9 +511,11 @@ class CloudVolume(metaclass=_CloudVolumeType):
     spatial_index_db : str, optional
         Not available in this version.
     lru_bytes : int
-        Size of the cache in memory; not available in this version.
+        Bytes of chunks kept in memory, bookkeeping included, the least recently used leaving first; 0 for none.  All
+        mips share it.  ``vol.image.lru`` shows it and resizes it.  What other programs write meanwhile is not noticed.
     lru_encoding : str
-        What that cache holds.
+        What is kept: ``same`` for chunks as they are stored, but for second-stage compression; ``raw`` for voxels; or
+        the name of an encoding without loss, to which chunks are transcoded.
     codec_threads : int or bool
         Threads inside one call of a codec that has its own; 0 or True for all.  Native codecs have none.
 
@@ -554,7 +565,6 @@ class CloudVolume(metaclass=_CloudVolumeType):
             ("green_threads", green_threads, False),
             ("agglomerate", agglomerate, False),
             ("spatial_index_db", spatial_index_db, None),
-            ("lru_bytes", lru_bytes, 0),
             ("timestamp", timestamp, None),
         ):
             if value:
@@ -589,7 +599,10 @@ class CloudVolume(metaclass=_CloudVolumeType):
         _override_folder(meta, "skeletons", skel_dir)
         config.mip = meta.to_mip(mip)
         meta.check_for_placeholder_scale(config.mip)
-        return CloudVolumePrecomputed(meta, config, PrecomputedImageSource(meta, config))
+        image = PrecomputedImageSource(
+            meta, config, lru_bytes, lru_encoding, CloudVolumePrecomputed
+        )
+        return CloudVolumePrecomputed(meta, config, image)
 
     @classmethod
     def create_new_info(cls, *args: Any, **kwargs: Any) -> Info:  # Any: as CloudVolumePrecomputed's
@@ -639,7 +652,10 @@ class CloudVolume(metaclass=_CloudVolumeType):
         """
         if arr.ndim not in (3, 4):
             raise DimensionError(
-                f"arr: expected 3 or 4 dimensions, found {arr.ndim}", key="arr", expected=(3, 4), found=arr.ndim
+                f"arr: expected 3 or 4 dimensions, found {arr.ndim}",
+                key="arr",
+                expected=(3, 4),
+                found=arr.ndim,
             )
         if layer_type is None:
             if arr.dtype in (np.bool_, np.uint16, np.uint32, np.uint64):
@@ -648,7 +664,9 @@ class CloudVolume(metaclass=_CloudVolumeType):
                 layer_type = "image"
             else:
                 raise InvalidArgumentError(
-                    f"arr: expected numbers, found {arr.dtype}; or give layer_type", key="arr", found=arr.dtype
+                    f"arr: expected numbers, found {arr.dtype}; or give layer_type",
+                    key="arr",
+                    found=arr.dtype,
                 )
         if vol_path is None:
             name = "".join(random.choices(string.ascii_lowercase + string.digits, k=12))
@@ -667,13 +685,76 @@ class CloudVolume(metaclass=_CloudVolumeType):
             encoding_effort=encoding_effort,
         )
         vol = cls(vol_path, info=info, bounded=True, compress=compress, progress=progress)
-        vol.commit_info()
-        vol.provenance.processing.append(
-            {
-                "method": "from_numpy",
-                "date": datetime.datetime.now().astimezone().strftime("%Y-%m-%d %H:%M %Z"),
-            }
-        )
-        vol.commit_provenance()
+        _commit_new(vol, {"method": "from_numpy"})
         vol[:, :, :] = arr
         return vol
+
+    @classmethod
+    def from_crackle(
+        cls,
+        src: Any,  # path, bytes or a CrackleArray
+        cloudpath: str | os.PathLike[str],
+        resolution: Sequence[float] = (1, 1, 1),
+        voxel_offset: Sequence[int] = (0, 0, 0),
+        chunk_size: Sequence[int] = (256, 256, 16),
+        encoding: str = "compressed_segmentation",
+        compress: str | bool | None = "gzip",
+        progress: bool = False,
+        allow_mmap: bool = True,
+    ) -> CloudVolumePrecomputed:
+        """Write a crackle file as a new segmentation and return it, open.
+
+        No more than one layer of chunks is decompressed at a time.
+
+        Parameters
+        ----------
+        src : path, bytes or crackle.CrackleArray
+        cloudpath : str or path
+            Of the new layer.
+        resolution : sequence of 3 numbers
+            In nm.
+        voxel_offset, chunk_size : sequence of 3 int
+            In voxels.
+        encoding, compress
+            As for the info and the constructor.
+        progress : bool
+            Show a bar for each layer of chunks.
+        allow_mmap : bool
+            Map a file instead of loading it.
+
+        Raises
+        ------
+        ImportError
+            crackle-codec is not installed.
+        EncodingError
+            The encoding cannot hold the labels' type.
+        """
+        labels = open_crackle(src, allow_mmap)
+        info = info_model.create_info(
+            1,
+            "segmentation",
+            np.dtype(labels.dtype),
+            encoding,
+            resolution,
+            voxel_offset,
+            labels.shape[:3],
+            chunk_size=chunk_size,
+        )
+        vol = cls(cloudpath, info=info, bounded=True, compress=compress, progress=progress)
+        vol.image.image_scale(
+            0
+        )  # before anything is written, whether the encoding can hold the labels
+        source = {"source": os.fspath(src)} if isinstance(src, (str, os.PathLike)) else {}
+        _commit_new(vol, {"method": "from_crackle", **source})
+        x, y, z = (int(start) for start in voxel_offset)
+        for first, layer in layers_of(labels, int(vol.chunk_size[2])):
+            vol.image.upload(layer, (x, y, z + first), 0)
+        return vol
+
+
+def _commit_new(vol: CloudVolumePrecomputed, step: dict[str, str]) -> None:
+    """Write the info of a new layer, and its provenance with the step that made it."""
+    vol.commit_info()
+    date = datetime.datetime.now().astimezone().strftime("%Y-%m-%d %H:%M %Z")
+    vol.provenance.processing.append({**step, "date": date})
+    vol.commit_provenance()

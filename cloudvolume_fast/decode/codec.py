@@ -1,18 +1,16 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What an encoding outside of the core must be able to do, and how the core calls it."""
+"""What an encoding outside of the core must be able to do."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cloudvolume_fast.errors import ChunkDecodeError
-from cloudvolume_fast.fetch.content_encoding import compress, decompress
 
 Triple = tuple[int, int, int]
 BoxInChunk = tuple[int, int, int, int, int, int]
@@ -93,46 +91,6 @@ def check_claim(what: str, expected: object, found: object) -> None:
     ChunkDecodeError
     """
     if expected != found:
-        raise ChunkDecodeError(f"{what}: expected {expected}, found {found}", expected=expected, found=found)
-
-
-class ChunkHooks:
-    """A scale's encoding as the core calls it, one method per call.
-
-    Parameters
-    ----------
-    load : callable
-        Returns what a package does for the encoding: a `ChunkCodec`, a `ChunkEncoder` where the core decodes, None for
-        encodings of the core.  Called when the core first asks for it.
-    spec : ChunkSpec
-    """
-
-    decompress = staticmethod(decompress)
-    compress = staticmethod(compress)
-
-    def __init__(self, load: Callable[[], ChunkCodec | ChunkEncoder | None], spec: ChunkSpec) -> None:
-        self._load = load
-        self._spec = spec
-        self.dtype = spec.dtype
-
-    @cached_property
-    def codec(self) -> Any:  # Any: decode and unique are called only where the core does not decode
-        """The package's part."""
-        return self._load()
-
-    def decode(self, data: memoryview, chunk_shape: list[int], box: BoxInChunk) -> NDArray[Any]:
-        """Return the voxels of a box; see `ChunkCodec.decode`."""
-        x, y, z = chunk_shape
-        voxels: NDArray[Any] = self.codec.decode(data, (x, y, z), box, self._spec)
-        return voxels
-
-    def encode(self, voxels: NDArray[Any]) -> bytes:
-        """Return a chunk; see `ChunkCodec.encode`."""
-        encoded: bytes = self.codec.encode(voxels, self._spec)
-        return encoded
-
-    def unique(self, data: memoryview, chunk_shape: list[int], box: BoxInChunk) -> NDArray[np.uint64]:
-        """Return the ascending, zero-extended bits of the values of a box."""
-        x, y, z = chunk_shape
-        values = np.ascontiguousarray(self.codec.unique(data, (x, y, z), box, self._spec)).astype(self.dtype)
-        return np.unique(values.view(np.dtype(f"u{self.dtype.itemsize}")).astype(np.uint64))
+        raise ChunkDecodeError(
+            f"{what}: expected {expected}, found {found}", expected=expected, found=found
+        )

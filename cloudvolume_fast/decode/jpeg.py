@@ -7,26 +7,46 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from cloudvolume_fast.decode.codec import BoxInChunk, ChunkSpec, DecodedCodec, Triple, check_claim, crop
+from cloudvolume_fast.decode.codec import (
+    BoxInChunk,
+    ChunkSpec,
+    DecodedCodec,
+    Triple,
+    check_claim,
+    crop,
+)
 from cloudvolume_fast.decode.picture import check_pixels, to_pixels, to_voxels
 from cloudvolume_fast.decode.registry import require
-from cloudvolume_fast.errors import InvalidArgumentError
+from cloudvolume_fast.errors import ChunkDecodeError, InvalidArgumentError
 
 simplejpeg = require("simplejpeg")
 
 _MAX_EXTENT = 65500  # libjpeg's limit
 _DEFAULT_QUALITY = 85
+_START_OF_SCAN = b"\xff\xda"
+_MAX_SCANS = 500  # a progressive picture has about ten; each one costs a pass over all pixels, however few its bytes
 
 
 class JpegCodec(DecodedCodec):
     """See the module."""
 
-    def decode(self, data: memoryview, chunk_shape: Triple, box: BoxInChunk, spec: ChunkSpec) -> NDArray[Any]:
+    def decode(
+        self, data: memoryview, chunk_shape: Triple, box: BoxInChunk, spec: ChunkSpec
+    ) -> NDArray[Any]:
         """Return the voxels of a box."""
         raw = bytes(data)
         height, width, colorspace, _ = simplejpeg.decode_jpeg_header(raw)
         check_pixels(width, height, chunk_shape)
-        check_claim("components of a pixel", spec.num_channels, 1 if colorspace.upper() == "GRAY" else 3)
+        check_claim(
+            "components of a pixel", spec.num_channels, 1 if colorspace.upper() == "GRAY" else 3
+        )
+        scans = raw.count(_START_OF_SCAN)
+        if scans > _MAX_SCANS:
+            raise ChunkDecodeError(
+                f"scans: expected at most {_MAX_SCANS}, found {scans}",
+                expected=_MAX_SCANS,
+                found=scans,
+            )
         pixels = simplejpeg.decode_jpeg(raw, "GRAY" if spec.num_channels == 1 else "RGB")
         return crop(to_voxels(pixels, chunk_shape, spec.num_channels), box)
 
@@ -36,10 +56,14 @@ class JpegCodec(DecodedCodec):
         quality = _DEFAULT_QUALITY if quality is None else int(quality)
         if not 0 <= quality <= 100:
             raise InvalidArgumentError(
-                f"jpeg_quality: expected 0 to 100, found {quality}", key="jpeg_quality", found=quality
+                f"jpeg_quality: expected 0 to 100, found {quality}",
+                key="jpeg_quality",
+                found=quality,
             )
         colorspace = "GRAY" if spec.num_channels == 1 else "RGB"
-        return bytes(simplejpeg.encode_jpeg(to_pixels(voxels, _MAX_EXTENT), quality, colorspace, "444"))
+        return bytes(
+            simplejpeg.encode_jpeg(to_pixels(voxels, _MAX_EXTENT), quality, colorspace, "444")
+        )
 
 
 CODEC = JpegCodec()

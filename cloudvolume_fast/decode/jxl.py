@@ -3,12 +3,19 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cloudvolume_fast.decode.codec import BoxInChunk, ChunkSpec, DecodedCodec, Triple, crop
+from cloudvolume_fast.decode.codec import (
+    BoxInChunk,
+    ChunkSpec,
+    DecodedCodec,
+    Triple,
+    crop,
+)
 from cloudvolume_fast.decode.picture import check_pixels, to_pixels, to_voxels
 from cloudvolume_fast.decode.registry import require
 from cloudvolume_fast.errors import ChunkDecodeError
@@ -23,74 +30,179 @@ _CONTAINER = b"\0\0\0\x0cJXL \r\n\x87\n"
 _RATIOS = ((1, 1), (12, 10), (4, 3), (3, 2), (16, 9), (5, 4), (2, 1))
 
 
+_HEADER_BYTES = 40  # more than the fields below can take
+
+
 def _codestream(data: bytes) -> bytes:
     """Return the start of the codestream, out of its container if it has one (ISO/IEC 18181-2, box structure)."""
+    start = b""
     if data.startswith(_SIGNATURE):
-        return data[2:32]
+        start = data[:_HEADER_BYTES]
     offset = len(_CONTAINER)
-    while data.startswith(_CONTAINER) and offset + 8 <= len(data):
+    while data.startswith(_CONTAINER) and offset + 8 <= len(data) and len(start) < _HEADER_BYTES:
         size, kind = int.from_bytes(data[offset : offset + 4], "big"), data[offset + 4 : offset + 8]
         skip = 8
         if size == 1:
             size, skip = int.from_bytes(data[offset + 8 : offset + 16], "big"), 16
-        if kind in (b"jxlc", b"jxlp"):
-            start = offset + skip + (4 if kind == b"jxlp" else 0)
-            if data[start : start + 2] == _SIGNATURE:
-                return data[start + 2 : start + 32]
+        elif size == 0:  # to the end of the file
+            size = len(data) - offset
         if size < skip:
             break
+        if kind in (b"jxlc", b"jxlp"):
+            begin = offset + skip + (4 if kind == b"jxlp" else 0)
+            start += data[begin : min(offset + size, begin + _HEADER_BYTES)]
         offset += size
-    raise ChunkDecodeError("signature: expected that of JPEG XL, found another", found=data[:12].hex())
+    if not start.startswith(_SIGNATURE):
+        raise ChunkDecodeError(
+            "signature: expected that of JPEG XL, found another", found=data[:12].hex()
+        )
+    return start[len(_SIGNATURE) : _HEADER_BYTES]
 
 
-def picture_size(data: bytes) -> tuple[int, int]:
-    """Return (width, height) as the header claims them (ISO/IEC 18181-1, SizeHeader), before anything is decoded.
+class _BitReader:
+    """Fields of a header, low bits first (ISO/IEC 18181-1, section on bitstreams)."""
+
+    def __init__(self, data: bytes) -> None:
+        self._bits = int.from_bytes(data, "little")
+        self._left = 8 * len(data)
+
+    def take(self, count: int) -> int:
+        self._left -= count
+        if self._left < 0:
+            raise ChunkDecodeError("header: expected more bytes, found the end of the file")
+        value = self._bits & ((1 << count) - 1)
+        self._bits >>= count
+        return value
+
+    def choice(self, *options: tuple[int, int]) -> int:
+        """Return one of four numbers, each a constant plus some bits (U32 of the specification)."""
+        constant, count = options[self.take(2)]
+        return constant + self.take(count)
+
+    def size(self) -> tuple[int, int]:
+        """Return (width, height) (SizeHeader)."""
+        is_small = self.take(1)
+
+        def extent() -> int:
+            if is_small:
+                return 8 * (self.take(5) + 1)
+            return self.choice((1, 9), (1, 13), (1, 18), (1, 30))
+
+        height = extent()
+        ratio = self.take(3)
+        if ratio == 0:
+            return extent(), height
+        numerator, denominator = _RATIOS[ratio - 1]
+        return height * numerator // denominator, height
+
+
+@dataclass(frozen=True, slots=True)
+class PictureHeader:
+    """What decides how much memory a decoder takes.
+
+    Attributes
+    ----------
+    width, height : int
+        Pixels.
+    extra_channels : int
+        Besides the one or three of colour.
+    is_animation : bool
+        Whether it may have several frames.
+    """
+
+    width: int
+    height: int
+    extra_channels: int = 0
+    is_animation: bool = False
+
+
+def picture_header(data: bytes) -> PictureHeader:
+    """Return what the header claims (ISO/IEC 18181-1, SizeHeader and ImageMetadata), before anything is decoded.
 
     Raises
     ------
     ChunkDecodeError
     """
-    bits = int.from_bytes(_codestream(data).ljust(16, b"\0")[:16], "little")
+    bits = _BitReader(_codestream(data))
+    width, height = bits.size()
+    if bits.take(1):  # all fields have their default
+        return PictureHeader(width, height)
+    is_animation = False
+    if bits.take(1):  # extra fields
+        bits.take(3)  # orientation
+        if bits.take(1):
+            bits.size()  # intrinsic size
+        if bits.take(1):
+            raise ChunkDecodeError("picture: expected no preview, found one")
+        is_animation = bits.take(1) == 1
+        if is_animation:
+            bits.choice((100, 0), (1000, 0), (1, 10), (1, 30))  # ticks per second, over
+            bits.choice((1, 0), (1001, 0), (1, 8), (1, 10))
+            bits.choice((0, 0), (0, 3), (0, 16), (0, 32))  # loops
+            bits.take(1)  # time codes
+    if bits.take(1):  # floating point
+        bits.choice((32, 0), (16, 0), (24, 0), (1, 6))
+        bits.take(4)  # of the exponent
+    else:
+        bits.choice((8, 0), (10, 0), (12, 0), (1, 6))
+    bits.take(1)  # buffers of 16 bits suffice
+    extra_channels = bits.choice((0, 0), (1, 0), (2, 4), (1, 12))
+    return PictureHeader(width, height, extra_channels, is_animation)
 
-    def take(count: int) -> int:
-        nonlocal bits
-        value = bits & ((1 << count) - 1)
-        bits >>= count
-        return value
 
-    is_small = take(1)
+def _pixels_shape(
+    header: PictureHeader, chunk_shape: Triple, num_channels: int
+) -> tuple[tuple[int, ...], bool]:
+    """Return the shape in which the package decodes a picture of a chunk, and whether its first axis is the channel.
 
-    def extent() -> int:
-        if is_small:
-            return 8 * (take(5) + 1)
-        return 1 + take((9, 13, 18, 30)[take(2)])
+    Upstream gives its package the channels of RGB as three planes of y * z rows of x voxels.  The package makes them
+    three frames of grey; but if a row has 1 to 4 voxels, it takes these for the components of a pixel, and writes a
+    picture of height 3 and width y * z.  (For x = y * z = 3 that is what others write too, with another meaning.)
 
-    height = extent()
-    ratio = take(3)
-    if ratio == 0:
-        return extent(), height
-    numerator, denominator = _RATIOS[ratio - 1]
-    return height * numerator // denominator, height
+    Raises
+    ------
+    ChunkDecodeError
+        It is a picture of another chunk.
+    """
+    x, y, z = chunk_shape
+    size = (header.height, header.width)
+    max_extra = num_channels - 1
+    if (
+        num_channels == 3
+        and x <= 4
+        and size == (3, y * z) != (y * z, x)
+        and not header.is_animation
+    ):
+        shape, max_extra, is_planar = (3, y * z, x)[: 3 if x > 1 else 2], 1, True
+    else:
+        check_pixels(header.width, header.height, chunk_shape)
+        is_planar = header.is_animation
+        channels = (num_channels,) if num_channels > 1 else ()
+        shape = (*channels, *size) if is_planar else (*size, *channels)
+    if header.extra_channels > max_extra:
+        raise ChunkDecodeError(
+            f"extra channels: expected at most {max_extra}, found {header.extra_channels}",
+            expected=max_extra,
+            found=header.extra_channels,
+        )
+    return shape, is_planar
 
 
 class JxlCodec(DecodedCodec):
     """See the module."""
 
-    def decode(self, data: memoryview, chunk_shape: Triple, box: BoxInChunk, spec: ChunkSpec) -> NDArray[Any]:
+    def decode(
+        self, data: memoryview, chunk_shape: Triple, box: BoxInChunk, spec: ChunkSpec
+    ) -> NDArray[Any]:
         """Return the voxels of a box."""
         raw = bytes(data)
-        width, height = picture_size(raw)
-        check_pixels(width, height, chunk_shape)
-        pixels = imagecodecs.jpegxl_decode(raw, numthreads=1)
-        if pixels.ndim == 3 and pixels.shape[1:] == (height, width):
-            # Written as grey with extra channels, as upstream writes RGB; the package returns planes then.
-            pixels = np.moveaxis(pixels, 0, -1)
-        if pixels.dtype != np.uint8 or pixels.shape[:2] != (height, width):
-            raise ChunkDecodeError(
-                f"picture: expected uint8 of {height} x {width}, found {pixels.dtype} of {pixels.shape}",
-                expected=(height, width),
-                found=pixels.shape,
-            )
+        shape, is_planar = _pixels_shape(picture_header(raw), chunk_shape, spec.num_channels)
+        # Given the array, the package raises when the picture has another shape, instead of allocating what it claims.
+        pixels = imagecodecs.jpegxl_decode(raw, numthreads=1, out=np.empty(shape, np.uint8))
+        if is_planar and spec.num_channels > 1:
+            pixels = np.moveaxis(pixels.reshape(spec.num_channels, -1), 0, -1)
+            x, y, z = chunk_shape
+            pixels = pixels.reshape(y * z, x, spec.num_channels)
         return crop(to_voxels(pixels, chunk_shape, spec.num_channels), box)
 
     def encode(self, voxels: NDArray[Any], spec: ChunkSpec) -> bytes:

@@ -30,7 +30,9 @@ def check_pixels(width: int, height: int, chunk_shape: Triple) -> None:
         )
 
 
-def to_voxels(pixels: NDArray[np.uint8], chunk_shape: Triple, num_channels: int) -> NDArray[np.uint8]:
+def to_voxels(
+    pixels: NDArray[np.uint8], chunk_shape: Triple, num_channels: int
+) -> NDArray[np.uint8]:
     """Return a view of shape (x, y, z, channel) of pixels of shape (height, width[, channel]), C order.
 
     Raises
@@ -42,7 +44,9 @@ def to_voxels(pixels: NDArray[np.uint8], chunk_shape: Triple, num_channels: int)
     found = pixels.shape[2] if pixels.ndim == 3 else 1
     if found != num_channels:
         raise ChunkDecodeError(
-            f"components of a pixel: expected {num_channels}, found {found}", expected=num_channels, found=found
+            f"components of a pixel: expected {num_channels}, found {found}",
+            expected=num_channels,
+            found=found,
         )
     return np.ascontiguousarray(pixels).reshape(z, y, x, num_channels).transpose(2, 1, 0, 3)
 

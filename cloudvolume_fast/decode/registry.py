@@ -37,8 +37,8 @@ class Codec:
         core.
     native_decode : bool
         Whether the core decodes what `implementation` encodes: reading then needs no package.
-    releases_gil : bool
-        Whether the package decodes without the GIL, measured; then threads decode side by side.
+    is_lossless : bool
+        Whether what is decoded is what was encoded, bit for bit.
     """
 
     name: str
@@ -48,7 +48,7 @@ class Codec:
     is_compressible: bool = True
     implementation: str | None = None
     native_decode: bool = False
-    releases_gil: bool = True
+    is_lossless: bool = True
 
     @property
     def is_native(self) -> bool:
@@ -139,21 +139,41 @@ def require(package: str, extra: str | None = None) -> Any:  # Any: a module
         return importlib.import_module(package)
     except ImportError as error:
         what = f"cloudvolume-fast[{extra}]" if extra else "cloudvolume-fast"
-        raise ImportError(f"the package {package} is not installed: pip install '{what}'") from error
+        raise ImportError(
+            f"the package {package} is not installed: pip install '{what}'"
+        ) from error
 
 
 _UNSIGNED = frozenset({"bool", "uint8", "uint16", "uint32", "uint64"})
 
 register(Codec("raw", default_compress="gzip"))
+register(Codec("compressed_segmentation", frozenset({"uint32", "uint64"}), default_compress="gzip"))
 register(
-    Codec("compressed_segmentation", frozenset({"uint32", "uint64"}), default_compress="gzip")
+    Codec("png", frozenset({"uint8", "uint16"}), frozenset({1, 2, 3, 4}), is_compressible=False)
 )
 
-# Which packages release the GIL is measured by benchmarks/bench_codecs.py: the speed of two threads over that of one.
 _HERE = "cloudvolume_fast.decode"
-_PICTURE = {"data_types": frozenset({"uint8"}), "is_compressible": False}
-register(Codec("jpeg", channels=frozenset({1, 3}), implementation=f"{_HERE}.jpeg:CODEC", **_PICTURE))
-register(Codec("jxl", channels=frozenset({1, 3, 4}), implementation=f"{_HERE}.jxl:CODEC", **_PICTURE))
+_BYTES = frozenset({"uint8"})
+register(
+    Codec(
+        "jpeg",
+        _BYTES,
+        frozenset({1, 3}),
+        is_compressible=False,
+        implementation=f"{_HERE}.jpeg:CODEC",
+        is_lossless=False,
+    )
+)
+register(
+    Codec(
+        "jxl",
+        _BYTES,
+        frozenset({1, 3, 4}),
+        is_compressible=False,
+        implementation=f"{_HERE}.jxl:CODEC",
+        is_lossless=False,
+    )
+)
 register(
     Codec(
         "compresso",
@@ -175,11 +195,19 @@ register(
     )
 )
 register(Codec("fpzip", frozenset({"float32", "float64"}), implementation=f"{_HERE}.fpzip:FPZIP"))
-register(Codec("kempressed", frozenset({"float32"}), implementation=f"{_HERE}.fpzip:KEMPRESSED"))
+register(
+    Codec(
+        "kempressed",
+        frozenset({"float32"}),
+        implementation=f"{_HERE}.fpzip:KEMPRESSED",
+        is_lossless=False,
+    )
+)
 register(
     Codec(
         "zfpc",
         frozenset({"int32", "int64", "float32", "float64"}),
         implementation=f"{_HERE}.zfpc:CODEC",
+        is_lossless=False,
     )
 )

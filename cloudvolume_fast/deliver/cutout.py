@@ -72,7 +72,8 @@ class VolumeCutout(np.ndarray[Any, Any]):
         """Wrap an array; see the class."""
         if args or kwargs:
             raise InvalidArgumentError(
-                f"VolumeCutout: expected 8 arguments, found also {args} {kwargs}", found=(args, kwargs)
+                f"VolumeCutout: expected 8 arguments, found also {args} {kwargs}",
+                found=(args, kwargs),
             )
         origin = CutoutOrigin(
             getattr(path, "dataset", None),
@@ -87,7 +88,11 @@ class VolumeCutout(np.ndarray[Any, Any]):
 
     @classmethod
     def wrap(
-        cls, array: NDArray[Any], origin: CutoutOrigin, bounds: Bounds | Bbox | None, handle: Any = None
+        cls,
+        array: NDArray[Any],
+        origin: CutoutOrigin,
+        bounds: Bounds | Bbox | None,
+        handle: Any = None,
     ) -> VolumeCutout:
         """Wrap an array, sharing an origin."""
         out = array.view(cls)
@@ -110,7 +115,8 @@ class VolumeCutout(np.ndarray[Any, Any]):
 
     def __reduce__(self) -> Any:
         """Pickle with origin and bounds; the handle stays."""
-        rebuild, arguments, state = super().__reduce__()  # type: ignore[misc]
+        reduced: Any = super().__reduce__()
+        rebuild, arguments, state = reduced
         return rebuild, arguments, (state, self._origin, self.bounds)
 
     def __setstate__(self, state: Any) -> None:
@@ -218,7 +224,9 @@ class VolumeCutout(np.ndarray[Any, Any]):
             name = self.bounds.to_filename() if self.bounds is not None else "cutout"
             parts = (str(self.dataset_name), str(self.layer), str(self.mip), name)
             directory = os.path.join(".", "saved_images", *parts)
-        return save_images(np.asarray(self), directory, axis, channel, global_norm, image_format, progress)
+        return save_images(
+            np.asarray(self), directory, axis, channel, global_norm, image_format, progress
+        )
 
     def viewer(self, port: int = 8080) -> None:
         """Show the image in a browser, with the ``microviewer`` package.
@@ -231,5 +239,7 @@ class VolumeCutout(np.ndarray[Any, Any]):
         try:
             import microviewer
         except ImportError as error:
-            raise ImportError("VolumeCutout.viewer needs the microviewer package: pip install microviewer") from error
+            raise ImportError(
+                "VolumeCutout.viewer needs the microviewer package: pip install microviewer"
+            ) from error
         microviewer.view(np.asarray(self), seg=self.layer_type == "segmentation", port=port)

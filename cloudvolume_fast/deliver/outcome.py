@@ -58,14 +58,20 @@ def raise_outcome(outcome: Outcome, folder: str, *, writing: bool = False) -> No
             found=None,
         )
     if kind == "memory":
-        raise MemoryError(f"{key}: not enough memory")
+        raise MemoryError(
+            f"{key}: not enough memory" + (f" for {expected} bytes" if expected else "")
+        )
     if kind == "io":
         reason = os.strerror(errno) if errno else "the file changed while it was read"
         error = ChunkWriteError if writing and call not in _READING_CALLS else ChunkReadError
         raise error(f"{key}: {call} failed: {reason}", key=key, found=reason, errno=errno or None)
     if kind == "compress":
         raise CompressionError(f"{key}: {detail}", key=key, found=detail)
-    error_type = {"decompress": DecompressionError, "decode": ChunkDecodeError, "encode": EncodingError}[kind]
+    error_type = {
+        "decompress": DecompressionError,
+        "decode": ChunkDecodeError,
+        "encode": EncodingError,
+    }[kind]
     message = detail or f"{what} at byte {offset}"
     if not detail and (expected or found):
         message += f": expected {expected}, found {found}"

@@ -40,7 +40,9 @@ class ChunkProgress:
             from tqdm import tqdm
 
             self._bar = tqdm(total=self._total, desc=self._title, unit="chunk")
-        self._bar.set_postfix_str(f"{size_bytes / max(elapsed, 1e-9) / 1e6:.0f} MB/s", refresh=False)
+        self._bar.set_postfix_str(
+            f"{size_bytes / max(elapsed, 1e-9) / 1e6:.0f} MB/s", refresh=False
+        )
         self._bar.update(chunks - self._bar.n)
 
     def __enter__(self) -> ChunkProgress:

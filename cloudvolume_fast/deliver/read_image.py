@@ -36,8 +36,10 @@ def allocate(shape: tuple[int, ...], dtype: np.dtype[Any], order: str = "F") -> 
             return np.empty(shape, dtype, order="C" if order == "C" else "F")
         flat = _runtime.allocate(size_bytes)
     except (MemoryError, ValueError, TypeError) as error:
-        raise MemoryError(f"cannot allocate {size_bytes} bytes for an array of shape {shape}") from error
-    return np.ndarray(shape, dtype, buffer=flat, order="C" if order == "C" else "F")  # type: ignore[arg-type]
+        raise MemoryError(
+            f"cannot allocate {size_bytes} bytes for an array of shape {shape}"
+        ) from error
+    return np.ndarray(shape, dtype, buffer=flat.data, order="C" if order == "C" else "F")
 
 
 def _channel_range(channels: slice, count: int) -> tuple[range, tuple[int, int]]:
@@ -108,7 +110,9 @@ def read_box(
         outcome = _read(scale, bounds, run, array, options, label, keep, other, None)
     else:
         with ChunkProgress(options.progress, scale.layout.count_chunks(bounds)) as progress:
-            outcome = _read(scale, bounds, run, array, options, label, keep, other, progress.callback)
+            outcome = _read(
+                scale, bounds, run, array, options, label, keep, other, progress.callback
+            )
     if outcome is not None:
         raise_outcome(outcome, scale.folder)
     if picked is not None and len(picked) and (picked.step != 1):
@@ -272,7 +276,9 @@ def read_renumbered(
     while z < bounds[5]:
         depth, origin = scale.chunk_size[2], scale.bounds[2]
         end = min(bounds[5], origin + ((z - origin) // depth + 1) * depth)
-        layer = read_box(scale, (*bounds[:2], z, *bounds[3:5], end), options, keep=keep, other=other)
+        layer = read_box(
+            scale, (*bounds[:2], z, *bounds[3:5], end), options, keep=keep, other=other
+        )
         flat = layer.reshape(-1, order="F").view(np.dtype(f"u{scale.dtype.itemsize}"))
         narrow = np.empty(flat.shape, dtype)
         done = numbers.apply(flat, narrow)
@@ -287,6 +293,9 @@ def read_renumbered(
             narrow = rest
         out[:, :, z - bounds[2] : end - bounds[2]] = narrow.reshape(layer.shape, order="F")
         z = end
-    found = {background: background, **dict(sorted(numbers.mapping().items(), key=lambda item: item[1]))}
+    found = {
+        background: background,
+        **dict(sorted(numbers.mapping().items(), key=lambda item: item[1])),
+    }
     labels = from_bits(np.array(list(found), dtype=np.uint64), scale.dtype)
     return out, dict(zip(labels.tolist(), found.values(), strict=True))

@@ -16,7 +16,9 @@ def _to_grey(image: NDArray[Any], low: float, high: float) -> NDArray[np.uint8]:
     span = high - low
     if span <= 0:
         return np.zeros(image.shape, np.uint8)
-    return np.asarray(np.clip((image.astype(np.float64) - low) / span * 255.0, 0, 255), dtype=np.uint8)
+    return np.asarray(
+        np.clip((image.astype(np.float64) - low) / span * 255.0, 0, 255), dtype=np.uint8
+    )
 
 
 def save_images(
@@ -47,7 +49,9 @@ def save_images(
         raise ImportError("saving pictures needs Pillow: pip install pillow") from error
     axes = {"x": 0, "y": 1, "z": 2}
     if axis not in axes:
-        raise InvalidArgumentError(f"axis: expected x, y or z, found {axis!r}", key="axis", found=axis)
+        raise InvalidArgumentError(
+            f"axis: expected x, y or z, found {axis!r}", key="axis", found=axis
+        )
     if image.ndim == 3:
         image = image[..., np.newaxis]
     os.makedirs(directory, exist_ok=True)

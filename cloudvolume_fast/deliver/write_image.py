@@ -40,14 +40,7 @@ def write_box(
         A chunk to be merged with is absent or unreadable.
     EncodingError, CompressionError, MemoryError
     """
-    try:
-        os.makedirs(folder_path, exist_ok=True)
-    except OSError as error:
-        raise ChunkWriteError(
-            f"{scale.folder}: the folder cannot be made: {error.strerror}",
-            key=scale.folder,
-            errno=error.errno,
-        ) from error
+    make_folder(folder_path, scale.folder)
     with ChunkProgress(options.progress, scale.layout.count_chunks(bounds)) as progress:
         outcome = scale.layout.write(
             bounds,
@@ -65,3 +58,18 @@ def write_box(
         )
     if outcome is not None:
         raise_outcome(outcome, scale.folder, writing=True)
+
+
+def make_folder(path: str, name: str) -> None:
+    """Make the folder of a scale if it is absent; `name` is its cloud path, for messages.
+
+    Raises
+    ------
+    ChunkWriteError
+    """
+    try:
+        os.makedirs(path, exist_ok=True)
+    except OSError as error:
+        raise ChunkWriteError(
+            f"{name}: the folder cannot be made: {error.strerror}", key=name, errno=error.errno
+        ) from error

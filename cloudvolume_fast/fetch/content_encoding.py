@@ -93,7 +93,9 @@ def _too_large(limit: int) -> DecompressionError:
     return DecompressionError(f"expected at most {limit} bytes, found more", expected=limit)
 
 
-def _stream(decompressor: Any, data: bytes, limit: int, name: str) -> bytes:  # Any: LZMA or BZ2 decompressor
+def _stream(
+    decompressor: Any, data: bytes, limit: int, name: str
+) -> bytes:  # Any: LZMA or BZ2 decompressor
     """Decompress one stream with the incremental interface that lzma and bz2 share, up to a limit."""
     out = decompressor.decompress(data, limit + 1)
     if len(out) > limit:
@@ -154,7 +156,9 @@ def _unzstd(data: bytes, limit: int) -> bytes:
         parts.append(part)
         if decompressor.eof:
             if decompressor.unused_data or start + step < len(data):
-                raise DecompressionError("expected the end of the file after the zstd frame", offset=start)
+                raise DecompressionError(
+                    "expected the end of the file after the zstd frame", offset=start
+                )
             break
     if not decompressor.eof:
         raise DecompressionError("zstd frame ends before its end", offset=len(data))
@@ -192,7 +196,9 @@ def decompress(suffix: str, data: bytes | memoryview, limit: int) -> bytes:
         if suffix == ".zstd":
             return _unzstd(raw, limit)
         if suffix == ".xz":
-            return _stream(lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=_XZ_MEMORY_BYTES), raw, limit, "xz")
+            return _stream(
+                lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=_XZ_MEMORY_BYTES), raw, limit, "xz"
+            )
         return _stream(bz2.BZ2Decompressor(), raw, limit, "bzip2")
     except (ImportError, CompressionError, DecompressionError):
         raise
@@ -216,7 +222,9 @@ def compress(suffix: str, data: bytes | memoryview, level: int) -> bytes:
         if suffix == ".br":
             return bytes(importlib.import_module("brotli").compress(raw, quality=level))
         if suffix == ".zstd":
-            return bytes(importlib.import_module("zstandard").ZstdCompressor(level=level).compress(raw))
+            return bytes(
+                importlib.import_module("zstandard").ZstdCompressor(level=level).compress(raw)
+            )
         if suffix == ".xz":
             return lzma.compress(raw, preset=level)
         if suffix == ".bz2":

@@ -65,7 +65,9 @@ class FileStore:
 
     def _unreadable(self, key: str, error: OSError) -> ChunkReadError:
         return ChunkReadError(
-            f"{self.path(key)}: cannot be read: {error.strerror}", key=self.path(key), errno=error.errno
+            f"{self.path(key)}: cannot be read: {error.strerror}",
+            key=self.path(key),
+            errno=error.errno,
         )
 
     def put(self, key: str, data: bytes) -> None:
@@ -85,7 +87,7 @@ class FileStore:
             with os.fdopen(descriptor, "wb") as file:
                 file.write(data)
             # mkstemp makes private files; metadata are as readable as any new file.
-            mask = _umask()
+            mask = umask()
             os.chmod(temporary, 0o666 & ~mask)
             os.replace(temporary, path)
             temporary = None
@@ -99,7 +101,7 @@ class FileStore:
             ) from error
 
 
-def _umask() -> int:
+def umask() -> int:
     """Return the file mode mask without changing it where the system tells it."""
     try:
         with open("/proc/self/status", encoding="ascii") as lines:

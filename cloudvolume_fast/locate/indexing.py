@@ -54,29 +54,31 @@ def _expand(index: Any) -> list[Any]:  # Any: as above
     """Five entries, x y z channel and one more, the ellipsis written out."""
     if isinstance(index, str):
         message = f"expected slices, integers, a Bbox or an ellipsis, found the string {index!r}"
-        raise AttributeError(message + "; download() takes file names")
-    if hasattr(index, "__iter__"):
-        parts = list(index)
-    else:
-        parts = [index]
+        # Upstream's type: its users may catch it.
+        raise AttributeError(message + "; download() takes file names")  # noqa: TRY004
+    parts = list(index) if hasattr(index, "__iter__") else [index]
     ellipses = [i for i, part in enumerate(parts) if part is Ellipsis]
     if len(ellipses) > 1:
         raise InvalidArgumentError(
-            f"index: expected at most one ellipsis, found {len(ellipses)}", expected=1, found=len(ellipses)
+            f"index: expected at most one ellipsis, found {len(ellipses)}",
+            expected=1,
+            found=len(ellipses),
         )
     if ellipses:
         i = ellipses[0]
         parts[i : i + 1] = [_ALL] * max(0, 4 - (len(parts) - 1))
     for extra in parts[4:]:
         if not _selects_single(extra):
-            raise InvalidArgumentError(f"index: expected at most 4 axes, found one more: {extra!r}", found=extra)
+            raise InvalidArgumentError(
+                f"index: expected at most 4 axes, found one more: {extra!r}", found=extra
+            )
     del parts[4:]
     parts.extend([_ALL] * (4 - len(parts)))
     return parts
 
 
 def _selects_single(extra: Any) -> bool:  # Any: as above
-    """A further axis, as some frameworks append it, is dropped when it selects everything or one entry."""
+    """Whether a further axis, as some frameworks append it, selects everything or one entry."""
     if isinstance(extra, slice):
         if extra == _ALL:
             return True
@@ -97,7 +99,9 @@ def _integer(value: Any, axis: str) -> int:  # Any: as above
         return int(value)
     except (TypeError, ValueError, OverflowError) as error:
         raise InvalidArgumentError(
-            f"index: expected an integer or a slice on {axis}, found {value!r}", key=axis, found=value
+            f"index: expected an integer or a slice on {axis}, found {value!r}",
+            key=axis,
+            found=value,
         ) from error
 
 
@@ -110,7 +114,10 @@ def _axis(part: Any, low: int, high: int, axis: str) -> tuple[int, int, int]:  #
     step = 1 if part.step is None else _integer(part.step, axis)
     if step < 1:
         raise InvalidArgumentError(
-            f"index: expected a positive step on {axis}, found {step}", key=axis, expected="> 0", found=step
+            f"index: expected a positive step on {axis}, found {step}",
+            key=axis,
+            expected="> 0",
+            found=step,
         )
     start = low if part.start is None else _integer(part.start, axis)
     stop = high if part.stop is None else _integer(part.stop, axis)
@@ -144,7 +151,9 @@ def _channels(part: Any, num_channels: int | None) -> slice:  # Any: as above
 
 
 def select(
-    index: Any, volume: Bounds, num_channels: int | None = None  # Any: whatever stands between the brackets
+    index: Any,
+    volume: Bounds,
+    num_channels: int | None = None,  # Any: whatever stands between the brackets
 ) -> Selection:
     """Turn an index into a selection; coordinates are absolute, so negative ones are not counted from the end.
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 import math
-import operator
 import re
 import warnings
 from collections.abc import Mapping, Sequence
@@ -68,6 +67,9 @@ _LEVEL_MEMBERS: Mapping[str, str] = {
 _EFFORT_MEMBERS: Mapping[str, str] = {"jxl": "jxl_effort", "jpegxl": "jxl_effort"}
 
 _POSITIVE_INTEGERS = "3 positive integers"
+
+# 256 voxels on each axis; real ones have 8.
+_MAX_BLOCK_VOXELS = 1 << 24
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,7 +264,11 @@ def parse_scale(scale: object, index: int, *, key: str = "info") -> Scale:
             _reject(f"{where}.chunk_sizes", "1 size, as the scale is sharded", chunk_sizes)
     block_size = scale.get("compressed_segmentation_block_size")
     if block_size is not None or encoding == "compressed_segmentation":
-        block_size = _positive_triple(block_size, f"{where}.compressed_segmentation_block_size")
+        member = f"{where}.compressed_segmentation_block_size"
+        block_size = _positive_triple(block_size, member)
+        # Boundary blocks are stored whole, so a huge block would make any chunk huge.
+        if math.prod(block_size) > _MAX_BLOCK_VOXELS:
+            _reject(member, f"at most {_MAX_BLOCK_VOXELS} voxels", list(block_size))
     return Scale(
         key=folder,
         size=size,

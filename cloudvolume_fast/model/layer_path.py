@@ -311,8 +311,8 @@ def _local_parts(whole: str, rest: str) -> tuple[str, list[str]]:
         if drive is not None:
             rest = drive.group(1) + (drive.group(2) or "/")
     # Not Path.resolve(), which follows links, nor Path.expanduser(), which rejects unknown users.
-    expanded = os.path.expanduser(rest)  # noqa: PTH111
-    absolute = Path(os.path.abspath(expanded)).as_posix()  # noqa: PTH100
+    expanded = os.path.expanduser(rest)
+    absolute = Path(os.path.abspath(expanded)).as_posix()
     # POSIX gives two leading slashes a meaning of their own; here they have none.
     names = [name for name in absolute.split("/") if name]
     if not names:

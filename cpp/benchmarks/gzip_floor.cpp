@@ -41,7 +41,7 @@ class File {
   }
 
   [[nodiscard]] bool read_all(std::vector<std::byte>& bytes) const {
-    struct stat status {};
+    struct stat status{};
     if (fd_ < 0 || ::fstat(fd_, &status) != 0) return false;
     bytes.resize(static_cast<std::size_t>(status.st_size));
     std::size_t done = 0;
@@ -74,8 +74,8 @@ struct Worker {
       size |= std::to_integer<std::size_t>(packed[packed.size() - 4 + i]) << (8 * i);
     }
     if (voxels.size() < size) voxels.resize(size);
-    return libdeflate_gzip_decompress(decompressor.get(), packed.data(), packed.size(), voxels.data(), size,
-                                      nullptr) == LIBDEFLATE_SUCCESS;
+    return libdeflate_gzip_decompress(decompressor.get(), packed.data(), packed.size(), voxels.data(), size, nullptr) ==
+           LIBDEFLATE_SUCCESS;
   }
 };
 

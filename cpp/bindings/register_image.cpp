@@ -3,10 +3,12 @@
 #include <pybind11/stl.h>
 
 #include <array>
+#include <bit>
 #include <cstdint>
 #include <cstring>
 #include <exception>
 #include <limits>
+#include <memory>
 #include <new>
 #include <optional>
 #include <stdexcept>
@@ -15,8 +17,12 @@
 #include <vector>
 
 #include "cvfast/core/checked.hpp"
+#include "cvfast/decode/png.hpp"
+#include "cvfast/runtime/chunk_cache.hpp"
 #include "cvfast/runtime/read_image.hpp"
+#include "cvfast/runtime/transfer_image.hpp"
 #include "cvfast/runtime/write_image.hpp"
+#include "gil.hpp"
 #include "register.hpp"
 
 namespace {
@@ -55,7 +61,7 @@ using Labels = py::array_t<std::uint64_t, py::array::c_style>;
 // kept in `raised`, which the GIL guards.
 template <typename Call>
 std::string with_python(std::exception_ptr& raised, const Call& call) {
-  const py::gil_scoped_acquire held;
+  const cvfast::bindings::HeldGil held;
   try {
     call();
     return {};
@@ -70,6 +76,8 @@ std::string with_python(std::exception_ptr& raised, const Call& call) {
     throw;
   } catch (const std::exception& error) {
     return error.what();
+  } catch (...) {
+    cvfast::bindings::sleep_until_the_process_ends();
   }
 }
 
@@ -111,8 +119,7 @@ rt::ExternalCodec to_codec(py::handle hooks, std::int64_t item_size, std::int64_
       check_array(array, box, num_channels, static_cast<std::size_t>(item_size));
       const auto* const voxels = static_cast<const std::byte*>(array.data());
       const Int4 strides = strides_of(array);
-      const py::gil_scoped_release released;
-      paint(voxels, strides);
+      cvfast::bindings::without_gil([&] { paint(voxels, strides); });
     });
   };
   codec.encode = [=](const std::byte* src, const Int4& strides, const Int3& shape, std::vector<std::byte>& out) {
@@ -134,15 +141,42 @@ rt::ExternalCodec to_codec(py::handle hooks, std::int64_t item_size, std::int64_
   return codec;
 }
 
-bool is_label_item(std::int64_t size) { return size == 1 || size == 2 || size == 4 || size == 8; }
+cvfast::decode::Encoding to_encoding(const std::string& name, const cvfast::decode::ImageFormat& format) {
+  using cvfast::decode::Encoding;
+  if (name == "raw") return Encoding::kRaw;
+  if (name == "compressed_segmentation" && (format.item_size == 4 || format.item_size == 8)) {
+    return Encoding::kCompressedSegmentation;
+  }
+  if (name == "png" && cvfast::decode::png::supports(format.num_channels, format.item_size) && format.level >= 0 &&
+      format.level <= cvfast::decode::png::kMaxLevel) {
+    return Encoding::kPng;
+  }
+  const bool is_label = std::has_single_bit(static_cast<std::uint64_t>(format.item_size)) && format.item_size <= 8;
+  if (name == "compresso" && is_label && format.num_channels == 1) return Encoding::kCompresso;
+  if (name == "crackle" && is_label && format.num_channels == 1) return Encoding::kCrackle;
+  if (name == "external") return Encoding::kExternal;
+  throw std::invalid_argument("ImageLayout: no native codec for " + name + " with " +
+                              std::to_string(format.num_channels) + " channels of " +
+                              std::to_string(format.item_size) + " bytes at level " + std::to_string(format.level));
+}
+
+cvfast::fetch::ContentEncoding to_compression(const std::string& suffix) {
+  std::size_t found = 0;
+  while (found < cvfast::fetch::kSuffixes.size() && suffix != cvfast::fetch::kSuffixes[found]) ++found;
+  if (found == cvfast::fetch::kSuffixes.size()) throw std::invalid_argument("compression: unknown suffix " + suffix);
+  return static_cast<cvfast::fetch::ContentEncoding>(found);
+}
 
 struct Layout {
   rt::ImageLayout value;
   py::object hooks;
+  std::shared_ptr<rt::ChunkCache> cache;
+  rt::CacheUse cache_use;  // without its codec
+  py::object entry_hooks;
 
   Layout(std::string folder, const Int3& voxel_offset, const Int3& volume_size, const Int3& chunk_size,
          const std::string& encoding, std::int64_t item_size, std::int64_t num_channels, const Int3& block_shape,
-         py::object python_hooks)
+         int level, py::object python_hooks)
       : hooks(std::move(python_hooks)) {
     for (int i = 0; i < 3; ++i) {
       std::int64_t end = 0;
@@ -159,20 +193,27 @@ struct Layout {
     value.format.item_size = item_size;
     value.format.num_channels = num_channels;
     value.format.block_shape = block_shape;
-    if (encoding == "raw") {
-      value.format.encoding = cvfast::decode::Encoding::kRaw;
-    } else if (encoding == "compressed_segmentation" && (item_size == 4 || item_size == 8)) {
-      value.format.encoding = cvfast::decode::Encoding::kCompressedSegmentation;
-    } else if (encoding == "compresso" && is_label_item(item_size) && num_channels == 1) {
-      value.format.encoding = cvfast::decode::Encoding::kCompresso;
-    } else if (encoding == "crackle" && is_label_item(item_size) && num_channels == 1) {
-      value.format.encoding = cvfast::decode::Encoding::kCrackle;
-    } else if (encoding == "external") {
-      value.format.encoding = cvfast::decode::Encoding::kExternal;
-    } else {
-      throw std::invalid_argument("ImageLayout: no native codec for " + encoding + " with items of " +
-                                  std::to_string(item_size) + " bytes");
+    value.format.level = level;
+    value.format.encoding = to_encoding(encoding, value.format);
+  }
+
+  // Holds this scale's chunks in memory from now on, as stored or in another encoding.
+  std::uint32_t use_cache(std::shared_ptr<rt::ChunkCache> held_in, const std::string& key,
+                          const std::string& stored_encoding, const std::string& entry_encoding,
+                          const std::string& entry_codec, const Int3& block_shape, py::object python_hooks) {
+    rt::CacheSpace space{value.folder, key, value.grid, stored_encoding, value.format, entry_encoding, value.format};
+    cache_use.transcode = entry_encoding != stored_encoding;
+    if (cache_use.transcode) {
+      space.entry.block_shape = block_shape;
+      space.entry.level = 1;
+      space.entry.encoding = to_encoding(entry_codec, space.entry);
     }
+    cache_use.format = space.entry;
+    cache_use.space = held_in->intern(space);
+    cache_use.cache = held_in.get();
+    entry_hooks = std::move(python_hooks);
+    cache = std::move(held_in);
+    return cache_use.space;
   }
 
   void check_channels(std::int64_t begin, std::int64_t end) const {
@@ -193,27 +234,36 @@ struct Layout {
   }
 };
 
+// What a request to a layout is given, but for its bounds.  `raised` is as for with_python.
+rt::RunOptions to_options(const Layout& layout, std::exception_ptr& raised) {
+  const cvfast::decode::ImageFormat& format = layout.value.format;
+  rt::RunOptions options;
+  options.decompress = to_transform(layout.hooks, "decompress", raised);
+  options.compress = to_transform(layout.hooks, "compress", raised);
+  options.codec = to_codec(layout.hooks, format.item_size, format.num_channels, raised);
+  options.cache = layout.cache_use;
+  if (layout.cache_use.transcode && !is_encoded_here(layout.cache_use.format.encoding)) {
+    options.cache.codec = to_codec(layout.entry_hooks, format.item_size, format.num_channels, raised);
+  }
+  return options;
+}
+
 // Runs a request without the GIL, taking it about every 50 ms for signals (Ctrl-C) and progress.
 class Run {
  public:
   Run(const Layout& layout, int threads, std::uint64_t max_inflight_bytes, py::object progress)
-      : report_(std::move(progress)) {
+      : options_(to_options(layout, raised_)), report_(std::move(progress)) {
     options_.threads = threads;
     options_.max_inflight_bytes = max_inflight_bytes;
-    options_.decompress = to_transform(layout.hooks, "decompress", raised_);
-    options_.compress = to_transform(layout.hooks, "compress", raised_);
-    options_.codec = to_codec(layout.hooks, layout.value.format.item_size, layout.value.format.num_channels,
-                              raised_);
     options_.poll = [this] { return poll(); };
   }
+
+  std::exception_ptr& raised() noexcept { return raised_; }
 
   template <typename Request>
   py::object operator()(const Request& request) {
     rt::RunResult result;
-    {
-      const py::gil_scoped_release released;
-      result = request(options_, progress_);
-    }
+    cvfast::bindings::without_gil([&] { result = request(options_, progress_); });
     if (raised_) std::rethrow_exception(raised_);
     if (!report_.is_none()) report_(progress_.chunks.load(), progress_.bytes.load());
     if (result.state == rt::RunState::kDone) return py::none();
@@ -222,16 +272,18 @@ class Run {
 
  private:
   bool poll() {
-    const py::gil_scoped_acquire held;
+    const cvfast::bindings::HeldGil held;
     try {
       if (PyErr_CheckSignals() != 0) throw py::error_already_set();
       if (!report_.is_none()) {
         report_(progress_.chunks.load(std::memory_order_relaxed), progress_.bytes.load(std::memory_order_relaxed));
       }
       return true;
-    } catch (...) {
-      raised_ = std::current_exception();
+    } catch (const py::error_already_set&) {
+      if (!raised_) raised_ = std::current_exception();
       return false;
+    } catch (...) {
+      cvfast::bindings::sleep_until_the_process_ends();
     }
   }
 
@@ -246,10 +298,10 @@ class Run {
                           error.status.found, error.io.call, error.io.error, error.detail);
   }
 
+  std::exception_ptr raised_;  // first: the options refer to it
   rt::RunOptions options_;
   rt::Progress progress_;
   py::object report_;
-  std::exception_ptr raised_;
 };
 
 py::object read_box(const Layout& self, const Bounds& bounds, std::pair<std::int64_t, std::int64_t> channels,
@@ -327,10 +379,7 @@ py::object write_box(const Layout& self, const Bounds& bounds, const py::array& 
   rt::WriteRequest request;
   request.box = to_box(bounds);
   if (!contains(self.value.grid.bounds(), request.box)) throw std::invalid_argument("box: outside of the volume");
-  std::size_t found = 0;
-  while (found < cvfast::fetch::kSuffixes.size() && compression != cvfast::fetch::kSuffixes[found]) ++found;
-  if (found == cvfast::fetch::kSuffixes.size()) throw std::invalid_argument("compression: unknown suffix " + compression);
-  request.compression = static_cast<cvfast::fetch::ContentEncoding>(found);
+  request.compression = to_compression(compression);
   request.compression_level = level;
   if (partial == "merge") {
     request.partial = rt::PartialChunks::kMerge;
@@ -372,6 +421,72 @@ py::object delete_chunks(const Layout& self, const Bounds& bounds, int threads) 
       });
 }
 
+// (outcome, whether it is the destination's, not the source's)
+py::tuple transfer_chunks(const Layout& self, const Layout& destination, const Bounds& bounds, bool copy_bytes,
+                          const std::optional<std::string>& compression, int level, bool fill_missing, bool sync,
+                          int threads, std::uint64_t max_inflight_bytes, py::object progress) {
+  rt::TransferRequest request;
+  request.box = to_box(bounds);
+  const cvfast::locate::ChunkGrid& from = self.value.grid;
+  const cvfast::locate::ChunkGrid& to = destination.value.grid;
+  if (!contains(from.bounds(), request.box) || !contains(to.bounds(), request.box)) {
+    throw std::invalid_argument("box: outside of the volume");
+  }
+  // With both ends of both grids the same inside of the box, so is every chunk between.
+  const auto chunk_at = [](const cvfast::locate::ChunkGrid& grid, const Int3& at) {
+    return grid.chunk_box(grid.grid_range({at, {at[0] + 1, at[1] + 1, at[2] + 1}}).min);
+  };
+  if (!request.box.empty()) {
+    const Int3 last{request.box.max[0] - 1, request.box.max[1] - 1, request.box.max[2] - 1};
+    const Box3 first_chunk = chunk_at(from, request.box.min);
+    const Box3 last_chunk = chunk_at(from, last);
+    if (from.chunk_size != to.chunk_size || !(first_chunk == chunk_at(to, request.box.min)) ||
+        !(last_chunk == chunk_at(to, last)) || first_chunk.min != request.box.min ||
+        last_chunk.max != request.box.max) {
+      throw std::invalid_argument("box: expected whole chunks of two grids that agree");
+    }
+  }
+  if (self.value.format.item_size != destination.value.format.item_size ||
+      self.value.format.num_channels != destination.value.format.num_channels) {
+    throw std::invalid_argument("transfer: expected layouts of the same voxels");
+  }
+  if (compression) {
+    request.compression = to_compression(*compression);
+  } else if (!copy_bytes) {
+    throw std::invalid_argument("compression: expected one where chunks are encoded anew");
+  }
+  request.copy_bytes = copy_bytes;
+  request.compression_level = level;
+  request.fill_missing = fill_missing;
+  request.sync = sync;
+  Run run(self, threads, max_inflight_bytes, std::move(progress));
+  const rt::RunOptions destination_options = to_options(destination, run.raised());
+  bool in_destination = false;
+  py::object outcome = run(
+      [&](const rt::RunOptions& options, rt::Progress& counts) {
+        rt::RunResult result =
+            rt::transfer_chunks(self.value, destination.value, request, options, destination_options, counts);
+        in_destination = result.error && result.error->in_destination;
+        return result;
+      });
+  return py::make_tuple(std::move(outcome), in_destination);
+}
+
+py::tuple read_files(const Layout& self, const Bounds& bounds, bool decompress, int threads,
+                     std::uint64_t max_inflight_bytes, py::object progress) {
+  std::vector<rt::ChunkFile> files;
+  py::object outcome = Run(self, threads, max_inflight_bytes, std::move(progress))(
+      [&](const rt::RunOptions& options, rt::Progress& counts) {
+        return rt::read_files(self.value, to_box(bounds), decompress, files, options, counts);
+      });
+  py::dict found;
+  for (rt::ChunkFile& file : files) {
+    found[py::str(file.name)] = file.exists ? py::object(py::bytes(file.bytes)) : py::object(py::none());
+    std::string().swap(file.bytes);  // so that only one chunk is held twice
+  }
+  return py::make_tuple(std::move(outcome), std::move(found));
+}
+
 std::int64_t count_chunks(const Layout& self, const Bounds& bounds) {
   const Box3 inside = intersect(to_box(bounds), self.value.grid.bounds());
   if (inside.empty()) return 0;
@@ -385,9 +500,11 @@ void register_image(py::module_& module) {
   using py::arg;
   py::class_<Layout>(module, "ImageLayout")
       .def(py::init<std::string, const Int3&, const Int3&, const Int3&, const std::string&, std::int64_t, std::int64_t,
-                    const Int3&, py::object>(),
+                    const Int3&, int, py::object>(),
            arg("folder"), arg("voxel_offset"), arg("volume_size"), arg("chunk_size"), arg("encoding"),
-           arg("item_size"), arg("num_channels"), arg("block_shape"), arg("hooks"))
+           arg("item_size"), arg("num_channels"), arg("block_shape"), arg("level"), arg("hooks"))
+      .def("use_cache", &Layout::use_cache, arg("cache"), arg("key"), arg("stored_encoding"), arg("entry_encoding"),
+           arg("entry_codec"), arg("block_shape"), arg("hooks"))
       .def("read", &read_box, arg("bounds"), arg("channels"), arg("out"), arg("fill_missing"), arg("background"),
            arg("label"), arg("keep"), arg("other"), arg("threads"), arg("max_inflight_bytes"), arg("progress"))
       .def("read_points", &read_points, arg("points"), arg("channels"), arg("out"), arg("fill_missing"),
@@ -398,6 +515,11 @@ void register_image(py::module_& module) {
            arg("fill_missing"), arg("delete_background"), arg("sync"), arg("background"), arg("threads"),
            arg("max_inflight_bytes"), arg("progress"))
       .def("list_chunks", &list_chunks, arg("bounds"), arg("check_exists"), arg("threads"))
+      .def("transfer", &transfer_chunks, arg("destination"), arg("bounds"), arg("copy_bytes"), arg("compression"),
+           arg("level"), arg("fill_missing"), arg("sync"), arg("threads"), arg("max_inflight_bytes"),
+           arg("progress"))
+      .def("read_files", &read_files, arg("bounds"), arg("decompress"), arg("threads"), arg("max_inflight_bytes"),
+           arg("progress"))
       .def("delete", &delete_chunks, arg("bounds"), arg("threads"))
       .def("count_chunks", &count_chunks, arg("bounds"));
 }

@@ -9,6 +9,7 @@
 
 #include "cvfast/paint/labels.hpp"
 #include "cvfast/runtime/memory.hpp"
+#include "gil.hpp"
 #include "register.hpp"
 
 namespace {
@@ -39,8 +40,9 @@ std::size_t renumber(cvfast::paint::Renumberer& self, const py::array& src, py::
   const auto n = static_cast<std::size_t>(src.size());
   const auto src_item = static_cast<std::size_t>(src.itemsize());
   const auto dst_item = static_cast<std::size_t>(dst.itemsize());
-  const py::gil_scoped_release released;
-  return self.apply(in, src_item, n, out, dst_item);
+  std::size_t done = 0;
+  cvfast::bindings::without_gil([&] { done = self.apply(in, src_item, n, out, dst_item); });
+  return done;
 }
 
 }  // namespace
@@ -48,6 +50,7 @@ std::size_t renumber(cvfast::paint::Renumberer& self, const py::array& src, py::
 void register_memory(py::module_& module) {
   module.attr("HUGE_THRESHOLD_BYTES") = cvfast::runtime::kHugeThresholdBytes;
   module.def("allocate", &allocate, py::arg("size_bytes"));
+  module.def("kept_bytes", &cvfast::runtime::kept_bytes);
   py::class_<cvfast::paint::Renumberer>(module, "Renumberer")
       .def(py::init<std::uint64_t>(), py::arg("background"))
       .def("apply", &renumber, py::arg("src"), py::arg("dst"))

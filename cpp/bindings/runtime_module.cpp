@@ -5,5 +5,6 @@ PYBIND11_MODULE(_runtime, module, py::mod_gil_not_used()) {
   module.doc() = "Objects of the C++ core that have an identity: see _runtime.pyi.";
   register_build_config(module);
   register_memory(module);
+  register_chunk_cache(module);
   register_image(module);
 }

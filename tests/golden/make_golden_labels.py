@@ -29,7 +29,9 @@ STAMP = (2020, 1, 1, 0, 0, 0)  # so that the archive's bytes depend on its conte
 
 def make_labels(rng: np.random.Generator, shape, dtype: str, distinct: int, grain) -> np.ndarray:
     """Blocks of random labels, the background among them."""
-    low = rng.integers(0, distinct, [-(-n // g) for n, g in zip(shape, grain, strict=True)], dtype=np.uint64)
+    low = rng.integers(
+        0, distinct, [-(-n // g) for n, g in zip(shape, grain, strict=True)], dtype=np.uint64
+    )
     for axis, g in enumerate(grain):
         low = low.repeat(g, axis)
     labels = low[tuple(slice(0, n) for n in shape)]
@@ -43,7 +45,14 @@ def to_version_0(data: bytes) -> bytes:
     header = crackle.header(data)
     n = 4 * header.sz
     body = data[29 + n + 4 : len(data) - 4 - n]
-    out = data[:4] + b"\0" + data[5:20] + struct.pack("<I", header.num_label_bytes) + data[29 : 29 + n] + body
+    out = (
+        data[:4]
+        + b"\0"
+        + data[5:20]
+        + struct.pack("<I", header.num_label_bytes)
+        + data[29 : 29 + n]
+        + body
+    )
     return out
 
 
@@ -53,8 +62,15 @@ def variants(labels: np.ndarray):
         for steps in ((4, 4, 1), (8, 8, 1), (3, 5, 2), (1, 1, 1)):
             for has_index in (True, False):
                 name = f"c{connectivity}_{''.join(map(str, steps))}_{'index' if has_index else 'plain'}"
-                yield name, "compresso", compresso.compress(
-                    labels, steps=steps, connectivity=connectivity, random_access_z_index=has_index
+                yield (
+                    name,
+                    "compresso",
+                    compresso.compress(
+                        labels,
+                        steps=steps,
+                        connectivity=connectivity,
+                        random_access_z_index=has_index,
+                    ),
                 )
     for order in (0, 1, 2, 5):
         data = crackle.compress(labels, markov_model_order=order)
@@ -74,7 +90,14 @@ def main() -> None:
         for encoding in ("compresso", "crackle"):
             with tempfile.TemporaryDirectory() as folder:
                 info = CloudVolume.create_new_info(
-                    1, "segmentation", dtype, encoding, (4, 4, 40), (7, -3, 11), voxels.shape, chunk_size=(32, 32, 16)
+                    1,
+                    "segmentation",
+                    dtype,
+                    encoding,
+                    (4, 4, 40),
+                    (7, -3, 11),
+                    voxels.shape,
+                    chunk_size=(32, 32, 16),
                 )
                 vol = CloudVolume(f"file://{folder}", info=info, progress=False)
                 vol.commit_info()
@@ -107,7 +130,9 @@ def main() -> None:
             np.save(buffer, labels)
             files[f"chunks/{number}_{dtype}.npy"] = buffer.getvalue()
 
-    files["pins.ckl"] = crackle.compress(make_labels(rng, (16, 12, 8), "uint32", 9, (4, 4, 8)), allow_pins=1)
+    files["pins.ckl"] = crackle.compress(
+        make_labels(rng, (16, 12, 8), "uint32", 9, (4, 4, 8)), allow_pins=1
+    )
     assert crackle.header(files["pins.ckl"]).label_format != 0
 
     target = HERE / "labels" / "labels.zip"

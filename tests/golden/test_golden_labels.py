@@ -41,11 +41,17 @@ def chunk_labels(name: str) -> np.ndarray:
     return array(f"chunks/{number}_{dtype}.npy")
 
 
-def open_chunk(folder: Path, encoding: str, shape: tuple[int, ...], dtype: str) -> tuple[CloudVolume, Path]:
+def open_chunk(
+    folder: Path, encoding: str, shape: tuple[int, ...], dtype: str
+) -> tuple[CloudVolume, Path]:
     """A volume of one chunk, and where that chunk lies."""
-    path = support.make_layer(folder, encoding=encoding, size=shape, chunk_size=shape, data_type=dtype)
+    path = support.make_layer(
+        folder, encoding=encoding, size=shape, chunk_size=shape, data_type=dtype
+    )
     (folder / support.KEY).mkdir()
-    return CloudVolume(path, progress=False), folder / support.KEY / "_".join(f"0-{extent}" for extent in shape)
+    return CloudVolume(path, progress=False), folder / support.KEY / "_".join(
+        f"0-{extent}" for extent in shape
+    )
 
 
 def attempt(read: object) -> object:
@@ -71,7 +77,9 @@ def layer(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[CloudVolume, 
             path = tmp_path / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(content)
-    return CloudVolume(f"file://{tmp_path}/{encoding}_{dtype}", progress=False), array(f"{dtype}.npy")
+    return CloudVolume(f"file://{tmp_path}/{encoding}_{dtype}", progress=False), array(
+        f"{dtype}.npy"
+    )
 
 
 def test_reads_whole_layers(layer: tuple[CloudVolume, np.ndarray]) -> None:
@@ -112,7 +120,10 @@ def test_renumbers(layer: tuple[CloudVolume, np.ndarray]) -> None:
     numbers, mapping = vol.download(vol.bounds, renumber=True)
     original = {number: label for label, number in mapping.items()}
     assert set(mapping) | {0} == set(np.unique(voxels)) | {0}
-    assert all(original.get(int(n), 0) == v for n, v in zip(numbers.flat[::37], voxels.flat[::37], strict=True))
+    assert all(
+        original.get(int(n), 0) == v
+        for n, v in zip(numbers.flat[::37], voxels.flat[::37], strict=True)
+    )
 
 
 def test_unique_of_a_whole_layer(layer: tuple[CloudVolume, np.ndarray]) -> None:
@@ -141,10 +152,13 @@ def test_reads_every_variant_of_the_formats(tmp_path: Path, encoding: str) -> No
 
 @pytest.mark.parametrize("encoding", ENCODINGS)
 def test_truncated_chunks_are_refused(tmp_path: Path, encoding: str) -> None:
-    name = "chunks/" + {
-        "compresso": "compresso_0_uint64_c4_441_index",
-        "crackle": "crackle_0_uint64_markov0",
-    }[encoding]
+    name = (
+        "chunks/"
+        + {
+            "compresso": "compresso_0_uint64_c4_441_index",
+            "crackle": "crackle_0_uint64_markov0",
+        }[encoding]
+    )
     labels = chunk_labels(name)
     vol, path = open_chunk(tmp_path, encoding, labels.shape, "uint64")
     content = FILES[name]
@@ -162,7 +176,9 @@ def test_damaged_chunks_are_refused_or_read(tmp_path: Path, encoding: str) -> No
     rng = random.Random(4)
     names = [name for name in chunk_names(encoding) if "_0_uint64" in name or "_1_uint8" in name]
     volumes = {
-        number: open_chunk(tmp_path / number, encoding, array(f"chunks/{number}_{dtype}.npy").shape, dtype)
+        number: open_chunk(
+            tmp_path / number, encoding, array(f"chunks/{number}_{dtype}.npy").shape, dtype
+        )
         for number, dtype in (("0", "uint64"), ("1", "uint8"))
     }
     refused = 0
@@ -171,23 +187,32 @@ def test_damaged_chunks_are_refused_or_read(tmp_path: Path, encoding: str) -> No
         vol, path = volumes[name.split("_")[1]]
         damaged = bytearray(FILES[name])
         for _ in range(rng.randint(1, 3)):
-            damaged[rng.randrange(min(len(damaged), rng.choice((40, 10**6))))] ^= 1 << rng.randrange(8)
+            damaged[rng.randrange(min(len(damaged), rng.choice((40, 10**6))))] ^= (
+                1 << rng.randrange(8)
+            )
         path.write_bytes(damaged)
         whole = attempt(lambda vol=vol: vol[:])
         attempt(lambda vol=vol: vol[2, 3, 1])
         attempt(lambda vol=vol: vol.unique(vol.bounds))
         refused += whole is None
-        if whole is not None and encoding == "crackle" and name.endswith(("markov0", "markov1", "c_order")):
+        if (
+            whole is not None
+            and encoding == "crackle"
+            and name.endswith(("markov0", "markov1", "c_order"))
+        ):
             assert np.array_equal(whole[..., 0], chunk_labels(name))
     assert refused > 1000
 
 
 @pytest.mark.parametrize("encoding", ENCODINGS)
 def test_claims_of_size_cost_no_memory(tmp_path: Path, encoding: str) -> None:
-    name = "chunks/" + {
-        "compresso": "compresso_0_uint64_c4_441_plain",
-        "crackle": "crackle_0_uint64_markov0_v0",
-    }[encoding]
+    name = (
+        "chunks/"
+        + {
+            "compresso": "compresso_0_uint64_c4_441_plain",
+            "crackle": "crackle_0_uint64_markov0_v0",
+        }[encoding]
+    )
     labels = chunk_labels(name)
     vol, path = open_chunk(tmp_path, encoding, labels.shape, "uint64")
     path.write_bytes(FILES[name])
@@ -200,7 +225,9 @@ def test_claims_of_size_cost_no_memory(tmp_path: Path, encoding: str) -> None:
     for offset, kind in fields[encoding]:
         for value in (2**63, 2**40, 2**31, 65535):
             damaged = bytearray(FILES[name])
-            struct.pack_into(kind, damaged, offset, value % 2 ** (8 * struct.calcsize(kind)) or 65535)
+            struct.pack_into(
+                kind, damaged, offset, value % 2 ** (8 * struct.calcsize(kind)) or 65535
+            )
             path.write_bytes(damaged)
             with pytest.raises(ChunkDecodeError):
                 vol[:]
@@ -223,10 +250,13 @@ def test_pins_are_refused_by_name(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("encoding", ENCODINGS)
 def test_reading_needs_no_package(tmp_path: Path, encoding: str) -> None:
-    name = "chunks/" + {
-        "compresso": "compresso_0_uint32_c4_441_index",
-        "crackle": "crackle_0_uint32_markov0",
-    }[encoding]
+    name = (
+        "chunks/"
+        + {
+            "compresso": "compresso_0_uint32_c4_441_index",
+            "crackle": "crackle_0_uint32_markov0",
+        }[encoding]
+    )
     labels = chunk_labels(name)
     vol, path = open_chunk(tmp_path, encoding, labels.shape, "uint32")
     path.write_bytes(FILES[name])
@@ -247,10 +277,14 @@ except ImportError as error:
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize(("encoding", "package"), [("compresso", "compresso"), ("crackle", "crackle")])
+@pytest.mark.parametrize(
+    ("encoding", "package"), [("compresso", "compresso"), ("crackle", "crackle")]
+)
 def test_writes_are_read_back(tmp_path: Path, encoding: str, package: str, dtype: str) -> None:
     pytest.importorskip(package)
-    path = support.make_layer(tmp_path, encoding=encoding, size=(40, 36, 20), chunk_size=(32, 32, 16), data_type=dtype)
+    path = support.make_layer(
+        tmp_path, encoding=encoding, size=(40, 36, 20), chunk_size=(32, 32, 16), data_type=dtype
+    )
     vol = CloudVolume(path, progress=False, non_aligned_writes=True)
     voxels = array(f"{dtype}.npy").copy(order="F")
     vol[:] = voxels
@@ -259,11 +293,17 @@ def test_writes_are_read_back(tmp_path: Path, encoding: str, package: str, dtype
     assert np.array_equal(vol[:][..., 0], voxels)
 
 
-@pytest.mark.parametrize(("encoding", "package"), [("compresso", "compresso"), ("crackle", "crackle")])
+@pytest.mark.parametrize(
+    ("encoding", "package"), [("compresso", "compresso"), ("crackle", "crackle")]
+)
 def test_noise_of_one_byte_is_written_and_read(tmp_path: Path, encoding: str, package: str) -> None:
     pytest.importorskip(package)
-    noise = np.asfortranarray(np.random.default_rng(6).integers(0, 256, (48, 40, 12)).astype(np.uint8))
-    path = support.make_layer(tmp_path, encoding=encoding, size=noise.shape, chunk_size=noise.shape, data_type="uint8")
+    noise = np.asfortranarray(
+        np.random.default_rng(6).integers(0, 256, (48, 40, 12)).astype(np.uint8)
+    )
+    path = support.make_layer(
+        tmp_path, encoding=encoding, size=noise.shape, chunk_size=noise.shape, data_type="uint8"
+    )
     vol = CloudVolume(path, progress=False)
     vol[:] = noise
     assert np.array_equal(vol[:][..., 0], noise)

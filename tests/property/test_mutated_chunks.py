@@ -27,7 +27,11 @@ words = st.one_of(
     st.integers(0, 80),
     st.sampled_from([0xFFFFFF, 0x1000000, 0x02000000, 0x20000000, 0x21000000, 0xFF000000, 2**31]),
     # A plausible block header: a width of index and a table near by.
-    st.builds(lambda bits, table: bits << 24 | table, st.sampled_from([0, 1, 2, 4, 8, 16, 32]), st.integers(0, 120)),
+    st.builds(
+        lambda bits, table: bits << 24 | table,
+        st.sampled_from([0, 1, 2, 4, 8, 16, 32]),
+        st.integers(0, 120),
+    ),
 )
 
 
@@ -38,7 +42,9 @@ def damaged(draw: st.DrawFn) -> tuple[bytes, tuple[int, int, int], str]:
     dtype = draw(st.sampled_from(["uint32", "uint64"]))
     rng = np.random.default_rng(draw(st.integers(0, 1000)))
     labels = rng.integers(0, draw(st.sampled_from([1, 2, 5, 40, 2**31])), (*shape, 1))
-    good = bytes(compressed_segmentation.encode(np.asfortranarray(labels.astype(dtype)), block_shape=BLOCK))
+    good = bytes(
+        compressed_segmentation.encode(np.asfortranarray(labels.astype(dtype)), block_shape=BLOCK)
+    )
     data = bytearray(good)
     for _ in range(draw(st.integers(0, 4))):
         kind = draw(st.sampled_from(["word", "header", "byte", "cut", "append", "swap"]))
@@ -85,7 +91,9 @@ def test_damaged_compressed_segmentation_is_read_as_the_reference_reads_it_or_re
     chunk: tuple[bytes, tuple[int, int, int], str], suffix: str
 ) -> None:
     data, shape, dtype = chunk
-    info = support.make_info(encoding="compressed_segmentation", data_type=dtype, size=shape, chunk_size=shape)
+    info = support.make_info(
+        encoding="compressed_segmentation", data_type=dtype, size=shape, chunk_size=shape
+    )
     info["scales"][0]["compressed_segmentation_block_size"] = BLOCK
     try:
         expected = reference_cseg.decode(data, (*shape, 1), np.dtype(dtype), BLOCK)
@@ -129,7 +137,9 @@ def test_raw_chunk_of_any_bytes_is_read_exactly_or_refused(data: bytes, suffix: 
 
 @given(st.data(), st.sampled_from([".gz", ".br", ".zstd", ".xz", ".bz2"]))
 @settings(max_examples=120)
-def test_damaged_stream_is_a_decompression_error_or_has_the_right_length(data: st.DataObject, suffix: str) -> None:
+def test_damaged_stream_is_a_decompression_error_or_has_the_right_length(
+    data: st.DataObject, suffix: str
+) -> None:
     voxels = support.make_voxels((6, 5, 4))
     stored = bytearray(support.COMPRESS[suffix](voxels.tobytes("F")))
     for _ in range(data.draw(st.integers(1, 3))):

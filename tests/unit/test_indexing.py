@@ -23,7 +23,9 @@ def vol(layer):
 # Slices, integers, floats, ellipsis.
 
 
-@pytest.mark.parametrize("index", [np.s_[:], np.s_[...], np.s_[:, :, :], np.s_[:, ...], np.s_[:, :, :, :]])
+@pytest.mark.parametrize(
+    "index", [np.s_[:], np.s_[...], np.s_[:, :, :], np.s_[:, ...], np.s_[:, :, :, :]]
+)
 def test_everything(layer, vol, index):
     np.testing.assert_array_equal(vol[index], layer.data)
 
@@ -70,7 +72,9 @@ def test_negative_coordinates_are_not_counted_from_the_end(vol, index):
         vol[index]
 
 
-@pytest.mark.parametrize("index", [np.s_[9:12], np.s_[28:31], np.s_[30], np.s_[500:510], np.s_[200:200]])
+@pytest.mark.parametrize(
+    "index", [np.s_[9:12], np.s_[28:31], np.s_[30], np.s_[500:510], np.s_[200:200]]
+)
 def test_outside_raises(vol, index):
     with pytest.raises(OutOfBoundsError):
         vol[index]
@@ -232,7 +236,9 @@ def test_point_list_outside_is_background_when_not_bounded(layer):
 # What comes back.
 
 
-@pytest.mark.parametrize("index", [np.s_[:], np.s_[15], np.s_[15, -20, 31], np.s_[10:20:3], np.s_[..., 0]])
+@pytest.mark.parametrize(
+    "index", [np.s_[:], np.s_[15], np.s_[15, -20, 31], np.s_[10:20:3], np.s_[..., 0]]
+)
 def test_result_is_a_four_dimensional_fortran_cutout(vol, index):
     image = vol[index]
     assert (type(image), image.ndim, image.dtype) == (VolumeCutout, 4, vol.dtype)

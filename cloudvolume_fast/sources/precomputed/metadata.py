@@ -15,6 +15,7 @@ import numpy as np
 from cloudvolume_fast.errors import (
     CyclicRedirect,
     InfoUnavailableError,
+    InfoValidationError,
     InvalidArgumentError,
     ScaleUnavailableError,
     TooManyRedirects,
@@ -28,7 +29,7 @@ from cloudvolume_fast.model import info as info_model
 from cloudvolume_fast.model.bbox import Bbox
 from cloudvolume_fast.model.dtypes import parse_data_type
 from cloudvolume_fast.model.info import Info, Scale
-from cloudvolume_fast.model.layer_path import LayerPath, parse_layer_path
+from cloudvolume_fast.model.layer_path import parse_layer_path
 from cloudvolume_fast.model.provenance import DataLayerProvenance
 from cloudvolume_fast.model.vec import Vec
 
@@ -129,7 +130,9 @@ class PrecomputedMetadata:
         content = self.store.get("info")
         if content is None:
             raise InfoUnavailableError(
-                f"{self.infopath}: expected an info file, found none", key=self.infopath, expected="info"
+                f"{self.infopath}: expected an info file, found none",
+                key=self.infopath,
+                expected="info",
             )
         return info_model.load_info(content, self.infopath)
 
@@ -172,7 +175,8 @@ class PrecomputedMetadata:
         self.redirected_from = visited[:-1]
         if self.redirected_from:
             warnings.warn(
-                f"{visited[0]} redirects to {self.cloudpath}; it is opened for reading only", stacklevel=2
+                f"{visited[0]} redirects to {self.cloudpath}; it is opened for reading only",
+                stacklevel=2,
             )
         return info
 
@@ -345,12 +349,19 @@ class PrecomputedMetadata:
             There is none; the message lists the resolutions that there are.
         """
         count = len(self.scales)
-        if isinstance(mip, (int, np.integer)) or not hasattr(mip, "__iter__"):
-            index = int(mip)  # type: ignore[arg-type]
-            if -count <= index < count:
-                return index % count
+        if not hasattr(mip, "__iter__"):
+            # A float may be whole; half a mip, like no mip at all, is none of those available.
+            if (
+                isinstance(mip, (int, float, np.number))
+                and -count <= mip < count
+                and mip == int(mip)
+            ):
+                return int(mip) % count
         else:
-            wanted = [float(extent) for extent in mip]
+            try:
+                wanted = [float(extent) for extent in mip]
+            except (TypeError, ValueError):
+                wanted = []
             for index, scale in enumerate(self.scales):
                 if [float(extent) for extent in scale["resolution"]] == wanted:
                     return index
@@ -419,7 +430,7 @@ class PrecomputedMetadata:
 
     def downsample_ratio(self, mip: int) -> Vec:
         """Resolution relative to mip 0's."""
-        return self.resolution(mip) / self.resolution(0)
+        return Vec(*(self.resolution(mip) / self.resolution(0)))
 
     def chunk_size(self, mip: int) -> Vec:
         """Extents of a chunk in voxels."""
@@ -432,7 +443,7 @@ class PrecomputedMetadata:
     bbox = bounds
 
     def encoding(self, mip: int, encoding: str | None = None) -> str:
-        """Encoding of a scale's chunks; given one, set it."""
+        """Return the encoding of a scale's chunks; given one, set it."""
         scale = self.scale(mip)
         if encoding is not None:
             scale["encoding"] = encoding
@@ -451,7 +462,9 @@ class PrecomputedMetadata:
     def check_for_placeholder_scale(self, mip: int) -> None:
         """Warn when a scale was put into the info only to hold a place."""
         if re.search("placeholder", self.key(mip), re.IGNORECASE):
-            warnings.warn(f"{self.infopath}: scales[{mip}] is a placeholder: {self.key(mip)}", stacklevel=2)
+            warnings.warn(
+                f"{self.infopath}: scales[{mip}] is a placeholder: {self.key(mip)}", stacklevel=2
+            )
 
     # Coordinates.
 
@@ -459,12 +472,14 @@ class PrecomputedMetadata:
         """Convert a point between scales, rounded down."""
         return info_model.point_to_mip(self.info, pt, self.to_mip(mip), self.to_mip(to_mip))
 
-    def bbox_to_mip(self, bbox: Any, mip: MipLike, to_mip: MipLike) -> Bbox:  # Any: what Bbox.create takes
+    def bbox_to_mip(
+        self, bbox: Any, mip: MipLike, to_mip: MipLike
+    ) -> Bbox:  # Any: what Bbox.create takes
         """Convert a box between scales, rounded outwards at each step."""
         source = self.to_mip(mip)
         box = Bbox.create(bbox, self.bounds(source))
         if box.is_physical:
-            box = box.convert_units("vx", self.resolution(source))
+            box = box.convert_units("vx", self.resolution(source).tolist())
         return info_model.bbox_to_mip(self.info, box, source, self.to_mip(to_mip))
 
     # Regions of interest.
@@ -479,9 +494,10 @@ class PrecomputedMetadata:
         boxes = []
         for number, roi in enumerate(info["scales"][0].get("rois") or []):
             try:
-                boxes.append(Bbox.from_list([int(value) for value in roi]))
+                x0, y0, z0, x1, y1, z1 = (int(value) for value in roi)
+                boxes.append(Bbox.from_list([x0, y0, z0, x1, y1, z1]))
             except (TypeError, ValueError) as error:
-                raise info_model.InfoValidationError(
+                raise InfoValidationError(
                     f"{self.infopath}: scales[0].rois[{number}]: expected 6 integers, found {roi!r}",
                     key=self.infopath,
                     expected="6 integers",
@@ -587,6 +603,6 @@ class PrecomputedMetadata:
             self.info = info
             self.commit_info()
         except OSError as error:
-            raise error_type(f"{self.infopath}: cannot change the locks: {error}", key=self.infopath) from error
-
-
+            raise error_type(
+                f"{self.infopath}: cannot change the locks: {error}", key=self.infopath
+            ) from error

@@ -9,6 +9,7 @@ from __future__ import annotations
 import gzip
 import random
 import struct
+import zlib
 from pathlib import Path
 
 
@@ -42,17 +43,60 @@ def encode_compressed_segmentation(labels, shape, block, item_size):
         if key not in tables:
             tables[key] = len(words)
             for label in table:
-                words += [label & 0xFFFFFFFF] if item_size == 4 else [label & 0xFFFFFFFF, label >> 32]
+                words += (
+                    [label & 0xFFFFFFFF] if item_size == 4 else [label & 0xFFFFFFFF, label >> 32]
+                )
         words[2 * number] = tables[key] | bits << 24
         words[2 * number + 1] = values_offset
     return struct.pack(f"<{len(words) + 1}I", 1, *words)
+
+
+def png_file(width, height, depth, colour_type, stream, level=6):
+    """Make a PNG file of filtered rows."""
+
+    def chunk(kind, content):
+        crc = zlib.crc32(kind + content)
+        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", crc)
+
+    header = struct.pack(">IIBBBBB", width, height, depth, colour_type, 0, 0, 0)
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", header)
+        + chunk(b"tEXt", b"Title\0seed")
+        + chunk(b"IDAT", zlib.compress(stream, level))
+        + chunk(b"IEND", b"")
+    )
+
+
+def write_png_seeds(folder, rng):
+    """Write one seed for each number of channels, depth and way in which the target takes content."""
+    shape = (12, 5, 2)
+    height = shape[1] * shape[2]
+    for channels, colour_type in ((1, 0), (2, 4), (3, 2), (4, 6)):
+        for item_size in (1, 2):
+            row = shape[0] * channels * item_size
+            rows = [
+                bytes([i % 5]) + bytes(rng.randrange(8) for _ in range(row)) for i in range(height)
+            ]
+            stream = b"".join(rows)
+            contents = {
+                "file": png_file(shape[0], height, 8 * item_size, colour_type, stream),
+                "rows": stream,
+                "deflate": zlib.compress(stream, 9)[2:-4],
+                "voxels": b"".join(row[1:] for row in rows),
+            }
+            for mode, (name, content) in enumerate(contents.items()):
+                prefix = bytes([s - 1 for s in shape] + [channels - 1, item_size - 1, 0, mode])
+                (folder / f"{name}_channels{channels}_item{item_size}").write_bytes(
+                    prefix.ljust(16, b"\0") + content
+                )
 
 
 def main():
     """Write all seeds."""
     here = Path(__file__).parent
     rng = random.Random(1)
-    for directory in ("compressed_segmentation", "gzip"):
+    for directory in ("compressed_segmentation", "fpzip", "gzip", "png"):
         (here / directory).mkdir(exist_ok=True)
 
     for distinct in (1, 2, 4, 16, 40):
@@ -68,7 +112,9 @@ def main():
 
                 flags = (1 if eights else 0) | (2 if item_size == 4 else 0)
                 # The fuzz target reads sizes modulo their range, from one upwards.
-                prefix = bytes([s - 1 for s in shape] + [b - 1 for b in block] + [flags, 0]).ljust(16, b"\0")
+                prefix = bytes([s - 1 for s in shape] + [b - 1 for b in block] + [flags, 0]).ljust(
+                    16, b"\0"
+                )
                 data = encode_compressed_segmentation(label, shape, block, item_size)
                 name = f"labels{distinct}_item{item_size}_block{block[0]}"
                 (here / "compressed_segmentation" / name).write_bytes(prefix + data)
@@ -86,6 +132,20 @@ def main():
         "named": one[:3] + b"\x08" + one[4:10] + b"name\0" + one[10:],
     }.items():
         (here / "gzip" / name).write_bytes(data)
+
+    write_png_seeds(here / "png", rng)
+    golden = here.parents[2] / "tests" / "golden" / "fpzip"
+    for stream in sorted(golden.glob("smooth_*.fpz")):
+        (here / "fpzip" / stream.stem).write_bytes(b"\0" + stream.read_bytes())
+    for item_size in (4, 8):
+        for precision in (0, 1, 7, 8, 20):
+            prefix = bytes([1 | (2 if item_size == 4 else 0), precision, 9, 3, 2, 1, 40, 0])
+            values = struct.pack(
+                "<8f" if item_size == 4 else "<8d", 1, 1.5, -2, 0, 3e30, 1e-40, -0.0, 7
+            )
+            (here / "fpzip" / f"values{item_size}_precision{precision}").write_bytes(
+                prefix + values
+            )
 
 
 if __name__ == "__main__":

@@ -21,7 +21,11 @@ Isa find_best_isa() noexcept {
     return Isa::kAvx512;
   }
 #endif
+#if defined(__SSE2__)
+  return Isa::kSse2;
+#else
   return Isa::kPortable;
+#endif
 }
 
 bool find_crc32c() noexcept {

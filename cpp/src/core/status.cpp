@@ -30,7 +30,7 @@ const char* describe(Code code) noexcept {
     case Code::kNoMemory:
       return "not enough memory";
     case Code::kUnsupported:
-      return "a variant of the format that is not supported";
+      return "the data use a variant of the format that is not supported";
   }
   return "unknown status";
 }

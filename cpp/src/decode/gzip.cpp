@@ -2,53 +2,27 @@
 //
 // The member header and trailer are parsed here and only the DEFLATE stream is left to libdeflate, because its own
 // gzip entry point reports a short header, a wrong checksum and a broken stream as one and the same error.
-// A libdeflate (de)compressor is scratch memory without identity (tables that each call rebuilds), so one per thread
-// is kept: allocating a level 6 compressor for each 64^3 chunk costs more than compressing an empty one.
 #include "cvfast/decode/gzip.hpp"
 
-#include <libdeflate.h>
-
 #include <algorithm>
-#include <array>
 #include <limits>
-#include <memory>
 #include <new>
 #include <stdexcept>
 
 #include "cvfast/core/endian.hpp"
+#include "thread_deflate.hpp"
 
 namespace cvfast::decode::gzip {
 namespace {
 
 constexpr std::size_t kHeaderBytes = 10;
 constexpr std::size_t kTrailerBytes = 8;
-constexpr int kMaxLevel = 12;
 
 // RFC 1951: a match is at most 258 bytes and needs at least one bit each for its length and its distance, so one
 // input byte gives at most 4 * 258 = 1032 bytes.
 constexpr std::uint64_t kMaxExpansion = 1032;
 
 enum Flag : unsigned { kHeaderCrc = 2, kExtra = 4, kName = 8, kComment = 16, kReserved = 0xe0 };
-
-struct FreeDecompressor {
-  void operator()(libdeflate_decompressor* p) const noexcept { libdeflate_free_decompressor(p); }
-};
-struct FreeCompressor {
-  void operator()(libdeflate_compressor* p) const noexcept { libdeflate_free_compressor(p); }
-};
-
-libdeflate_decompressor* thread_decompressor() noexcept {
-  thread_local std::unique_ptr<libdeflate_decompressor, FreeDecompressor> decompressor;
-  if (!decompressor) decompressor.reset(libdeflate_alloc_decompressor());
-  return decompressor.get();
-}
-
-libdeflate_compressor* thread_compressor(int level) noexcept {
-  thread_local std::array<std::unique_ptr<libdeflate_compressor, FreeCompressor>, kMaxLevel + 1> compressors;
-  auto& compressor = compressors[static_cast<std::size_t>(level)];
-  if (!compressor) compressor.reset(libdeflate_alloc_compressor(level));
-  return compressor.get();
-}
 
 Status fail(Code code, std::size_t offset, std::uint64_t expected = 0, std::uint64_t found = 0) noexcept {
   return {code, offset, expected, found};
@@ -195,8 +169,8 @@ Status decompress(std::span<const std::byte> in, std::uint64_t limit, std::vecto
 }
 
 Status compress(std::span<const std::byte> in, int level, std::vector<std::byte>& out) noexcept {
-  if (level < 0 || level > kMaxLevel) {
-    return fail(Code::kInvalidArgument, 0, kMaxLevel, static_cast<std::uint64_t>(level));
+  if (level < 0 || level > kMaxDeflateLevel) {
+    return fail(Code::kInvalidArgument, 0, kMaxDeflateLevel, static_cast<std::uint64_t>(level));
   }
   libdeflate_compressor* const compressor = thread_compressor(level);
   if (compressor == nullptr) return fail(Code::kNoMemory, 0);

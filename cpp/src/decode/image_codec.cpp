@@ -5,6 +5,7 @@
 #include "cvfast/decode/compressed_segmentation.hpp"
 #include "cvfast/decode/compresso.hpp"
 #include "cvfast/decode/crackle.hpp"
+#include "cvfast/decode/png.hpp"
 #include "cvfast/paint/copy_box.hpp"
 
 namespace cvfast::decode {
@@ -12,6 +13,10 @@ namespace {
 
 compressed_segmentation::Geometry geometry_of(const ImageFormat& format, const Int3& chunk_shape) noexcept {
   return {chunk_shape, format.block_shape, format.num_channels, format.item_size};
+}
+
+png::Geometry png_geometry_of(const ImageFormat& format, const Int3& chunk_shape) noexcept {
+  return {chunk_shape, format.num_channels, format.item_size};
 }
 
 // Offset of a voxel in a packed raw chunk.
@@ -45,6 +50,7 @@ std::uint64_t max_chunk_bytes(const ImageFormat& format, const Int3& chunk_shape
     constexpr std::uint64_t kHeaderBytes = std::uint64_t{1} << 20;
     return static_cast<std::uint64_t>(bytes.value_or(INT64_MAX / 2)) + kHeaderBytes;
   }
+  if (format.encoding == Encoding::kPng) return png::max_encoded_bytes(png_geometry_of(format, chunk_shape));
   return compressed_segmentation::max_encoded_bytes(geometry_of(format, chunk_shape));
 }
 
@@ -73,6 +79,10 @@ Status decode_box(const ImageFormat& format, std::span<const std::byte> data,
   }
   if (format.encoding == Encoding::kCrackle) {
     return crackle::decode_box(data, format.item_size, chunk_shape, box, map, dst, dst_strides);
+  }
+  if (format.encoding == Encoding::kPng) {
+    return png::decode_box(data, png_geometry_of(format, chunk_shape), box, channel_begin, channel_end, map, dst,
+                           dst_strides);
   }
   const std::uint64_t expected = range ? range->size : fixed_chunk_bytes(format, chunk_shape).value_or(0);
   if (data.size() != expected) {
@@ -103,6 +113,9 @@ Status unique_box(const ImageFormat& format, std::span<const std::byte> data, co
   if (format.encoding == Encoding::kCrackle) {
     return crackle::unique_box(data, format.item_size, chunk_shape, box, out);
   }
+  if (format.encoding == Encoding::kPng) {
+    return png::unique_box(data, png_geometry_of(format, chunk_shape), box, channel_begin, channel_end, out);
+  }
   const std::uint64_t expected = fixed_chunk_bytes(format, chunk_shape).value_or(0);
   if (data.size() != expected) {
     const Code code = data.size() < expected ? Code::kTruncated : Code::kTrailingBytes;
@@ -122,6 +135,12 @@ Status encode_chunk(const ImageFormat& format, const std::byte* src, const Int4&
   if (format.encoding == Encoding::kCompressedSegmentation) {
     const Status status =
         compressed_segmentation::encode(src, src_strides, geometry_of(format, chunk_shape), out);
+    view = out;
+    return status;
+  }
+  if (format.encoding == Encoding::kPng) {
+    const Status status =
+        png::encode(src, src_strides, png_geometry_of(format, chunk_shape), format.level, out);
     view = out;
     return status;
   }

@@ -10,6 +10,7 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
+#include <ctime>
 
 namespace cvfast::fetch {
 namespace {
@@ -40,6 +41,31 @@ bool newer(const struct stat& a, const struct stat& b) noexcept {
   const timespec& ta = modified(a);
   const timespec& tb = modified(b);
   return ta.tv_sec != tb.tv_sec ? ta.tv_sec > tb.tv_sec : ta.tv_nsec > tb.tv_nsec;
+}
+
+// Whether absence must be checked again: an object rewritten under another suffix appears there before its old copy is
+// removed, and may do the first behind our back and the second in front of it.  Both change the folder's time, which
+// every file system keeps to two seconds; where its clock is not ours, the worst is a check too many or too few.
+bool changed_lately(int folder) noexcept {
+  struct stat info {};
+  timespec now{};
+  if (::fstat(folder, &info) != 0 || ::clock_gettime(CLOCK_REALTIME, &now) != 0) return true;
+  return modified(info).tv_sec + 2 >= now.tv_sec;
+}
+
+// A link whose target is not there (an annex that was not fetched, a lost mount) is not an absent object.
+FetchState absent_or_dangling(int folder, std::string_view name, OpenedFile& file, IoError& error) noexcept {
+  for (std::size_t i = 0; i < kSuffixes.size(); ++i) {
+    char path[kNameBytes];
+    struct stat info {};
+    if (!compose(path, name, kSuffixes[i])) continue;
+    if (::fstatat(folder, path, &info, AT_SYMLINK_NOFOLLOW) == 0 && S_ISLNK(info.st_mode)) {
+      file.encoding = static_cast<ContentEncoding>(i);
+      error = {"open", ENOENT};
+      return FetchState::kError;
+    }
+  }
+  return FetchState::kMissing;
 }
 
 }  // namespace
@@ -79,9 +105,7 @@ FetchState Folder::open(std::string_view name, OpenedFile& file, IoError& error)
     error = {"open folder", open_error_};
     return FetchState::kError;
   }
-  // Another process may rename or remove between stat and open; then look again.  Also when nothing was found the first
-  // time: an object rewritten under another suffix appears there before its old copy is removed, and may do the first
-  // behind our back and the second in front of it.
+  // Another process may rename or remove between stat and open; then look again.
   bool was_empty = false;
   for (int attempt = 0; attempt < 8; ++attempt) {
     char path[kNameBytes];
@@ -104,7 +128,7 @@ FetchState Folder::open(std::string_view name, OpenedFile& file, IoError& error)
       }
     }
     if (chosen < 0) {
-      if (was_empty) return FetchState::kMissing;
+      if (was_empty || !changed_lately(fd_.get())) return absent_or_dangling(fd_.get(), name, file, error);
       was_empty = true;
       continue;
     }
@@ -141,7 +165,8 @@ FetchState Folder::exists(std::string_view name, IoError& error) const noexcept 
     error = {"open folder", open_error_};
     return FetchState::kError;
   }
-  for (int attempt = 0; attempt < 2; ++attempt) {  // twice for the reason given in open()
+  for (int attempt = 0; attempt < 2; ++attempt) {
+    if (attempt > 0 && !changed_lately(fd_.get())) break;
     for (const char* ending : kSuffixes) {
       char path[kNameBytes];
       struct stat info {};

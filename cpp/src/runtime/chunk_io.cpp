@@ -21,6 +21,7 @@ void trim_vector(std::vector<std::byte>& bytes) noexcept {
 void ThreadScratch::trim() noexcept {
   stored.trim(kKeepScratchBytes);
   plain.trim(kKeepScratchBytes);
+  voxels.trim(kKeepScratchBytes);
   trim_vector(inflated);
   trim_vector(encoded);
   trim_vector(compressed);
@@ -66,7 +67,7 @@ fetch::FetchState StoredChunk::open(std::string_view name, const Int3& chunk_sha
   chunk_shape_ = chunk_shape;
   file_ = {};
   fetch::IoError io;
-  const fetch::FetchState state = folder_.open(name, file_, io);
+  const fetch::FetchState state = folder_.get().open(name, file_, io);
   if (state == fetch::FetchState::kError) {
     (void)fail_io(io, error);
     return state;
@@ -97,18 +98,20 @@ fetch::FetchState StoredChunk::open(std::string_view name, const Int3& chunk_sha
 bool StoredChunk::load(const std::optional<decode::ByteRange>& range, std::byte* target,
                        std::span<const std::byte>& data, ChunkError& error) {
   ThreadScratch& scratch = thread_scratch();
-  const auto no_memory = [&] { return fail(ErrorKind::kNoMemory, {Code::kNoMemory, 0, 0, 0}, error); };
+  const auto no_memory = [&](std::uint64_t needed) {
+    return fail(ErrorKind::kNoMemory, {Code::kNoMemory, 0, needed, 0}, error);
+  };
   fetch::IoError io;
   if (is_plain()) {
     const decode::ByteRange want = range.value_or(decode::ByteRange{0, file_.size_bytes});
     std::byte* const out = target != nullptr ? target : scratch.stored.get(want.size);
-    if (out == nullptr) return no_memory();
+    if (out == nullptr) return no_memory(want.size);
     if (!fetch::read_exact(file_.fd.get(), out, want.size, want.offset, io)) return fail_io(io, error);
     data = {out, want.size};
     return true;
   }
   std::byte* const stored = scratch.stored.get(file_.size_bytes);
-  if (stored == nullptr) return no_memory();
+  if (stored == nullptr) return no_memory(file_.size_bytes);
   if (!fetch::read_exact(file_.fd.get(), stored, file_.size_bytes, 0, io)) return fail_io(io, error);
   const std::span<const std::byte> in(stored, file_.size_bytes);
   const std::uint64_t limit = decode::max_chunk_bytes(layout_.format, chunk_shape_);
@@ -116,7 +119,7 @@ bool StoredChunk::load(const std::optional<decode::ByteRange>& range, std::byte*
 
   if (file_.encoding == fetch::ContentEncoding::kGzip && fixed) {
     std::byte* const out = target != nullptr ? target : scratch.plain.get(*fixed);
-    if (out == nullptr) return no_memory();
+    if (out == nullptr) return no_memory(*fixed);
     std::size_t written = 0;
     const Status status = decode::gzip::decompress(in, out, *fixed, written);
     if (!status.ok()) return fail(ErrorKind::kDecompress, status, error);
@@ -149,25 +152,134 @@ bool StoredChunk::load(const std::optional<decode::ByteRange>& range, std::byte*
   return true;
 }
 
-bool decode_chunk(const ImageLayout& layout, const RunOptions& options, std::span<const std::byte> data,
+bool StoredChunk::load_stored(std::span<const std::byte>& data, ChunkError& error) {
+  std::byte* const stored = thread_scratch().stored.get(file_.size_bytes);
+  if (stored == nullptr) return fail(ErrorKind::kNoMemory, {Code::kNoMemory, 0, file_.size_bytes, 0}, error);
+  fetch::IoError io;
+  if (!fetch::read_exact(file_.fd.get(), stored, file_.size_bytes, 0, io)) return fail_io(io, error);
+  data = {stored, file_.size_bytes};
+  return true;
+}
+
+ChunkCache* active_cache(const RunOptions& options) noexcept {
+  ChunkCache* const cache = options.cache.cache;
+  return cache != nullptr && cache->limit_bytes() > 0 ? cache : nullptr;
+}
+
+decode::ImageFormat raw_format(const decode::ImageFormat& format) noexcept {
+  decode::ImageFormat raw = format;
+  raw.encoding = decode::Encoding::kRaw;
+  return raw;
+}
+
+ChunkBytes::ChunkBytes(const ImageLayout& layout, const LazyFolder& folder, const RunOptions& options) noexcept
+    : layout_(layout), options_(options), stored_(layout, folder, options), cache_(active_cache(options)),
+      format_(&layout.format), codec_(&options.codec) {}
+
+fetch::FetchState ChunkBytes::open(const Box3& chunk, std::string_view name, ChunkError& error) {
+  chunk_shape_ = chunk.shape();
+  if (cache_ != nullptr) {
+    key_ = {options_.cache.space, grid_point_of(layout_.grid, chunk)};
+    ChunkCache::Lookup found = cache_->lookup(key_);
+    ticket_ = found.ticket;
+    if (found.block) {
+      hit_ = std::move(found.block);
+      data_ = hit_.bytes();
+      if (options_.cache.transcode) {
+        format_ = &options_.cache.format;
+        codec_ = &options_.cache.codec;
+      }
+      return fetch::FetchState::kData;
+    }
+    // A raw entry whose size is known beforehand to exceed the limit is not worth a whole chunk's reading.
+    const decode::ImageFormat& entry = options_.cache.transcode ? options_.cache.format : layout_.format;
+    keeps_ = cache_->admits(decode::fixed_chunk_bytes(entry, chunk_shape_).value_or(0));
+  }
+  return stored_.open(name, chunk_shape_, error);
+}
+
+bool ChunkBytes::load(const std::optional<decode::ByteRange>& range, std::byte* target, ChunkError& error) {
+  if (hit_) return true;
+  if (!keeps_) return stored_.load(range, target, data_, error);
+  if (options_.cache.transcode) {
+    std::span<const std::byte> stored;
+    return stored_.load(std::nullopt, nullptr, stored, error) && transcode(stored, error);
+  }
+  const auto fixed = decode::fixed_chunk_bytes(layout_.format, chunk_shape_);
+  if (fixed) fresh_ = CacheBlock::make(*fixed);
+  // Where there is no memory for an entry there may still be some for the read.
+  return stored_.load(std::nullopt, fresh_ ? fresh_.data() : nullptr, data_, error);
+}
+
+// The whole chunk as voxels, from which the caller is served, and as an entry.
+bool ChunkBytes::transcode(std::span<const std::byte> stored, ChunkError& error) {
+  raw_ = raw_format(layout_.format);
+  const auto size = decode::fixed_chunk_bytes(raw_, chunk_shape_);
+  const bool is_raw = options_.cache.format.encoding == decode::Encoding::kRaw;
+  if (is_raw && size) fresh_ = CacheBlock::make(*size);
+  std::byte* const voxels = !size ? nullptr : fresh_ ? fresh_.data() : thread_scratch().voxels.get(*size);
+  if (voxels == nullptr) {
+    error.kind = ErrorKind::kNoMemory;
+    return false;
+  }
+  const Int4 strides = fortran_strides(chunk_shape_, layout_.format.item_size);
+  if (!decode_chunk(layout_.format, options_.codec, stored, std::nullopt, chunk_shape_, {{0, 0, 0}, chunk_shape_}, 0,
+                    layout_.format.num_channels, {}, voxels, strides, error)) {
+    return false;
+  }
+  if (!is_raw) {
+    // What the entry's encoding refuses is read all the same, and not kept.
+    ChunkError refused;
+    std::span<const std::byte> encoded;
+    if (encode_chunk(options_.cache.format, options_.cache.codec, voxels, strides, chunk_shape_, encoded, refused)) {
+      fresh_ = CacheBlock::copy(encoded);
+    }
+  }
+  data_ = {voxels, static_cast<std::size_t>(*size)};
+  format_ = &raw_;
+  return true;
+}
+
+void ChunkBytes::keep() noexcept {
+  if (!keeps_) return;
+  if (!fresh_ && !options_.cache.transcode && cache_->admits(data_.size())) fresh_ = CacheBlock::copy(data_);
+  if (fresh_) (void)cache_->insert(key_, fresh_, ticket_);
+}
+
+void ChunkBytes::forget() noexcept { (void)cache_->take(key_); }
+
+bool decode_chunk(const decode::ImageFormat& format, const ExternalCodec& codec, std::span<const std::byte> data,
                   const std::optional<decode::ByteRange>& range, const Int3& chunk_shape, const Box3& box,
                   std::int64_t channel_begin, std::int64_t channel_end, const paint::VoxelMap& map, std::byte* dst,
                   const Int4& dst_strides, ChunkError& error) {
   error.kind = ErrorKind::kDecode;
-  if (decode::is_decoded_here(layout.format.encoding)) {
-    error.status = decode::decode_box(layout.format, data, range, chunk_shape, box, channel_begin, channel_end, map,
-                                      dst, dst_strides);
+  if (decode::is_decoded_here(format.encoding)) {
+    error.status =
+        decode::decode_box(format, data, range, chunk_shape, box, channel_begin, channel_end, map, dst, dst_strides);
     if (error.status.code == Code::kNoMemory) error.kind = ErrorKind::kNoMemory;
     return error.status.ok();
   }
   const Int3 shape = box.shape();
   const Int4 shape4{shape[0], shape[1], shape[2], channel_end - channel_begin};
-  error.detail =
-      options.codec.decode(data, chunk_shape, box, [&](const std::byte* voxels, const Int4& strides) {
-        paint::map_box(voxels + channel_begin * strides[3], strides, dst, dst_strides, shape4,
-                       static_cast<std::size_t>(layout.format.item_size), map);
-      });
+  error.detail = codec.decode(data, chunk_shape, box, [&](const std::byte* voxels, const Int4& strides) {
+    paint::map_box(voxels + channel_begin * strides[3], strides, dst, dst_strides, shape4,
+                   static_cast<std::size_t>(format.item_size), map);
+  });
   return error.detail.empty();
+}
+
+bool encode_chunk(const decode::ImageFormat& format, const ExternalCodec& codec, const std::byte* src,
+                  const Int4& src_strides, const Int3& chunk_shape, std::span<const std::byte>& bytes,
+                  ChunkError& error) {
+  error.kind = ErrorKind::kEncode;
+  std::vector<std::byte>& encoded = thread_scratch().encoded;
+  if (!decode::is_encoded_here(format.encoding)) {
+    error.detail = codec.encode(src, src_strides, chunk_shape, encoded);
+    bytes = encoded;
+    return error.detail.empty();
+  }
+  error.status = decode::encode_chunk(format, src, src_strides, chunk_shape, encoded, bytes);
+  return error.status.ok();
 }
 
 int bounded_threads(const ImageLayout& layout, const RunOptions& options) noexcept {
@@ -177,8 +289,9 @@ int bounded_threads(const ImageLayout& layout, const RunOptions& options) noexce
                                        std::min(size[1], layout.grid.volume_size[1]),
                                        std::min(size[2], layout.grid.volume_size[2]),
                                        layout.format.num_channels, layout.format.item_size});
-  // Stored and decompressed bytes at once.
-  const std::uint64_t per_thread = 2 * static_cast<std::uint64_t>(voxels.value_or(INT64_MAX)) + 1;
+  // Stored and decompressed bytes at once; in a png, also the parts of its stream, joined.
+  const std::uint64_t copies = layout.format.encoding == decode::Encoding::kPng ? 3 : 2;
+  const std::uint64_t per_thread = copies * static_cast<std::uint64_t>(voxels.value_or(INT64_MAX / 4)) + 1;
   return static_cast<int>(std::clamp<std::uint64_t>(options.max_inflight_bytes / per_thread, 1,
                                                     static_cast<std::uint64_t>(wanted)));
 }

@@ -7,12 +7,14 @@
 #include <new>
 #include <optional>
 #include <span>
+#include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
 
 #include "cvfast/core/checked.hpp"
 #include "cvfast/fetch/file.hpp"
+#include "cvfast/runtime/chunk_cache.hpp"
 #include "cvfast/runtime/image_request.hpp"
 #include "cvfast/runtime/memory.hpp"
 #include "cvfast/runtime/thread_pool.hpp"
@@ -24,6 +26,7 @@ namespace cvfast::runtime {
 struct ThreadScratch {
   Scratch stored;                    ///< bytes as stored
   Scratch plain;                     ///< a raw chunk after decompression, or a merged chunk
+  Scratch voxels;                    ///< a whole decoded chunk, on its way to another encoding
   std::vector<std::byte> inflated;   ///< bytes whose decompressed size is not known in advance
   std::vector<std::byte> encoded;
   std::vector<std::byte> compressed;
@@ -47,10 +50,25 @@ class FirstFailure {
 /// A request too large to be counted.
 [[nodiscard]] RunResult out_of_memory();
 
+/// The folder of a layout, opened when the first chunk is not found in memory.
+class LazyFolder {
+ public:
+  explicit LazyFolder(const std::string& path) noexcept : path_(path) {}
+  [[nodiscard]] const fetch::Folder& get() const {
+    std::call_once(once_, [this] { folder_.emplace(path_); });
+    return *folder_;
+  }
+
+ private:
+  const std::string& path_;
+  mutable std::once_flag once_;
+  mutable std::optional<fetch::Folder> folder_;
+};
+
 /// One stored chunk, opened.
 class StoredChunk {
  public:
-  StoredChunk(const ImageLayout& layout, const fetch::Folder& folder, const RunOptions& options) noexcept
+  StoredChunk(const ImageLayout& layout, const LazyFolder& folder, const RunOptions& options) noexcept
       : layout_(layout), folder_(folder), options_(options) {}
 
   /// kData, kMissing (absent, or empty without compression), or kError with `error` filled in.
@@ -59,23 +77,87 @@ class StoredChunk {
   /// Whether part of the bytes can be had without the rest.
   [[nodiscard]] bool is_plain() const noexcept { return file_.encoding == fetch::ContentEncoding::kNone; }
   [[nodiscard]] std::uint64_t size_bytes() const noexcept { return file_.size_bytes; }
+  [[nodiscard]] fetch::ContentEncoding compression() const noexcept { return file_.encoding; }
 
   /// Loads the decompressed bytes, or a range of them when the chunk is_plain().  `target`, if given, has room for
   /// them and receives them (the range's or the encoding's fixed size); else they lie in this thread's scratch.
   [[nodiscard]] bool load(const std::optional<decode::ByteRange>& range, std::byte* target,
                           std::span<const std::byte>& data, ChunkError& error);
 
+  /// Loads the bytes as they are stored, into this thread's scratch.
+  [[nodiscard]] bool load_stored(std::span<const std::byte>& data, ChunkError& error);
+
  private:
   [[nodiscard]] bool fail(ErrorKind kind, Status status, ChunkError& error) const;
   [[nodiscard]] bool fail_io(const fetch::IoError& io, ChunkError& error) const;
 
   const ImageLayout& layout_;
-  const fetch::Folder& folder_;
+  const LazyFolder& folder_;
   const RunOptions& options_;
   fetch::OpenedFile file_;
   std::string_view name_;
   Int3 chunk_shape_{};
 };
+
+/// One chunk's bytes, out of memory where the cache has them, else from the store and on their way into the cache.
+///
+/// What is kept is what has proved good: the caller decodes what it needs, then calls keep().  Bytes from memory that do
+/// not decode (another part of the chunk was looked at when they were kept) are dropped by forget(), and the store is
+/// asked.
+class ChunkBytes {
+ public:
+  ChunkBytes(const ImageLayout& layout, const LazyFolder& folder, const RunOptions& options) noexcept;
+
+  /// As StoredChunk::open; `chunk` is the whole chunk's box.
+  [[nodiscard]] fetch::FetchState open(const Box3& chunk, std::string_view name, ChunkError& error);
+
+  [[nodiscard]] bool is_cached() const noexcept { return static_cast<bool>(hit_); }
+  /// Whether part of the bytes can be had without the rest, and the rest is not wanted for the cache.
+  [[nodiscard]] bool permits_ranges() const noexcept { return !hit_ && !keeps_ && stored_.is_plain(); }
+  /// Whether load may be given a target.
+  [[nodiscard]] bool permits_target() const noexcept { return !hit_ && !keeps_; }
+  [[nodiscard]] std::uint64_t size_bytes() const noexcept { return stored_.size_bytes(); }
+
+  /// As StoredChunk::load.  Afterwards data() is encoded as format() says.
+  [[nodiscard]] bool load(const std::optional<decode::ByteRange>& range, std::byte* target, ChunkError& error);
+
+  [[nodiscard]] std::span<const std::byte> data() const noexcept { return data_; }
+  [[nodiscard]] const decode::ImageFormat& format() const noexcept { return *format_; }
+  [[nodiscard]] const ExternalCodec& codec() const noexcept { return *codec_; }
+
+  void keep() noexcept;
+  void forget() noexcept;
+
+ private:
+  [[nodiscard]] bool transcode(std::span<const std::byte> stored, ChunkError& error);
+
+  const ImageLayout& layout_;
+  const RunOptions& options_;
+  StoredChunk stored_;
+  ChunkCache* cache_;  // null where nothing is to be kept
+  CacheKey key_;
+  std::uint64_t ticket_ = 0;
+  bool keeps_ = false;
+  CacheBlock hit_;
+  CacheBlock fresh_;
+  Int3 chunk_shape_{};
+  std::span<const std::byte> data_;
+  decode::ImageFormat raw_;
+  const decode::ImageFormat* format_;
+  const ExternalCodec* codec_;
+};
+
+/// The grid point of a chunk's box.
+[[nodiscard]] inline Int3 grid_point_of(const locate::ChunkGrid& grid, const Box3& chunk) noexcept {
+  const Int3 first = chunk.min;
+  return grid.grid_range({first, {first[0] + 1, first[1] + 1, first[2] + 1}}).min;
+}
+
+/// The cache that a layout's chunks are held in, or null where it holds nothing.
+[[nodiscard]] ChunkCache* active_cache(const RunOptions& options) noexcept;
+
+/// The same voxels without any encoding.
+[[nodiscard]] decode::ImageFormat raw_format(const decode::ImageFormat& format) noexcept;
 
 /// Runs task(index, error) for every index; a task that returns false has filled in `error`, and stops the run.
 template <typename Task>
@@ -113,11 +195,18 @@ RunResult run_chunks(const locate::ChunkGrid& grid, const Box3& box, int threads
 }
 
 /// Decodes a box (relative to the chunk) of channels [channel_begin, channel_end) through a map into dst, in the core
-/// or by the layout's external codec.  On failure `error` has everything but the chunk's name.
-[[nodiscard]] bool decode_chunk(const ImageLayout& layout, const RunOptions& options, std::span<const std::byte> data,
+/// or by the external codec.  On failure `error` has everything but the chunk's name.
+[[nodiscard]] bool decode_chunk(const decode::ImageFormat& format, const ExternalCodec& codec,
+                                std::span<const std::byte> data,
                                 const std::optional<decode::ByteRange>& range, const Int3& chunk_shape,
                                 const Box3& box, std::int64_t channel_begin, std::int64_t channel_end,
                                 const paint::VoxelMap& map, std::byte* dst, const Int4& dst_strides,
+                                ChunkError& error);
+
+/// Encodes a whole chunk, in the core or by the external codec; `bytes` is the source itself or lies in this thread's
+/// scratch.  On failure `error` has everything but the chunk's name.
+[[nodiscard]] bool encode_chunk(const decode::ImageFormat& format, const ExternalCodec& codec, const std::byte* src,
+                                const Int4& src_strides, const Int3& chunk_shape, std::span<const std::byte>& bytes,
                                 ChunkError& error);
 
 /// Threads such that what they hold at once stays within options.max_inflight_bytes.

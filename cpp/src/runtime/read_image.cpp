@@ -87,151 +87,130 @@ class Reader {
 
   // The voxels of `part` of one chunk, painted at dst.
   bool read(const Box3& chunk, const Box3& part, std::byte* dst, const Int4& strides, ChunkError& error) const {
-    char buffer[locate::kChunkNameBytes];
-    const std::string_view name = locate::chunk_name(chunk, buffer);
     const Int3 shape = part.shape();
     const Int4 shape4{shape[0], shape[1], shape[2], channels()};
-    StoredChunk stored(layout_, folder_, options_);
-    const FetchState state = stored.open(name, chunk.shape(), error);
-    if (state == FetchState::kError) return false;
-    if (state == FetchState::kMissing) return absent(name, error, [&] { fill(dst, strides, shape4); });
-
-    const Box3 box = relative(part, chunk);
-    const auto range = stored.is_plain() ? byte_range(chunk, box) : std::nullopt;
-    std::byte* const target = direct_target(chunk, part, range, dst, strides, shape4);
-    std::span<const std::byte> data;
-    if (!stored.load(range, target, data, error)) return false;
-    if (target != nullptr) return true;
-    return decode(data, range, chunk, box, dst, strides, name, error);
+    return with_bytes(chunk, error, [&] { fill(dst, strides, shape4); }, [&](ChunkBytes& bytes) {
+      const Box3 box = relative(part, chunk);
+      const auto range = bytes.permits_ranges() ? byte_range(chunk, box) : std::nullopt;
+      std::byte* const target =
+          bytes.permits_target() ? direct_target(chunk, part, range, dst, strides, shape4) : nullptr;
+      if (!bytes.load(range, target, error)) return false;
+      return target != nullptr || decode(bytes, range, chunk, box, dst, strides, error);
+    });
   }
 
   // Single voxels of one chunk: rows of `order` are (chunk, point) pairs.
   template <typename Order>
   bool read_voxels(const Box3& chunk, const Order* begin, const Order* end, const std::int64_t* points,
                    std::byte* dst, ChunkError& error) const {
-    char buffer[locate::kChunkNameBytes];
-    const std::string_view name = locate::chunk_name(chunk, buffer);
     const auto item = static_cast<std::int64_t>(out_item_size_);
     const Int4 strides{item, item, item, item};
     const std::int64_t row = item * channels();
-    StoredChunk stored(layout_, folder_, options_);
-    const FetchState state = stored.open(name, chunk.shape(), error);
-    if (state == FetchState::kError) return false;
-    if (state == FetchState::kMissing) {
-      return absent(name, error, [&] {
-        for (const Order* it = begin; it != end; ++it) fill(dst + it->second * row, strides, {1, 1, 1, channels()});
-      });
-    }
+    const auto background = [&] {
+      for (const Order* it = begin; it != end; ++it) fill(dst + it->second * row, strides, {1, 1, 1, channels()});
+    };
     const auto voxel = [&](const Order* it) {
       const std::int64_t* p = points + 3 * it->second;
       return relative({{p[0], p[1], p[2]}, {p[0] + 1, p[1] + 1, p[2] + 1}}, chunk);
     };
-    // A system call costs about as much as copying a page out of the page cache, so few points are read one by one.
-    constexpr std::uint64_t kPageBytes = 4096;
-    const bool one_by_one = stored.is_plain() && layout_.format.encoding == decode::Encoding::kRaw &&
-                            static_cast<std::uint64_t>(end - begin) * kPageBytes < stored.size_bytes();
-    std::span<const std::byte> data;
-    std::optional<decode::ByteRange> range;
-    if (!one_by_one && !stored.load(range, nullptr, data, error)) return false;
-    if (!decode::is_decoded_here(layout_.format.encoding)) {
-      // One call for all points: a package decodes at least a whole slice for any of them.
-      Box3 hull = voxel(begin);
-      for (const Order* it = begin + 1; it != end; ++it) hull = cover(hull, voxel(it));
-      error.kind = ErrorKind::kDecode;
-      error.name = std::string(name);
-      error.detail = options_.codec.decode(
-          data, chunk.shape(), hull, [&](const std::byte* voxels, const Int4& box_strides) {
-            for (const Order* it = begin; it != end; ++it) {
-              const Box3 at = voxel(it);
-              std::int64_t offset = request_.channel_begin * box_strides[3];
-              for (int i = 0; i < 3; ++i) offset += (at.min[i] - hull.min[i]) * box_strides[i];
-              paint::map_box(voxels + offset, box_strides, dst + it->second * row, strides, {1, 1, 1, channels()},
-                             static_cast<std::size_t>(layout_.format.item_size), request_.map);
-            }
-          });
-      return error.detail.empty();
-    }
-    if (!decode::has_cheap_voxels(layout_.format.encoding) && end - begin > 1) {
-      if (read_voxels_by_slice(data, chunk, begin, end, voxel, dst, error)) return true;
-      error.name = std::string(name);
-      return false;
-    }
-    for (const Order* it = begin; it != end; ++it) {
-      const Box3 box = voxel(it);
-      if (one_by_one) {
-        range = byte_range(chunk, box);
-        if (!stored.load(range, nullptr, data, error)) return false;
+    return with_bytes(chunk, error, background, [&](ChunkBytes& bytes) {
+      // A system call costs about as much as copying a page out of the page cache, so few points are read one by one.
+      constexpr std::uint64_t kPageBytes = 4096;
+      const bool one_by_one = bytes.permits_ranges() && layout_.format.encoding == decode::Encoding::kRaw &&
+                              static_cast<std::uint64_t>(end - begin) * kPageBytes < bytes.size_bytes();
+      std::optional<decode::ByteRange> range;
+      if (!one_by_one && !bytes.load(range, nullptr, error)) return false;
+      if (decode::decodes_as_a_whole(bytes.format().encoding) && end - begin > 1) {
+        // One call for all points.
+        Box3 hull = voxel(begin);
+        for (const Order* it = begin + 1; it != end; ++it) hull = cover(hull, voxel(it));
+        const auto paint_points = [&](const std::byte* voxels, const Int4& box_strides) {
+          for (const Order* it = begin; it != end; ++it) {
+            const Box3 at = voxel(it);
+            std::int64_t offset = 0;
+            for (int i = 0; i < 3; ++i) offset += (at.min[i] - hull.min[i]) * box_strides[i];
+            paint::map_box(voxels + offset, box_strides, dst + it->second * row, strides, {1, 1, 1, channels()},
+                           static_cast<std::size_t>(layout_.format.item_size), request_.map);
+          }
+        };
+        return decode_hull(bytes, chunk, hull, paint_points, error);
       }
-      if (!decode(data, range, chunk, box, dst + it->second * row, strides, name, error)) return false;
-    }
-    return true;
+      for (const Order* it = begin; it != end; ++it) {
+        const Box3 box = voxel(it);
+        if (one_by_one) {
+          range = byte_range(chunk, box);
+          if (!bytes.load(range, nullptr, error)) return false;
+        }
+        if (!decode(bytes, range, chunk, box, dst + it->second * row, strides, error)) return false;
+      }
+      return true;
+    });
   }
 
   bool unique(const Box3& chunk, const Box3& part, std::vector<std::uint64_t>& labels, ChunkError& error) const {
-    char buffer[locate::kChunkNameBytes];
-    const std::string_view name = locate::chunk_name(chunk, buffer);
-    StoredChunk stored(layout_, folder_, options_);
-    const FetchState state = stored.open(name, chunk.shape(), error);
-    if (state == FetchState::kError) return false;
-    if (state == FetchState::kMissing) {
-      return absent(name, error, [&] {
-        std::uint64_t value = 0;
-        std::memcpy(&value, request_.background.data(), static_cast<std::size_t>(layout_.format.item_size));
-        labels.push_back(value);
-      });
-    }
-    std::span<const std::byte> data;
-    if (!stored.load(std::nullopt, nullptr, data, error)) return false;
-    error.kind = ErrorKind::kDecode;
-    if (!decode::is_decoded_here(layout_.format.encoding)) {
-      error.detail = options_.codec.unique(data, chunk.shape(), relative(part, chunk), labels);
-      if (error.detail.empty()) return true;
-    } else {
-      error.status = decode::unique_box(layout_.format, data, chunk.shape(), relative(part, chunk),
+    const auto background = [&] {
+      std::uint64_t value = 0;
+      std::memcpy(&value, request_.background.data(), static_cast<std::size_t>(layout_.format.item_size));
+      labels.push_back(value);
+    };
+    return with_bytes(chunk, error, background, [&](ChunkBytes& bytes) {
+      if (!bytes.load(std::nullopt, nullptr, error)) return false;
+      labels.clear();
+      error.kind = ErrorKind::kDecode;
+      if (!decode::is_decoded_here(bytes.format().encoding)) {
+        error.detail = bytes.codec().unique(bytes.data(), chunk.shape(), relative(part, chunk), labels);
+        return error.detail.empty();
+      }
+      error.status = decode::unique_box(bytes.format(), bytes.data(), chunk.shape(), relative(part, chunk),
                                         request_.channel_begin, request_.channel_end, labels);
-      if (error.status.ok()) return true;
-    }
-    error.name = std::string(name);
-    return false;
+      return error.status.ok();
+    });
   }
 
  private:
-  // Voxels of a chunk whose encoding decodes a whole slice for one of them: slice by slice, or all slices between the
-  // first and the last at once where most of them are needed.
-  template <typename Order, typename Voxel>
-  bool read_voxels_by_slice(std::span<const std::byte> data, const Box3& chunk, const Order* begin, const Order* end,
-                            const Voxel& voxel, std::byte* dst, ChunkError& error) const {
-    std::vector<const Order*> sorted;
-    for (const Order* it = begin; it != end; ++it) sorted.push_back(it);
-    const auto z_of = [&](const Order* it) { return voxel(it).min[2]; };
-    std::stable_sort(sorted.begin(), sorted.end(), [&](const Order* a, const Order* b) { return z_of(a) < z_of(b); });
-    std::int64_t slices = 1;
-    for (std::size_t i = 1; i < sorted.size(); ++i) slices += z_of(sorted[i]) != z_of(sorted[i - 1]) ? 1 : 0;
-    const bool at_once = slices > (z_of(sorted.back()) - z_of(sorted.front())) / 4;
-    const auto out_item = static_cast<std::int64_t>(out_item_size_);
-    const Int4 packed{out_item, out_item, out_item, out_item};
-    std::vector<std::byte> voxels;
-    for (std::size_t first = 0; first < sorted.size();) {
-      Box3 hull = voxel(sorted[first]);
-      std::size_t last = first;
-      for (; last < sorted.size() && (at_once || z_of(sorted[last]) == z_of(sorted[first])); ++last) {
-        hull = cover(hull, voxel(sorted[last]));
+  // Opens a chunk and lets `use` load and decode it, or fills with background where it is absent.  What proves good is
+  // kept in memory; what was in memory and does not decode is looked for in the store.
+  template <typename Fill, typename Use>
+  bool with_bytes(const Box3& chunk, ChunkError& error, const Fill& fill_background, const Use& use) const {
+    char buffer[locate::kChunkNameBytes];
+    const std::string_view name = locate::chunk_name(chunk, buffer);
+    for (;;) {
+      ChunkBytes bytes(layout_, folder_, options_);
+      const FetchState state = bytes.open(chunk, name, error);
+      if (state == FetchState::kError) return false;
+      if (state == FetchState::kMissing) return absent(name, error, fill_background);
+      if (use(bytes)) {
+        bytes.keep();
+        return true;
       }
-      const Int3 shape = hull.shape();
-      const Int4 strides = fortran_strides(shape, out_item);
-      voxels.resize(static_cast<std::size_t>(strides[3] * channels()));
-      if (!decode_chunk(layout_, options_, data, std::nullopt, chunk.shape(), hull, request_.channel_begin,
-                        request_.channel_end, request_.map, voxels.data(), strides, error)) {
-        return false;
-      }
-      for (; first < last; ++first) {
-        const Box3 at = voxel(sorted[first]);
-        std::int64_t offset = 0;
-        for (int i = 0; i < 3; ++i) offset += (at.min[i] - hull.min[i]) * strides[i];
-        paint::copy_box(voxels.data() + offset, strides, dst + sorted[first]->second * out_item * channels(), packed,
-                        {1, 1, 1, channels()}, out_item_size_);
-      }
+      if (error.name.empty()) error.name = std::string(name);
+      if (!bytes.is_cached()) return false;
+      bytes.forget();
+      const std::int64_t index = error.index;
+      error = {};
+      error.index = index;
     }
+  }
+
+  // A box of the requested channels, unmapped, in this thread's scratch, for paint(voxels, strides).
+  template <typename Paint>
+  bool decode_hull(const ChunkBytes& bytes, const Box3& chunk, const Box3& hull, const Paint& paint,
+                   ChunkError& error) const {
+    const Int3 shape = hull.shape();
+    const Int4 strides = fortran_strides(shape, layout_.format.item_size);
+    // Part of a chunk, whose size was counted before.
+    std::byte* const voxels =
+        thread_scratch().plain.get(static_cast<std::size_t>(shape[0] * shape[1] * shape[2] * channels() *
+                                                            layout_.format.item_size));
+    if (voxels == nullptr) {
+      error.kind = ErrorKind::kNoMemory;
+      return false;
+    }
+    if (!decode_chunk(bytes.format(), bytes.codec(), bytes.data(), std::nullopt, chunk.shape(), hull,
+                      request_.channel_begin, request_.channel_end, {}, voxels, strides, error)) {
+      return false;
+    }
+    paint(voxels, strides);
     return true;
   }
 
@@ -262,21 +241,16 @@ class Reader {
     return whole || (range && range->size == bytes) ? dst : nullptr;
   }
 
-  bool decode(std::span<const std::byte> data, const std::optional<decode::ByteRange>& range, const Box3& chunk,
-              const Box3& box, std::byte* dst, const Int4& strides, std::string_view name,
-              ChunkError& error) const {
-    if (decode_chunk(layout_, options_, data, range, chunk.shape(), box, request_.channel_begin,
-                     request_.channel_end, request_.map, dst, strides, error)) {
-      return true;
-    }
-    error.name = std::string(name);
-    return false;
+  bool decode(const ChunkBytes& bytes, const std::optional<decode::ByteRange>& range, const Box3& chunk,
+              const Box3& box, std::byte* dst, const Int4& strides, ChunkError& error) const {
+    return decode_chunk(bytes.format(), bytes.codec(), bytes.data(), range, chunk.shape(), box,
+                        request_.channel_begin, request_.channel_end, request_.map, dst, strides, error);
   }
 
   const ImageLayout& layout_;
   const ReadRequest& request_;
   const RunOptions& options_;
-  fetch::Folder folder_;
+  LazyFolder folder_;
   std::array<std::byte, 16> background_;
   std::size_t out_item_size_;
 };
@@ -412,6 +386,9 @@ RunResult list_chunks(const ImageLayout& layout, const Box3& box, bool check_exi
                       error.kind = ErrorKind::kIo;
                       error.name = names[i];
                       exists[i] = state == FetchState::kData ? 1 : 0;
+                      if (ChunkCache* const cache = active_cache(options); cache != nullptr && exists[i] == 0) {
+                        (void)cache->take({options.cache.space, grid_point_of(layout.grid, chunk)});
+                      }
                       return state != FetchState::kError;
                     });
 }

@@ -7,8 +7,8 @@
 #include <utility>
 
 #include "chunk_io.hpp"
+#include "chunk_writer.hpp"
 #include "cvfast/core/checked.hpp"
-#include "cvfast/decode/gzip.hpp"
 #include "cvfast/paint/copy_box.hpp"
 
 namespace cvfast::runtime {
@@ -19,9 +19,10 @@ using fetch::FetchState;
 class Writer {
  public:
   Writer(const ImageLayout& layout, const WriteRequest& request, const RunOptions& options)
-      : layout_(layout), request_(request), options_(options), folder_(layout.folder) {}
+      : layout_(layout), request_(request), options_(options), folder_(layout.folder),
+        chunks_(layout, {request.compression, request.compression_level, request.sync}, options) {}
 
-  [[nodiscard]] const fetch::Folder& folder() const noexcept { return folder_; }
+  [[nodiscard]] const ChunkWriter& chunks() const noexcept { return chunks_; }
 
   bool write(const Box3& chunk, const std::byte* src, const Int4& src_strides, ChunkError& error) const {
     char buffer[locate::kChunkNameBytes];
@@ -29,7 +30,7 @@ class Writer {
     const Box3 part = intersect(chunk, request_.box);
     std::int64_t offset = 0;
     for (int i = 0; i < 3; ++i) offset += (part.min[i] - request_.box.min[i]) * src_strides[i];
-    if (part == chunk) return put(name, chunk.shape(), src + offset, src_strides, error);
+    if (part == chunk) return put(chunk, name, src + offset, src_strides, error);
 
     // Two calls that each change a part of this chunk must not both start from the old one.
     std::optional<ObjectLock> lock;
@@ -44,6 +45,7 @@ class Writer {
     if (merged == nullptr) {
       error.kind = ErrorKind::kNoMemory;
       error.name = std::string(name);
+      error.status = {Code::kNoMemory, 0, static_cast<std::uint64_t>(bytes.value_or(0)), 0};
       return false;
     }
     const Int4 strides = fortran_strides(shape, layout_.format.item_size);
@@ -54,7 +56,7 @@ class Writer {
     paint::copy_box(src + offset, src_strides, merged + at, strides,
                     {part_shape[0], part_shape[1], part_shape[2], layout_.format.num_channels},
                     static_cast<std::size_t>(layout_.format.item_size));
-    return put(name, shape, merged, strides, error);
+    return put(chunk, name, merged, strides, error);
   }
 
  private:
@@ -70,7 +72,7 @@ class Writer {
       if (state == FetchState::kData) {
         std::span<const std::byte> data;
         if (!stored.load(std::nullopt, nullptr, data, error)) return false;
-        if (decode_chunk(layout_, options_, data, std::nullopt, shape, {{0, 0, 0}, shape}, 0,
+        if (decode_chunk(layout_.format, options_.codec, data, std::nullopt, shape, {{0, 0, 0}, shape}, 0,
                          layout_.format.num_channels, {}, out, strides, error)) {
           return true;
         }
@@ -87,53 +89,24 @@ class Writer {
     return true;
   }
 
-  bool put(std::string_view name, const Int3& shape, const std::byte* src, const Int4& src_strides,
+  bool put(const Box3& chunk, std::string_view name, const std::byte* src, const Int4& src_strides,
            ChunkError& error) const {
-    error.name = std::string(name) + fetch::suffix(request_.compression);
-    error.kind = ErrorKind::kIo;
     if (request_.delete_background) {
+      const Int3 shape = chunk.shape();
       const Int4 shape4{shape[0], shape[1], shape[2], layout_.format.num_channels};
       if (paint::box_equals(src, src_strides, shape4, static_cast<std::size_t>(layout_.format.item_size),
                             request_.background.data())) {
-        return folder_.remove(name, error.io);
+        return chunks_.remove(chunk, name, error);
       }
     }
-    ThreadScratch& scratch = thread_scratch();
-    std::span<const std::byte> bytes;
-    Status status;
-    if (!decode::is_encoded_here(layout_.format.encoding)) {
-      error.kind = ErrorKind::kEncode;
-      error.detail = options_.codec.encode(src, src_strides, shape, scratch.encoded);
-      if (!error.detail.empty()) return false;
-      error.kind = ErrorKind::kIo;
-      bytes = scratch.encoded;
-    } else {
-      status = decode::encode_chunk(layout_.format, src, src_strides, shape, scratch.encoded, bytes);
-    }
-    if (status.ok() && request_.compression == fetch::ContentEncoding::kGzip) {
-      status = decode::gzip::compress(bytes, request_.compression_level, scratch.compressed);
-      bytes = scratch.compressed;
-    } else if (status.ok() && request_.compression != fetch::ContentEncoding::kNone) {
-      error.detail = options_.compress(request_.compression, bytes, request_.compression_level,
-                                       scratch.compressed);
-      if (!error.detail.empty()) {
-        error.kind = ErrorKind::kCompress;
-        return false;
-      }
-      bytes = scratch.compressed;
-    }
-    if (!status.ok()) {
-      error.kind = ErrorKind::kEncode;
-      error.status = status;
-      return false;
-    }
-    return folder_.put(name, request_.compression, bytes.data(), bytes.size(), request_.sync, error.io);
+    return chunks_.put_voxels(chunk, name, src, src_strides, error);
   }
 
   const ImageLayout& layout_;
   const WriteRequest& request_;
   const RunOptions& options_;
-  fetch::Folder folder_;
+  LazyFolder folder_;
+  ChunkWriter chunks_;
 };
 
 }  // namespace
@@ -157,7 +130,7 @@ RunResult write_image(const ImageLayout& layout, const WriteRequest& request, co
       });
   if (request.sync && result.state == RunState::kDone) {
     ChunkError error;
-    if (!writer.folder().sync_entries(error.io)) {
+    if (!writer.chunks().sync_entries(error)) {
       result = {RunState::kFailed, std::move(error)};
     }
   }
@@ -165,15 +138,12 @@ RunResult write_image(const ImageLayout& layout, const WriteRequest& request, co
 }
 
 RunResult delete_chunks(const ImageLayout& layout, const Box3& box, const RunOptions& options) {
-  const fetch::Folder folder(layout.folder);
+  const ChunkWriter writer(layout, {}, options);
   const int threads = options.threads > 0 ? options.threads : default_threads();
   return run_chunks(layout.grid, intersect(box, layout.grid.bounds()), threads, options,
                     [&](std::int64_t, const Box3& chunk, ChunkError& error) {
                       char buffer[locate::kChunkNameBytes];
-                      const std::string_view name = locate::chunk_name(chunk, buffer);
-                      error.kind = ErrorKind::kIo;
-                      error.name = std::string(name);
-                      return folder.remove(name, error.io);
+                      return writer.remove(chunk, locate::chunk_name(chunk, buffer), error);
                     });
 }
 

@@ -80,7 +80,9 @@ WAYS = [read_whole, read_part, read_point, read_labels, read_mask, read_for_merg
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
-def test_chunk_of_another_compressor_is_read(tmp_path: Path, layer: str, encoding: str, suffix: str) -> None:
+def test_chunk_of_another_compressor_is_read(
+    tmp_path: Path, layer: str, encoding: str, suffix: str
+) -> None:
     chunk_file(tmp_path, suffix).write_bytes(support.COMPRESS[suffix](encoded(encoding)))
     assert (CloudVolume(layer)[:] == VOXELS).all()
 
@@ -88,7 +90,9 @@ def test_chunk_of_another_compressor_is_read(tmp_path: Path, layer: str, encodin
 @pytest.mark.parametrize("read", WAYS)
 def test_empty_plain_chunk_is_missing(tmp_path: Path, layer: str, read: object) -> None:
     chunk_file(tmp_path).write_bytes(b"")
-    with pytest.raises(EmptyVolumeException, match=f"{support.KEY}/{NAME}: expected a chunk, found none"):
+    with pytest.raises(
+        EmptyVolumeException, match=f"{support.KEY}/{NAME}: expected a chunk, found none"
+    ):
         read(CloudVolume(layer))
 
 
@@ -103,12 +107,16 @@ def test_empty_compressed_chunk_is_an_error_even_where_missing_ones_are_filled(
     tmp_path: Path, layer: str, suffix: str, read: object
 ) -> None:
     chunk_file(tmp_path, suffix).write_bytes(b"")
-    with pytest.raises(DecompressionError, match=f"{support.KEY}/{NAME}{suffix}: cannot decompress"):
+    with pytest.raises(
+        DecompressionError, match=f"{support.KEY}/{NAME}{suffix}: cannot decompress"
+    ):
         read(CloudVolume(layer, fill_missing=True))
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
-def test_chunk_cut_at_any_length_is_an_error(tmp_path: Path, layer: str, encoding: str, suffix: str) -> None:
+def test_chunk_cut_at_any_length_is_an_error(
+    tmp_path: Path, layer: str, encoding: str, suffix: str
+) -> None:
     stored = support.COMPRESS[suffix](encoded(encoding))
     vol = CloudVolume(layer, fill_missing=True)
     step = max(1, len(stored) // 50)
@@ -120,12 +128,16 @@ def test_chunk_cut_at_any_length_is_an_error(tmp_path: Path, layer: str, encodin
 
 @pytest.mark.parametrize("read", WAYS)
 @pytest.mark.parametrize("suffix", SUFFIXES)
-def test_raw_chunk_of_another_length_names_both_lengths(tmp_path: Path, suffix: str, read: object) -> None:
+def test_raw_chunk_of_another_length_names_both_lengths(
+    tmp_path: Path, suffix: str, read: object
+) -> None:
     (tmp_path / support.KEY).mkdir()
     vol = CloudVolume(support.make_layer(tmp_path, size=(8, 8, 8)), fill_missing=True)
     for found in (2047, 2049, 4096, 4):
         chunk_file(tmp_path, suffix).write_bytes(support.COMPRESS[suffix](b"\1" * found))
-        with pytest.raises((ChunkDecodeError, DecompressionError), match=f"{NAME}{suffix}.* 2048") as caught:
+        with pytest.raises(
+            (ChunkDecodeError, DecompressionError), match=f"{NAME}{suffix}.* 2048"
+        ) as caught:
             read(vol)
         assert caught.value.key.endswith(NAME + suffix)
 
@@ -182,7 +194,9 @@ def test_compressed_segmentation_offset_beyond_the_file_names_the_offset(tmp_pat
     (tmp_path / support.KEY).mkdir()
     layer = support.make_layer(tmp_path, encoding="compressed_segmentation", size=(8, 8, 8))
     chunk_file(tmp_path).write_bytes(struct.pack("<2I", 99, 0))
-    with pytest.raises(ChunkDecodeError, match=f"{NAME}: cannot decode: .*expected 2, found 99") as caught:
+    with pytest.raises(
+        ChunkDecodeError, match=f"{NAME}: cannot decode: .*expected 2, found 99"
+    ) as caught:
         CloudVolume(layer)[:]
     assert (caught.value.offset, caught.value.expected, caught.value.found) == (0, 2, 99)
 
@@ -193,7 +207,9 @@ def test_file_of_absurd_length_is_refused_without_reading_it(tmp_path: Path, lay
         with chunk_file(tmp_path, suffix).open("wb") as file:
             file.truncate(1 << 40)
         started = time.monotonic()
-        with pytest.raises((ChunkDecodeError, DecompressionError), match=f"{NAME}{suffix}.*{1 << 40}"):
+        with pytest.raises(
+            (ChunkDecodeError, DecompressionError), match=f"{NAME}{suffix}.*{1 << 40}"
+        ):
             vol[:]
         assert time.monotonic() - started < 1
         chunk_file(tmp_path, suffix).unlink()
@@ -201,23 +217,30 @@ def test_file_of_absurd_length_is_refused_without_reading_it(tmp_path: Path, lay
 
 @pytest.mark.parametrize("read", WAYS)
 @pytest.mark.parametrize("suffix", SUFFIXES)
-def test_chunk_that_is_a_directory_is_an_error(tmp_path: Path, layer: str, suffix: str, read: object) -> None:
+def test_chunk_that_is_a_directory_is_an_error(
+    tmp_path: Path, layer: str, suffix: str, read: object
+) -> None:
     chunk_file(tmp_path, suffix).mkdir()
     with pytest.raises(ChunkReadError, match=f"{NAME}{suffix}: open failed: .*directory"):
         read(CloudVolume(layer, fill_missing=True))
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
-def test_chunk_that_is_a_fifo_is_an_error_and_no_wait(tmp_path: Path, layer: str, suffix: str) -> None:
+def test_chunk_that_is_a_fifo_is_an_error_and_no_wait(
+    tmp_path: Path, layer: str, suffix: str
+) -> None:
     os.mkfifo(chunk_file(tmp_path, suffix))
     with pytest.raises(ChunkReadError, match=NAME):
         CloudVolume(layer, fill_missing=True)[:]
 
 
-def test_chunk_that_is_a_dangling_link_is_missing(tmp_path: Path, layer: str) -> None:
-    chunk_file(tmp_path).symlink_to("nowhere")
-    with pytest.raises(EmptyVolumeException, match=NAME):
-        CloudVolume(layer)[:]
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_chunk_that_is_a_dangling_link_is_an_error_and_not_missing(
+    tmp_path: Path, layer: str, suffix: str
+) -> None:
+    chunk_file(tmp_path, suffix).symlink_to("nowhere")
+    with pytest.raises(ChunkReadError, match=f"{NAME}{suffix}: open failed"):
+        CloudVolume(layer, fill_missing=True)[:]
 
 
 def test_chunk_that_is_a_link_to_a_chunk_is_read(tmp_path: Path, layer: str, encoding: str) -> None:
@@ -265,7 +288,9 @@ def test_first_bad_chunk_of_several_is_named(tmp_path: Path) -> None:
     path, _ = support.write_layer(tmp_path, compress=False)
     for name in ("0-8_8-16_0-8", "8-16_8-16_8-16"):
         (tmp_path / support.KEY / name).write_bytes(b"bad")
-    with pytest.raises(ChunkDecodeError, match="0-8_8-16_0-8: cannot decode: .*expected 2048, found 3"):
+    with pytest.raises(
+        ChunkDecodeError, match=r"0-8_8-16_0-8: cannot decode: .*expected 2048, found 3"
+    ):
         CloudVolume(path, parallel=1)[:, :, 0:8]
 
 

@@ -38,14 +38,20 @@ def snapshot(folder: Path) -> dict[str, bytes]:
     return {name: (folder / name).read_bytes() for name in support.files_in(folder)}
 
 
-@pytest.mark.parametrize("dtype", ["uint8", "uint64", "int32", "float32", "bool", "complex64", "object", "S4"])
+@pytest.mark.parametrize(
+    "dtype", ["uint8", "uint64", "int32", "float32", "bool", "complex64", "object", "S4"]
+)
 def test_array_of_another_dtype_is_refused(tmp_path: Path, layer: str, dtype: str) -> None:
-    with pytest.raises(InvalidArgumentError, match=f"{support.KEY}: expected voxels of uint32, found"):
+    with pytest.raises(
+        InvalidArgumentError, match=f"{support.KEY}: expected voxels of uint32, found"
+    ):
         CloudVolume(layer)[0:8, 0:8, 0:8] = zeros(8, 8, 8, 1, dtype=dtype)
     assert support.files_in(tmp_path) == ["info"]
 
 
-@pytest.mark.parametrize("value", [7.5, -1, 2**32, None, "7", b"7", 1j, float("nan"), np.uint64(7), np.float32(7)])
+@pytest.mark.parametrize(
+    "value", [7.5, -1, 2**32, None, "7", b"7", 1j, float("nan"), np.uint64(7), np.float32(7)]
+)
 def test_scalar_that_is_no_voxel_is_refused(tmp_path: Path, layer: str, value: object) -> None:
     with pytest.raises(ValueError, match="uint32"):
         CloudVolume(layer)[0:8, 0:8, 0:8] = value
@@ -60,9 +66,21 @@ def test_scalar_is_written_to_a_volume_of_floats(tmp_path: Path, value: Any) -> 
 
 
 @pytest.mark.parametrize(
-    "shape", [(8, 8), (8, 8, 7), (8, 8, 8, 2), (8, 8, 8, 1, 1), (512,), (8, 8, 9, 1), (1, 1, 1, 1), (0, 8, 8, 1)]
+    "shape",
+    [
+        (8, 8),
+        (8, 8, 7),
+        (8, 8, 8, 2),
+        (8, 8, 8, 1, 1),
+        (512,),
+        (8, 8, 9, 1),
+        (1, 1, 1, 1),
+        (0, 8, 8, 1),
+    ],
 )
-def test_array_of_another_shape_is_refused(tmp_path: Path, layer: str, shape: tuple[int, ...]) -> None:
+def test_array_of_another_shape_is_refused(
+    tmp_path: Path, layer: str, shape: tuple[int, ...]
+) -> None:
     with pytest.raises(AlignmentError, match=r"expected an array of shape \(8, 8, 8, 1\)"):
         CloudVolume(layer)[0:8, 0:8, 0:8] = zeros(*shape)
     assert support.files_in(tmp_path) == ["info"]
@@ -76,14 +94,24 @@ def test_array_of_too_few_channels_is_refused(tmp_path: Path) -> None:
         vol[:] = zeros(16, 16, 16, 1)
 
 
-@pytest.mark.parametrize("box", [(1, 0, 0, 8, 8, 8), (0, 0, 0, 7, 8, 8), (0, 0, 4, 16, 16, 12), (0, 0, 0, 1, 1, 1)])
+@pytest.mark.parametrize(
+    "box", [(1, 0, 0, 8, 8, 8), (0, 0, 0, 7, 8, 8), (0, 0, 4, 16, 16, 12), (0, 0, 0, 1, 1, 1)]
+)
 def test_unaligned_write_is_refused(tmp_path: Path, layer: str, box: tuple[int, ...]) -> None:
     with pytest.raises(AlignmentError, match="expected a box aligned to chunks"):
         CloudVolume(layer)[Bbox(box[:3], box[3:])] = np.uint32(1)
     assert support.files_in(tmp_path) == ["info"]
 
 
-@pytest.mark.parametrize("box", [(-8, 0, 0, 8, 8, 8), (0, 0, 0, 8, 8, 24), (16, 0, 0, 24, 8, 8), (2**62, 0, 0, 2**62 + 8, 8, 8)])
+@pytest.mark.parametrize(
+    "box",
+    [
+        (-8, 0, 0, 8, 8, 8),
+        (0, 0, 0, 8, 8, 24),
+        (16, 0, 0, 24, 8, 8),
+        (2**62, 0, 0, 2**62 + 8, 8, 8),
+    ],
+)
 def test_write_out_of_bounds_is_refused(tmp_path: Path, layer: str, box: tuple[int, ...]) -> None:
     index = tuple(slice(box[i], box[i + 3]) for i in range(3))
     array = zeros(*[box[i + 3] - box[i] for i in range(3)], 1)
@@ -96,14 +124,23 @@ def test_write_out_of_bounds_is_refused(tmp_path: Path, layer: str, box: tuple[i
 
 @pytest.mark.parametrize(
     "index",
-    [np.s_[-1:8], np.s_[0:17], np.s_[16:17], np.s_[2**70], np.s_[-(2**70) : 4], np.s_[0, 0, 2**63 - 1 : 2**63]],
+    [
+        np.s_[-1:8],
+        np.s_[0:17],
+        np.s_[16:17],
+        np.s_[2**70],
+        np.s_[-(2**70) : 4],
+        np.s_[0, 0, 2**63 - 1 : 2**63],
+    ],
 )
 def test_read_out_of_bounds_is_refused(layer: str, index: object) -> None:
     with pytest.raises(OutOfBoundsError, match="outside of the volume's 0:16"):
         CloudVolume(layer, fill_missing=True)[index]
 
 
-@pytest.mark.parametrize("index", [np.s_[2**70, 0, 0], np.s_[-(2**63) - 1, 0, 0], np.s_[0, 0, 2**63 - 1 : 2**63]])
+@pytest.mark.parametrize(
+    "index", [np.s_[2**70, 0, 0], np.s_[-(2**63) - 1, 0, 0], np.s_[0, 0, 2**63 - 1 : 2**63]]
+)
 def test_read_beyond_what_coordinates_reach_is_out_of_bounds_of_an_unbounded_volume(
     layer: str, index: object
 ) -> None:
@@ -124,7 +161,9 @@ def test_read_of_no_voxel_is_refused(layer: str, index: object) -> None:
 
 
 @pytest.mark.parametrize("compress", ["lz4", "gz", 5])
-def test_unknown_compression_is_refused_when_the_layer_is_opened(layer: str, compress: object) -> None:
+def test_unknown_compression_is_refused_when_the_layer_is_opened(
+    layer: str, compress: object
+) -> None:
     with pytest.raises(UnsupportedCompressionType):
         CloudVolume(layer, compress=compress)
 
@@ -210,7 +249,9 @@ print(json.dumps([[attempt(change) for change in changes], vol[:].sum().item()])
 
 
 def test_full_disk_is_an_error_and_old_chunks_stay_whole(tmp_path: Path) -> None:
-    support.write_layer(tmp_path / "source", compress=False, size=(64, 64, 64), chunk_size=(32, 32, 32))
+    support.write_layer(
+        tmp_path / "source", compress=False, size=(64, 64, 64), chunk_size=(32, 32, 32)
+    )
     mount = tmp_path / "small"
     mount.mkdir()
     found = support.run_python(
@@ -233,13 +274,17 @@ retried = attempt(whole)
 print(json.dumps([error, info_error, names, same, retried, bool((vol[:] == 9).all())]))
 """,
         mount,
-        prefix=support.mount_prefix(f"mount -t tmpfs -o size=2500k none {mount} && cp -r {tmp_path}/source/. {mount}"),
+        prefix=support.mount_prefix(
+            f"mount -t tmpfs -o size=2500k none {mount} && cp -r {tmp_path}/source/. {mount}"
+        ),
     )
     error, info_error, names, same, retried, new = found
     assert error[0] == 28  # ENOSPC
     assert f"{support.KEY}/" in error[1]
     assert info_error[0] == 28
-    assert names == sorted(["filler", *(Path(name).name for name in support.files_in(tmp_path / "source"))])
+    assert names == sorted(
+        ["filler", *(Path(name).name for name in support.files_in(tmp_path / "source"))]
+    )
     assert same
     assert retried is None
     assert new

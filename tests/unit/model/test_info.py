@@ -148,6 +148,7 @@ def test_malformed_member_raises(member, value):
         ("size", "123"),
         ("size", 5),
         ("size", {"x": 1}),
+        ("compressed_segmentation_block_size", [2**10, 2**10, 2**10]),
         ("size", [2**64, 1, 1]),
         ("size", [1e300, 1, 1]),
         ("voxel_offset", [0, 0]),

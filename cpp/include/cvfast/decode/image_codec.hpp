@@ -14,19 +14,14 @@
 namespace cvfast::decode {
 
 /// Encodings that the core decodes itself, and one for all others: for kExternal only the sizes below can be asked for.
-enum class Encoding : std::uint8_t { kRaw, kCompressedSegmentation, kCompresso, kCrackle, kExternal };
+enum class Encoding : std::uint8_t { kRaw, kCompressedSegmentation, kPng, kCompresso, kCrackle, kExternal };
 
 /// Whether the core decodes an encoding.
 [[nodiscard]] constexpr bool is_decoded_here(Encoding encoding) noexcept { return encoding != Encoding::kExternal; }
 
 /// Whether the core encodes an encoding; if not, a package outside of it does.
 [[nodiscard]] constexpr bool is_encoded_here(Encoding encoding) noexcept {
-  return encoding == Encoding::kRaw || encoding == Encoding::kCompressedSegmentation;
-}
-
-/// Whether a voxel is decoded without the rest of its slice.
-[[nodiscard]] constexpr bool has_cheap_voxels(Encoding encoding) noexcept {
-  return encoding == Encoding::kRaw || encoding == Encoding::kCompressedSegmentation;
+  return encoding == Encoding::kRaw || encoding == Encoding::kCompressedSegmentation || encoding == Encoding::kPng;
 }
 
 /// What the bytes of a chunk mean, apart from its shape.
@@ -35,6 +30,7 @@ struct ImageFormat {
   std::int64_t item_size = 1;     ///< bytes of a voxel's value
   std::int64_t num_channels = 1;
   Int3 block_shape{8, 8, 8};      ///< compressed_segmentation only
+  int level = 9;                  ///< png only, when writing: 0 to 9
 };
 
 /// A run of bytes of a stored chunk.
@@ -54,6 +50,11 @@ struct ByteRange {
 [[nodiscard]] std::optional<ByteRange> box_byte_range(const ImageFormat& format, const Int3& chunk_shape,
                                                       const Box3& box, std::int64_t channel_begin,
                                                       std::int64_t channel_end) noexcept;
+
+/// Whether decoding a single voxel takes about as long as decoding the whole chunk.
+[[nodiscard]] constexpr bool decodes_as_a_whole(Encoding encoding) noexcept {
+  return encoding != Encoding::kRaw && encoding != Encoding::kCompressedSegmentation;
+}
 
 /// Decodes a box (relative to the chunk) of some channels into a strided destination.
 /// @param data the chunk's bytes, or those of box_byte_range when `range` is given.

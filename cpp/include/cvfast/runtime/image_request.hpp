@@ -35,6 +35,7 @@ struct ChunkError {
   fetch::IoError io;      ///< kIo
   std::string detail;     ///< what a package outside of the core said, if it was one that failed
   std::int64_t index = 0; ///< position of the chunk in the request
+  bool in_destination = false;  ///< of a transfer: the chunk to be written, not the one that was read
 };
 
 /// Compression of whole objects that the core does not have itself (brotli, zstd, xz, bzip2), either direction.  Called
@@ -63,6 +64,17 @@ struct ExternalCodec {
       unique;
 };
 
+class ChunkCache;
+
+/// How a layout's chunks are held in memory.
+struct CacheUse {
+  ChunkCache* cache = nullptr;  ///< none: nothing is held
+  std::uint32_t space = 0;      ///< as the cache numbers it
+  bool transcode = false;       ///< entries are encoded in `format`, not as the store has them
+  decode::ImageFormat format;
+  ExternalCodec codec;          ///< where `format` is external
+};
+
 /// What every request shares.
 struct RunOptions {
   int threads = 0;  ///< 0: default_threads()
@@ -71,6 +83,7 @@ struct RunOptions {
   ByteTransform decompress;
   ByteTransform compress;
   ExternalCodec codec;  ///< for what the core does not do itself
+  CacheUse cache;
 };
 
 /// Written by the pool's threads, read by poll.  Relaxed: the numbers only feed a progress bar.

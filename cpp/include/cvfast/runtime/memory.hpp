@@ -5,12 +5,24 @@
 
 namespace cvfast::runtime {
 
-/// Anonymous memory for a large output, aligned to and advised for huge pages: first touch of 4 KiB pages costs more
-/// than copying a raw volume does.  Returns null when there is none.
+/// Anonymous memory for a large output, aligned to and advised for huge pages, contents unspecified.  Returns null when
+/// there is none.
+///
+/// The kernel zeroes every page that it hands out, which costs more than decoding into it.  So released blocks are
+/// kept for the next request of about their size: up to kept_bytes_limit() in all, marked so that the kernel may take
+/// them whenever memory is short.  A request that no kept block fits gives all of them back first, so that what is
+/// kept never adds to the peak.
 [[nodiscard]] void* allocate_huge(std::size_t size_bytes) noexcept;
 
 /// Gives back what allocate_huge returned for the same size.
 void release_huge(void* memory, std::size_t size_bytes) noexcept;
+
+/// Bytes of released blocks that are kept at most: CVFAST_KEEP_BYTES, else 2 GiB or an eighth of the machine's memory,
+/// whichever is less.  0 keeps none.
+[[nodiscard]] std::size_t kept_bytes_limit() noexcept;
+
+/// Bytes of released blocks that are kept now.
+[[nodiscard]] std::size_t kept_bytes() noexcept;
 
 /// Below this, malloc serves better: its freed blocks come back without a page fault.
 inline constexpr std::size_t kHugeThresholdBytes = std::size_t{4} << 20;

@@ -151,7 +151,9 @@ def test_missing_member_of_a_scale_is_named(tmp_path: Path, member: str) -> None
     info = support.make_info()
     del info["scales"][0][member]
     (tmp_path / "info").write_text(json.dumps(info))
-    with pytest.raises(InfoValidationError, match=rf"scales\[0\].{member}: expected .*, found nothing"):
+    with pytest.raises(
+        InfoValidationError, match=rf"scales\[0\].{member}: expected .*, found nothing"
+    ):
         CloudVolume(f"file://{tmp_path}")
 
 
@@ -166,7 +168,7 @@ def test_unknown_encoding_is_refused_on_use_only(tmp_path: Path) -> None:
     path = write_info(tmp_path, {}, {"encoding": "wavelet"})
     vol = CloudVolume(path, fill_missing=True)
     assert vol.encoding == "wavelet"
-    with pytest.raises(UnsupportedEncodingError, match="4_4_40.*wavelet"):
+    with pytest.raises(UnsupportedEncodingError, match=r"4_4_40.*wavelet"):
         vol[0, 0, 0]
     with pytest.raises(NotImplementedError):
         vol[:] = np.zeros((16, 16, 16, 1), np.uint32)
@@ -223,7 +225,7 @@ def test_chunk_present_in_a_volume_of_absurd_chunks_is_refused(tmp_path: Path) -
     path = write_info(tmp_path, {}, {"size": shape, "chunk_sizes": [shape]})
     (tmp_path / support.KEY).mkdir()
     (tmp_path / support.KEY / f"0-{2**20}_0-{2**20}_0-{2**20}").write_bytes(b"\0" * 64)
-    with pytest.raises(CloudVolumeError, match="expected .*, found 64"):
+    with pytest.raises(CloudVolumeError, match=r"expected .*, found 64"):
         CloudVolume(path)[0, 0, 0]
 
 
@@ -239,7 +241,9 @@ def test_many_channels_are_refused_when_a_chunk_is_read(tmp_path: Path) -> None:
 
 
 def test_missing_layer_is_info_unavailable(tmp_path: Path) -> None:
-    with pytest.raises(InfoUnavailableError, match="absent/info: expected an info file, found none"):
+    with pytest.raises(
+        InfoUnavailableError, match="absent/info: expected an info file, found none"
+    ):
         CloudVolume(f"file://{tmp_path}/absent")
     assert support.files_in(tmp_path) == []
 

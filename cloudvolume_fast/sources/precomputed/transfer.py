@@ -1,0 +1,340 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Chunks of one layer to another, in the cheapest way that is right.
+
+Where both grids agree whole chunks pass through the core one by one: as they are stored, or with another compression,
+or transcoded.  What is left (the rim of a box that cuts chunks, or everything where the grids differ) is read and
+written in blocks of the destination's chunks.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from cloudvolume_fast.decode import registry
+from cloudvolume_fast.deliver.outcome import raise_outcome
+from cloudvolume_fast.deliver.progress import ChunkProgress
+from cloudvolume_fast.deliver.read_image import read_box
+from cloudvolume_fast.deliver.source import ImageScale
+from cloudvolume_fast.deliver.write_image import make_folder, write_box
+from cloudvolume_fast.errors import (
+    InfoUnavailableError,
+    InvalidArgumentError,
+    UnsupportedOptionError,
+)
+from cloudvolume_fast.fetch.content_encoding import level_of, suffix_of
+from cloudvolume_fast.locate.indexing import Bounds, check_bounds, clip, show
+from cloudvolume_fast.model import info as info_model
+from cloudvolume_fast.model.info import Info
+from cloudvolume_fast.model.provenance import DataLayerProvenance
+from cloudvolume_fast.options import WriteOptions, max_inflight_bytes, sync_writes
+from cloudvolume_fast.sources.precomputed.metadata import PrecomputedMetadata
+
+if TYPE_CHECKING:
+    from cloudvolume_fast.sources.precomputed.image import PrecomputedImageSource
+
+_BLOCK_BYTES = 64 << 20
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class TransferOptions:
+    """How to transfer.
+
+    Attributes
+    ----------
+    compress : str, bool or None
+        ``auto`` and None leave the compression of copied files as it is, and use the encoding's own otherwise.
+    compress_level : int or None
+    encoding : str or None
+        Of the destination's scale, where it is made; that of an existing one must be it.
+    sharded : bool or None
+        True raises: shards cannot be written yet.
+    block_size : int or None
+        Chunks of the destination that a block has at most, where blocks are needed.
+    """
+
+    compress: str | bool | None = "auto"
+    compress_level: int | None = None
+    encoding: str | None = None
+    sharded: bool | None = None
+    block_size: int | None = None
+
+
+def open_destination(
+    source: PrecomputedMetadata, cloudpath: str, mip: int, encoding: str | None
+) -> tuple[PrecomputedMetadata, int]:
+    """Open a layer to transfer to, made like the source where there is none.
+
+    Returns
+    -------
+    meta : PrecomputedMetadata
+    mip : int
+        The scale of the source's resolution; added where the layer has none.
+
+    Raises
+    ------
+    InvalidArgumentError
+        The layer holds other voxels, or the scale has another encoding than the one asked for.
+    UnsupportedProtocolError, UnsupportedFormatError, UnsupportedEncodingError
+    """
+    scale = _unsharded(source.scale(mip), encoding)
+    if encoding is not None:
+        registry.lookup(encoding, source.cloudpath).check(
+            source.dtype, source.num_channels, cloudpath
+        )
+    try:
+        meta = PrecomputedMetadata(cloudpath)
+    except InfoUnavailableError:
+        info = _plain(source.info)
+        info.pop("redirect", None)
+        info["scales"] = [
+            scale if i == mip else _unsharded(s, None) for i, s in enumerate(source.scales)
+        ]
+        provenance = DataLayerProvenance().from_json(source.provenance.serialize())
+        meta = PrecomputedMetadata(cloudpath, info, provenance)
+        meta.commit_info()
+        meta.commit_provenance()
+        return meta, mip
+    _check_same_voxels(source, meta)
+    wanted = [float(extent) for extent in scale["resolution"]]
+    resolutions = [[float(extent) for extent in existing["resolution"]] for existing in meta.scales]
+    index = resolutions.index(wanted) if wanted in resolutions else len(resolutions)
+    if index == len(resolutions):
+        meta.info = {**meta.info, "scales": [*meta.scales, scale]}
+        meta.commit_info()
+    found = meta.encoding(index)
+    if encoding is not None and found != encoding:
+        raise InvalidArgumentError(
+            f"{meta.infopath}: expected encoding {encoding} of scale {meta.key(index)}, found {found}",
+            key=meta.infopath,
+            expected=encoding,
+            found=found,
+        )
+    return meta, index
+
+
+def _plain(value: Any) -> Any:  # Any: JSON
+    """Return a copy that shares nothing."""
+    return json.loads(info_model.dump_info(value, "info"))
+
+
+def _unsharded(scale: Info, encoding: str | None) -> Info:
+    out: Info = _plain(scale)
+    out.pop("sharding", None)
+    out.pop("locked", None)
+    if encoding is not None and encoding != out["encoding"]:
+        out["encoding"] = encoding
+        out.pop("compressed_segmentation_block_size", None)
+        if encoding == "compressed_segmentation":
+            out["compressed_segmentation_block_size"] = [8, 8, 8]
+    return out
+
+
+def _check_same_voxels(source: PrecomputedMetadata, destination: PrecomputedMetadata) -> None:
+    for name, expected, found in (
+        ("data_type", source.dtype, destination.dtype),
+        ("num_channels", source.num_channels, destination.num_channels),
+    ):
+        if expected != found:
+            raise InvalidArgumentError(
+                f"{destination.infopath}: expected {name} {expected} as in {source.infopath}, found {found}",
+                key=destination.infopath,
+                expected=expected,
+                found=found,
+            )
+
+
+def transfer(
+    source: PrecomputedImageSource,
+    mip: int,
+    destination: PrecomputedImageSource,
+    destination_mip: int,
+    bounds: Bounds,
+    options: TransferOptions,
+) -> None:
+    """Transfer a box; see `PrecomputedImageSource.transfer_to`."""
+    here, there = source.image_scale(mip), destination.image_scale(destination_mip)
+    bounds = clip(source.resolve_bounds(bounds, here), here.bounds)
+    check_bounds(bounds, there.bounds, there.folder)
+    destination.check_writable(destination_mip)
+    path = destination.folder_path(destination.meta.key(destination_mip))
+    if path == source.folder_path(source.meta.key(mip)):
+        raise InvalidArgumentError(
+            f"{there.folder}: expected another place than the source", key=there.folder
+        )
+    make_folder(path, there.folder)
+    core = common_chunks(bounds, here, there)
+    if core is not None:
+        _transfer_chunks(source, mip, destination, destination_mip, core, options)
+    for rest in subtract(bounds, core):
+        _render(source, here, destination, destination_mip, rest, options)
+
+
+def check_sharded(sharded: bool | None) -> None:
+    """Raise where shards are asked for.
+
+    Raises
+    ------
+    UnsupportedOptionError
+    """
+    if sharded:
+        raise UnsupportedOptionError(
+            f"sharded: expected False or None, found {sharded!r}: writing shards is not available in this version",
+            key="sharded",
+            expected=False,
+            found=sharded,
+        )
+
+
+def common_chunks(bounds: Bounds, here: ImageScale, there: ImageScale) -> Bounds | None:
+    """Return the largest box of whole chunks of both grids inside of a box; None where there is none."""
+    low, high = list(bounds[:3]), list(bounds[3:])
+    for i in range(3):
+        size, offset = here.chunk_size[i], here.bounds[i]
+        if there.chunk_size[i] != size or (there.bounds[i] - offset) % size:
+            return None
+        low[i] = offset - (offset - low[i]) // size * size
+        if not high[i] == here.bounds[i + 3] == there.bounds[i + 3]:
+            high[i] = offset + (high[i] - offset) // size * size
+        if high[i] <= low[i]:
+            return None
+    return (low[0], low[1], low[2], high[0], high[1], high[2])
+
+
+def subtract(outer: Bounds, inner: Bounds | None) -> Iterator[Bounds]:
+    """Yield disjoint boxes that make up a box but for one inside of it."""
+    if inner is None:
+        yield outer
+        return
+    low, high = list(outer[:3]), list(outer[3:])
+    for i in (2, 1, 0):
+        for start, end in ((low[i], inner[i]), (inner[i + 3], high[i])):
+            if start < end:
+                yield (*low[:i], start, *low[i + 1 :], *high[:i], end, *high[i + 1 :])  # type: ignore[misc]
+        low[i], high[i] = inner[i], inner[i + 3]
+
+
+def blocks(bounds: Bounds, scale: ImageScale, block_size: int | None) -> Iterator[Bounds]:
+    """Yield a box in blocks of a scale's chunks, each of at most 64 MiB unless one chunk is larger."""
+    chunk_bytes = scale.num_channels * scale.dtype.itemsize
+    for extent in scale.chunk_size:
+        chunk_bytes *= extent
+    limit = max(1, _BLOCK_BYTES // chunk_bytes)
+    if block_size is not None:
+        limit = min(limit, block_size)
+    first = [(bounds[i] - scale.bounds[i]) // scale.chunk_size[i] for i in range(3)]
+    last = [-((scale.bounds[i] - bounds[i + 3]) // scale.chunk_size[i]) for i in range(3)]
+    steps = [1, 1, 1]
+    # Even blocks share the least surface, along which the source's chunks are read twice.
+    growing = True
+    while growing:
+        growing = False
+        for i in range(3):
+            if (
+                steps[i] < last[i] - first[i]
+                and steps[0] * steps[1] * steps[2] // steps[i] * (steps[i] + 1) <= limit
+            ):
+                steps[i] += 1
+                growing = True
+    sizes = [steps[i] * scale.chunk_size[i] for i in range(3)]
+    starts = [scale.bounds[i] + first[i] * scale.chunk_size[i] for i in range(3)]
+    for z in range(starts[2], bounds[5], sizes[2]):
+        for y in range(starts[1], bounds[4], sizes[1]):
+            for x in range(starts[0], bounds[3], sizes[0]):
+                yield clip((x, y, z, x + sizes[0], y + sizes[1], z + sizes[2]), bounds)
+
+
+def _compression(scale: ImageScale, options: TransferOptions) -> tuple[str | None, int]:
+    """Return suffix and level of what the options ask for; no suffix for ``auto``."""
+    if options.compress is None or options.compress == "auto":
+        return None, 0
+    suffix = suffix_of(options.compress)
+    if not registry.lookup(scale.encoding, scale.folder).is_compressible:
+        suffix = ""
+    return suffix, level_of(suffix, options.compress_level)
+
+
+def _own_compression(scale: ImageScale, options: TransferOptions) -> tuple[str, int]:
+    suffix, level = _compression(scale, options)
+    if suffix is None:
+        suffix = suffix_of(registry.lookup(scale.encoding, scale.folder).default_compress)
+        level = level_of(suffix, options.compress_level)
+    return suffix, level
+
+
+def _transfer_chunks(
+    source: PrecomputedImageSource,
+    mip: int,
+    destination: PrecomputedImageSource,
+    destination_mip: int,
+    bounds: Bounds,
+    options: TransferOptions,
+) -> None:
+    here, there = source.image_scale(mip), destination.image_scale(destination_mip)
+    is_copy = here.encoding == there.encoding and (
+        here.encoding != "compressed_segmentation"
+        or source.meta.parsed_scale(mip).block_size
+        == destination.meta.parsed_scale(destination_mip).block_size
+    )
+    suffix, level = _compression(there, options) if is_copy else _own_compression(there, options)
+    read_options = source.read_options(here, title="Transferring")
+    with ChunkProgress(read_options.progress, here.layout.count_chunks(bounds)) as progress:
+        outcome, in_destination = here.layout.transfer(
+            there.layout,
+            bounds,
+            is_copy,
+            suffix,
+            level,
+            read_options.fill_missing,
+            sync_writes(),
+            read_options.threads,
+            max_inflight_bytes(),
+            progress.callback,
+        )
+    if outcome is not None:
+        raise_outcome(outcome, (there if in_destination else here).folder, writing=in_destination)
+
+
+def _render(
+    source: PrecomputedImageSource,
+    here: ImageScale,
+    destination: PrecomputedImageSource,
+    destination_mip: int,
+    bounds: Bounds,
+    options: TransferOptions,
+) -> None:
+    there = destination.image_scale(destination_mip)
+    read_options = source.read_options(here, title=f"Transferring {show(bounds)}")
+    suffix, level = _own_compression(there, options)
+    write_options = WriteOptions(
+        suffix=suffix,
+        level=level,
+        partial="merge",
+        fill_missing=True,  # where the destination has no chunk yet the rest of it is background
+        background=read_options.background,
+        threads=read_options.threads,
+    )
+    path = destination.folder_path(destination.meta.key(destination_mip))
+    for block in blocks(bounds, there, options.block_size):
+        write_box(there, path, block, read_box(here, block, read_options), write_options)
+
+
+def checked_block_size(block_size: int | Sequence[int] | None) -> int | None:
+    """Return a number of chunks.
+
+    Raises
+    ------
+    InvalidArgumentError
+        It is not a positive integer.
+    """
+    if block_size is None:
+        return None
+    if isinstance(block_size, Sequence) or int(block_size) != block_size or block_size < 1:
+        raise InvalidArgumentError(
+            f"block_size: expected a positive number of chunks, found {block_size!r}",
+            key="block_size",
+            found=block_size,
+        )
+    return int(block_size)

@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#pragma once
+
+#include <pybind11/pybind11.h>
+
+#include <chrono>
+#include <exception>
+#include <optional>
+#include <thread>
+#include <utility>
+
+/// Giving up and taking the GIL in threads that may outlive the interpreter: daemon threads, and those of the pool.
+///
+/// Before 3.14 Python ends a thread that asks for the GIL during its shutdown with pthread_exit, which unwinds the
+/// stack; on the way a destructor, or a catch (...), aborts the process.  Such a thread sleeps here until the process
+/// is gone, which is what Python does since 3.14.
+namespace cvfast::bindings {
+
+[[noreturn]] inline void sleep_until_the_process_ends() {
+  for (;;) std::this_thread::sleep_for(std::chrono::hours(1));
+}
+
+[[nodiscard]] inline bool is_shutting_down() noexcept {
+#if PY_VERSION_HEX >= 0x030D0000
+  return Py_IsInitialized() == 0 || Py_IsFinalizing() != 0;
+#else
+  return Py_IsInitialized() == 0 || _Py_IsFinalizing() != 0;
+#endif
+}
+
+/// Holds the GIL.
+class HeldGil {
+ public:
+  HeldGil() {
+    if (is_shutting_down()) sleep_until_the_process_ends();
+    try {
+      held_.emplace();
+    } catch (...) {  // also what pthread_exit unwinds with
+      sleep_until_the_process_ends();
+    }
+  }
+
+ private:
+  std::optional<pybind11::gil_scoped_acquire> held_;
+};
+
+/// Calls a function without the GIL.
+template <typename Function>
+void without_gil(Function&& function) {
+  PyThreadState* const state = PyEval_SaveThread();
+  std::exception_ptr raised;
+  try {
+    std::forward<Function>(function)();
+  } catch (...) {
+    raised = std::current_exception();
+  }
+  if (is_shutting_down()) sleep_until_the_process_ends();
+  try {
+    PyEval_RestoreThread(state);
+  } catch (...) {
+    sleep_until_the_process_ends();
+  }
+  if (raised) std::rethrow_exception(raised);
+}
+
+}  // namespace cvfast::bindings

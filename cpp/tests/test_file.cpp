@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "cvfast/fetch/file.hpp"
+
+#include <gtest/gtest.h>
+
+#include <cerrno>
+#include <filesystem>
+#include <fstream>
+#include <string>
+#include <vector>
+
+#include "temporary_folder.hpp"
+
+namespace {
+
+namespace fetch = cvfast::fetch;
+using fetch::ContentEncoding;
+using fetch::FetchState;
+
+bool put(const fetch::Folder& folder, const std::string& name, ContentEncoding encoding, const std::string& text) {
+  fetch::IoError error;
+  return folder.put(name, encoding, reinterpret_cast<const std::byte*>(text.data()), text.size(), false, error);
+}
+
+std::string get(const fetch::Folder& folder, const std::string& name, ContentEncoding* encoding = nullptr) {
+  fetch::OpenedFile file;
+  fetch::IoError error;
+  if (folder.open(name, file, error) != FetchState::kData) return "absent";
+  std::string out(file.size_bytes, '\0');
+  EXPECT_TRUE(fetch::read_exact(file.fd.get(), reinterpret_cast<std::byte*>(out.data()), out.size(), 0, error));
+  if (encoding != nullptr) *encoding = file.encoding;
+  return out;
+}
+
+std::vector<std::string> entries(const TemporaryFolder& where) {
+  std::vector<std::string> out;
+  for (const auto& entry : std::filesystem::directory_iterator(where.path())) out.push_back(entry.path().filename());
+  return out;
+}
+
+TEST(File, PutReplacesAnObjectUnderEverySuffix) {
+  const TemporaryFolder where;
+  const fetch::Folder folder(where.path());
+  EXPECT_EQ(get(folder, "a"), "absent");
+  for (const auto encoding : {ContentEncoding::kNone, ContentEncoding::kGzip, ContentEncoding::kBzip2}) {
+    ASSERT_TRUE(put(folder, "a", encoding, "text" + std::string(fetch::suffix(encoding))));
+    ContentEncoding found{};
+    EXPECT_EQ(get(folder, "a", &found), "text" + std::string(fetch::suffix(encoding)));
+    EXPECT_EQ(found, encoding);
+    EXPECT_EQ(entries(where).size(), 1u);
+  }
+}
+
+TEST(File, TheNewestCopyWins) {
+  const TemporaryFolder where;
+  const fetch::Folder folder(where.path());
+  std::ofstream(where.path() / "a") << "bare";
+  std::ofstream(where.path() / "a.gz") << "gzip";
+  const auto now = std::filesystem::file_time_type::clock::now();
+  std::filesystem::last_write_time(where.path() / "a", now);
+  std::filesystem::last_write_time(where.path() / "a.gz", now - std::chrono::hours(1));
+  EXPECT_EQ(get(folder, "a"), "bare");
+  std::filesystem::last_write_time(where.path() / "a.gz", now + std::chrono::hours(1));
+  EXPECT_EQ(get(folder, "a"), "gzip");
+  std::filesystem::last_write_time(where.path() / "a.gz", now);
+  EXPECT_EQ(get(folder, "a"), "bare");
+}
+
+TEST(File, RemoveTakesEveryCopy) {
+  const TemporaryFolder where;
+  const fetch::Folder folder(where.path());
+  std::ofstream(where.path() / "a") << "bare";
+  std::ofstream(where.path() / "a.zstd") << "zstd";
+  std::ofstream(where.path() / "ab") << "other";
+  fetch::IoError error;
+  EXPECT_TRUE(folder.remove("a", error));
+  EXPECT_TRUE(folder.remove("a", error));
+  EXPECT_EQ(entries(where), std::vector<std::string>{"ab"});
+}
+
+TEST(File, AnAbsentFolderHoldsNothingAndTakesNothing) {
+  const TemporaryFolder where;
+  const fetch::Folder folder(where.path() / "absent");
+  fetch::OpenedFile file;
+  fetch::IoError error;
+  EXPECT_EQ(folder.open("a", file, error), FetchState::kMissing);
+  EXPECT_EQ(folder.exists("a", error), FetchState::kMissing);
+  EXPECT_TRUE(folder.remove("a", error));
+  EXPECT_FALSE(put(folder, "a", ContentEncoding::kNone, "text"));
+}
+
+TEST(File, WhatIsNoFileIsAnError) {
+  const TemporaryFolder where;
+  const fetch::Folder folder(where.path());
+  std::filesystem::create_directory(where.path() / "a");
+  std::filesystem::create_symlink("nowhere", where.path() / "b.gz");
+  fetch::OpenedFile file;
+  fetch::IoError error;
+  EXPECT_EQ(folder.open("a", file, error), FetchState::kError);
+  EXPECT_EQ(error.error, EISDIR);
+  // A link without a target is not an absent object: whoever made it means something to be there.
+  EXPECT_EQ(folder.open("b", file, error), FetchState::kError);
+  EXPECT_EQ(error.error, ENOENT);
+}
+
+TEST(File, NamesTooLongAreErrors) {
+  const TemporaryFolder where;
+  const fetch::Folder folder(where.path());
+  const std::string name(300, 'a');
+  fetch::OpenedFile file;
+  fetch::IoError error;
+  EXPECT_EQ(folder.open(name, file, error), FetchState::kError);
+  EXPECT_EQ(error.error, ENAMETOOLONG);
+  EXPECT_FALSE(put(folder, name, ContentEncoding::kNone, "text"));
+  EXPECT_FALSE(folder.remove(name, error));
+}
+
+TEST(File, ReadingPastTheEndIsAnError) {
+  const TemporaryFolder where;
+  const fetch::Folder folder(where.path());
+  ASSERT_TRUE(put(folder, "a", ContentEncoding::kNone, "text"));
+  fetch::OpenedFile file;
+  fetch::IoError error;
+  ASSERT_EQ(folder.open("a", file, error), FetchState::kData);
+  std::byte buffer[8];
+  EXPECT_FALSE(fetch::read_exact(file.fd.get(), buffer, 5, 0, error));
+  EXPECT_STREQ(error.call, "size");
+}
+
+}  // namespace

@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Regions of interest: outside of them nothing is read."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from cloudvolume_fast import Bbox, CloudVolume
+from cloudvolume_fast.errors import InfoValidationError
+
+ROIS = {"rois": [[12, -18, 32, 16, -14, 35], [26, -6, 36, 30, -2, 39]]}
+
+
+@pytest.fixture
+def layer(make_layer):
+    return make_layer(members=ROIS, max_mip=1)
+
+
+def test_inside_reads_what_is_stored(layer):
+    np.testing.assert_array_equal(layer.open()[12:16, -18:-14, 32:35], layer.data[2:6, 2:6, 2:5])
+
+
+def test_overlap_reads_the_whole_request(layer):
+    np.testing.assert_array_equal(layer.open()[10:20, -20:-10, 30:39], layer.data[:10, :10])
+
+
+def test_outside_is_background_although_something_is_stored(layer):
+    assert (layer.open(background_color=7)[20:24, -12:-8, 30:34] == 7).all()
+
+
+def test_outside_does_not_touch_the_chunks(layer):
+    for path in (layer.folder / "4_4_40").iterdir():
+        path.write_bytes(b"corrupt")
+    assert not layer.open()[20:24, -12:-8, 30:34].any()
+
+
+def test_touching_counts_as_overlap(layer):
+    np.testing.assert_array_equal(layer.open()[16:18, -18:-14, 32:35], layer.data[6:8, 2:6, 2:5])
+
+
+def test_second_region_counts(layer):
+    np.testing.assert_array_equal(layer.open()[28:30, -4:-2, 37:39], layer.data[18:, 16:, 7:])
+
+
+def test_regions_are_in_voxels_of_mip_0(layer):
+    vol = layer.open(mip=1)
+    data = np.random.default_rng(2).integers(1, 200, vol.shape).astype(np.uint8)
+    vol[:] = data
+    np.testing.assert_array_equal(vol[6:8, -9:-7, 32:35], data[1:3, 1:3, 2:5])
+    assert not vol[10:12, -6:-4, 30:34].any()
+
+
+def test_label_outside_compares_the_background(layer):
+    assert layer.open().download(Bbox((20, -12, 30), (24, -8, 34)), label=0).all()
+
+
+def test_renumber_outside_gives_a_pair(layer):
+    image, mapping = layer.open().download(Bbox((20, -12, 30), (24, -8, 34)), renumber=True)
+    assert (image.shape, image.dtype, mapping) == ((4, 4, 4, 1), np.uint16, {0: 0})
+    assert not image.any()
+
+
+def test_renumber_outside_keeps_another_background(layer):
+    image, mapping = layer.open(background_color=9).download(
+        Bbox((20, -12, 30), (24, -8, 34)), renumber=True
+    )
+    assert mapping == {9: 9}
+    assert (image == 9).all()
+
+
+def test_info_that_is_given_has_no_regions(layer):
+    vol = CloudVolume(layer.path, info=layer.open().info, progress=False)
+    np.testing.assert_array_equal(vol[20:24, -12:-8, 30:34], layer.data[10:14, 8:12, :4])
+
+
+def test_malformed_region_raises_on_opening(make_layer):
+    layer = make_layer(members={"rois": [[1, 2, 3]]})
+    with pytest.raises(InfoValidationError, match=r"rois\[0\]"):
+        layer.open()
