@@ -105,6 +105,7 @@ $(STAMPS)/python-files: FORCE
 $(STAMPS)/installed: $(STAMPS)/requirements-build $(STAMPS)/requirements-run $(STAMPS)/python-files \
                      $(NATIVE) CMakeLists.txt pyproject.toml | system-demo
 	$(PY) -m pip install --quiet --no-build-isolation --no-deps -e .
+	$(PY) -m compileall -q cloudvolume_fast  # as pip does for packages that are not editable
 	@touch $@
 
 FORCE:

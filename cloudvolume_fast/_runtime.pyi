@@ -2,13 +2,10 @@
 """Objects of the C++ core that have an identity, bound with pybind11 (cpp/bindings)."""
 
 from collections.abc import Callable
-from typing import Any, Final, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-
-HUGE_THRESHOLD_BYTES: Final[int]
-"""Arrays of at least this size gain from `allocate`; smaller ones from malloc."""
 
 _Bounds = tuple[int, int, int, int, int, int]
 _Triple = tuple[int, int, int]
@@ -35,6 +32,9 @@ def default_threads() -> int:
 
     That is ``CVFAST_THREADS``, else the CPUs that affinity mask and cgroup quota leave.
     """
+
+def is_worth_huge_pages(size_bytes: int) -> bool:
+    """Return whether `allocate` serves an array of this size better than malloc."""
 
 def allocate(size_bytes: int) -> NDArray[np.uint8]:
     """Return uninitialised bytes, shape (size_bytes,), on huge pages where the system has them.

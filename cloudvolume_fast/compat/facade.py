@@ -3,11 +3,7 @@
 
 from __future__ import annotations
 
-import datetime
 import os
-import random
-import string
-import tempfile
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -650,6 +646,10 @@ class CloudVolume(metaclass=_CloudVolumeType):
         InvalidArgumentError
             Its dtype is no number.
         """
+        import random  # these are slow to load, and few calls need them
+        import string
+        import tempfile
+
         if arr.ndim not in (3, 4):
             raise DimensionError(
                 f"arr: expected 3 or 4 dimensions, found {arr.ndim}",
@@ -755,6 +755,8 @@ class CloudVolume(metaclass=_CloudVolumeType):
 def _commit_new(vol: CloudVolumePrecomputed, step: dict[str, str]) -> None:
     """Write the info of a new layer, and its provenance with the step that made it."""
     vol.commit_info()
+    import datetime  # as above
+
     date = datetime.datetime.now().astimezone().strftime("%Y-%m-%d %H:%M %Z")
     vol.provenance.processing.append({**step, "date": date})
     vol.commit_provenance()

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import tempfile
 from collections.abc import Callable
 from typing import Any
 
@@ -82,6 +81,8 @@ def fill_new_file(
     ------
     ChunkWriteError
     """
+    import tempfile  # imported when needed: it is slow to load
+
     target = os.fspath(path)
     temporary = None
     try:

@@ -32,7 +32,7 @@ def allocate(shape: tuple[int, ...], dtype: np.dtype[Any], order: str = "F") -> 
     for extent in shape:
         size_bytes *= extent
     try:
-        if size_bytes < _runtime.HUGE_THRESHOLD_BYTES:
+        if not _runtime.is_worth_huge_pages(size_bytes):
             return np.empty(shape, dtype, order="C" if order == "C" else "F")
         flat = _runtime.allocate(size_bytes)
     except (MemoryError, ValueError, TypeError) as error:

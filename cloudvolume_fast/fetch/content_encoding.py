@@ -7,9 +7,7 @@ threads, and small objects such as metadata.
 
 from __future__ import annotations
 
-import bz2
 import importlib
-import lzma
 import sys
 import zlib
 from typing import Any
@@ -196,9 +194,11 @@ def decompress(suffix: str, data: bytes | memoryview, limit: int) -> bytes:
         if suffix == ".zstd":
             return _unzstd(raw, limit)
         if suffix == ".xz":
+            lzma = importlib.import_module("lzma")
             return _stream(
                 lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=_XZ_MEMORY_BYTES), raw, limit, "xz"
             )
+        bz2 = importlib.import_module("bz2")
         return _stream(bz2.BZ2Decompressor(), raw, limit, "bzip2")
     except (ImportError, CompressionError, DecompressionError):
         raise
@@ -226,9 +226,9 @@ def compress(suffix: str, data: bytes | memoryview, level: int) -> bytes:
                 importlib.import_module("zstandard").ZstdCompressor(level=level).compress(raw)
             )
         if suffix == ".xz":
-            return lzma.compress(raw, preset=level)
+            return bytes(importlib.import_module("lzma").compress(raw, preset=level))
         if suffix == ".bz2":
-            return bz2.compress(raw, level)
+            return bytes(importlib.import_module("bz2").compress(raw, level))
     except ImportError:
         raise
     except Exception as error:  # as above

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import os
 import stat
-import tempfile
 from pathlib import Path
 
 from cloudvolume_fast.errors import ChunkReadError, ChunkWriteError
@@ -78,6 +77,8 @@ class FileStore:
         ChunkWriteError
             When it cannot be written; then it is as it was.
         """
+        import tempfile  # imported when needed: it is slow to load
+
         path = self.path(key)
         folder = os.path.dirname(path)
         temporary = None

@@ -48,7 +48,7 @@ std::size_t renumber(cvfast::paint::Renumberer& self, const py::array& src, py::
 }  // namespace
 
 void register_memory(py::module_& module) {
-  module.attr("HUGE_THRESHOLD_BYTES") = cvfast::runtime::kHugeThresholdBytes;
+  module.def("is_worth_huge_pages", &cvfast::runtime::is_worth_huge_pages, py::arg("size_bytes"));
   module.def("allocate", &allocate, py::arg("size_bytes"));
   module.def("kept_bytes", &cvfast::runtime::kept_bytes);
   py::class_<cvfast::paint::Renumberer>(module, "Renumberer")

@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "cvfast/fetch/file.hpp"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
 
 #include <cerrno>
+#include <chrono>
 #include <filesystem>
 #include <fstream>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "temporary_folder.hpp"
@@ -64,6 +67,43 @@ TEST(File, TheNewestCopyWins) {
   EXPECT_EQ(get(folder, "a"), "gzip");
   std::filesystem::last_write_time(where.path() / "a.gz", now);
   EXPECT_EQ(get(folder, "a"), "bare");
+}
+
+// A folder whose last change lies long enough back to be remembered.
+void settle(const TemporaryFolder&) { std::this_thread::sleep_for(std::chrono::milliseconds(3100)); }
+
+std::string get_remembered(const TemporaryFolder& where, fetch::FolderMemory& memory) {
+  const fetch::Folder folder(where.path(), &memory);
+  return get(folder, "a");
+}
+
+TEST(File, WhatIsRememberedOfAFolderEndsWithItsNextChange) {
+  const TemporaryFolder where;
+  fetch::FolderMemory memory;
+  std::ofstream(where.path() / "a") << "bare";
+  settle(where);
+  EXPECT_EQ(get_remembered(where, memory), "bare");
+  fetch::ContentEncoding encoding{};
+  std::uint64_t state = 0;
+  {
+    const fetch::UniqueFd fd(::open(where.path().c_str(), O_RDONLY | O_DIRECTORY));
+    state = memory.refresh(fd.get());
+    ASSERT_NE(state, 0u);
+    EXPECT_TRUE(memory.find("a", state, encoding));
+    EXPECT_EQ(encoding, ContentEncoding::kNone);
+    EXPECT_FALSE(memory.find("b", state, encoding));
+  }
+  // Another program writes a newer copy under another suffix.
+  std::ofstream(where.path() / "a.gz") << "gzip";
+  EXPECT_EQ(get_remembered(where, memory), "gzip");
+  EXPECT_FALSE(memory.find("a", state, encoding));
+  memory.learn("a", state, ContentEncoding::kNone);  // what was found before the change came too late
+  settle(where);
+  EXPECT_EQ(get_remembered(where, memory), "gzip");
+  std::filesystem::remove(where.path() / "a.gz");
+  EXPECT_EQ(get_remembered(where, memory), "bare");
+  std::filesystem::remove(where.path() / "a");
+  EXPECT_EQ(get_remembered(where, memory), "absent");
 }
 
 TEST(File, RemoveTakesEveryCopy) {

@@ -56,6 +56,15 @@ TEST(Memory, NothingThatIsInUseIsHandedOutTwice) {
   EXPECT_LE(rt::kept_bytes(), rt::kept_bytes_limit());
 }
 
+TEST(Memory, HugePagesAreForWhatFillsThem) {
+  EXPECT_FALSE(rt::is_worth_huge_pages(0));
+  EXPECT_FALSE(rt::is_worth_huge_pages(2 * kMiB - 1));
+  EXPECT_TRUE(rt::is_worth_huge_pages(2 * kMiB));
+  EXPECT_FALSE(rt::is_worth_huge_pages(2 * kMiB + 1));
+  EXPECT_TRUE(rt::is_worth_huge_pages(4 * kMiB - 1));
+  EXPECT_TRUE(rt::is_worth_huge_pages(100 * kMiB + 1));
+}
+
 TEST(Memory, ImpossibleSizesGiveNull) {
   EXPECT_EQ(rt::allocate_huge(0), nullptr);
   EXPECT_EQ(rt::allocate_huge(SIZE_MAX), nullptr);

@@ -33,8 +33,10 @@ bool is_absent(int error) noexcept { return error == ENOENT || error == ENOTDIR;
 
 #ifdef __APPLE__
 const timespec& modified(const struct stat& info) noexcept { return info.st_mtimespec; }
+const timespec& changed(const struct stat& info) noexcept { return info.st_ctimespec; }
 #else
 const timespec& modified(const struct stat& info) noexcept { return info.st_mtim; }
+const timespec& changed(const struct stat& info) noexcept { return info.st_ctim; }
 #endif
 
 bool newer(const struct stat& a, const struct stat& b) noexcept {
@@ -43,14 +45,18 @@ bool newer(const struct stat& a, const struct stat& b) noexcept {
   return ta.tv_sec != tb.tv_sec ? ta.tv_sec > tb.tv_sec : ta.tv_nsec > tb.tv_nsec;
 }
 
+// After this long, a change can no longer fall into the same tick of the file system's clock as the one before it: every
+// file system keeps times to two seconds.
+constexpr std::time_t kSettledSeconds = 2;
+
 // Whether absence must be checked again: an object rewritten under another suffix appears there before its old copy is
-// removed, and may do the first behind our back and the second in front of it.  Both change the folder's time, which
-// every file system keeps to two seconds; where its clock is not ours, the worst is a check too many or too few.
+// removed, and may do the first behind our back and the second in front of it.  Both change the folder's time; where its
+// clock is not ours, the worst is a check too many or too few.
 bool changed_lately(int folder) noexcept {
   struct stat info {};
   timespec now{};
   if (::fstat(folder, &info) != 0 || ::clock_gettime(CLOCK_REALTIME, &now) != 0) return true;
-  return modified(info).tv_sec + 2 >= now.tv_sec;
+  return modified(info).tv_sec + kSettledSeconds >= now.tv_sec;
 }
 
 // A link whose target is not there (an annex that was not fetched, a lost mount) is not an absent object.
@@ -94,8 +100,75 @@ bool read_exact(int fd, std::byte* out, std::size_t n, std::uint64_t offset, IoE
   return true;
 }
 
-Folder::Folder(const std::string& path) : fd_(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)) {
-  if (!fd_) open_error_ = errno;
+// Locks are only tried: whoever does not get one looks the object up, and so does a forked child whose parent held the
+// lock in a thread that the child does not have.
+std::uint64_t FolderMemory::refresh(int folder) noexcept {
+  struct stat info {};
+  timespec now{};
+  if (::fstat(folder, &info) != 0 || ::clock_gettime(CLOCK_REALTIME, &now) != 0) return 0;
+  const timespec& time = changed(info);
+  const std::unique_lock lock(mutex_, std::try_to_lock);
+  if (!lock) return 0;
+  const bool is_same = state_ != 0 && device_ == static_cast<std::uint64_t>(info.st_dev) &&
+                       inode_ == static_cast<std::uint64_t>(info.st_ino) && changed_.tv_sec == time.tv_sec &&
+                       changed_.tv_nsec == time.tv_nsec;
+  if (!is_same) {
+    known_.clear();
+    device_ = static_cast<std::uint64_t>(info.st_dev);
+    inode_ = static_cast<std::uint64_t>(info.st_ino);
+    changed_ = time;
+    ++state_;
+  }
+  return time.tv_sec + kSettledSeconds < now.tv_sec ? state_ : 0;
+}
+
+bool FolderMemory::find(const std::string& name, std::uint64_t state, ContentEncoding& encoding) const noexcept {
+  const std::unique_lock lock(mutex_, std::try_to_lock);
+  if (!lock || state != state_) return false;
+  const auto found = known_.find(name);
+  if (found == known_.end()) return false;
+  encoding = found->second;
+  return true;
+}
+
+void FolderMemory::learn(const std::string& name, std::uint64_t state, ContentEncoding encoding) noexcept {
+  const std::unique_lock lock(mutex_, std::try_to_lock);
+  if (!lock || state != state_) return;
+  try {
+    if (known_.size() >= kMaxNames) known_.clear();
+    known_.insert_or_assign(name, encoding);
+  } catch (...) {
+    known_.clear();  // what is not remembered is looked up
+  }
+}
+
+Folder::Folder(const std::string& path, FolderMemory* memory)
+    : fd_(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)) {
+  if (!fd_) {
+    open_error_ = errno;
+  } else if (memory != nullptr) {
+    state_ = memory->refresh(fd_.get());
+    if (state_ != 0) memory_ = memory;
+  }
+}
+
+// Opens the one copy that an object is known to have; kMissing sends the caller looking.
+FetchState Folder::open_known(std::string_view name, OpenedFile& file) const noexcept {
+  try {
+    ContentEncoding encoding{};
+    if (!memory_->find(std::string(name), state_, encoding)) return FetchState::kMissing;
+    char path[kNameBytes];
+    struct stat info {};
+    if (!compose(path, name, suffix(encoding))) return FetchState::kMissing;
+    UniqueFd fd(::openat(fd_.get(), path, O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+    if (!fd || ::fstat(fd.get(), &info) != 0 || !S_ISREG(info.st_mode)) return FetchState::kMissing;
+    file.fd = std::move(fd);
+    file.encoding = encoding;
+    file.size_bytes = static_cast<std::uint64_t>(info.st_size);
+    return FetchState::kData;
+  } catch (...) {
+    return FetchState::kMissing;
+  }
 }
 
 FetchState Folder::open(std::string_view name, OpenedFile& file, IoError& error) const noexcept {
@@ -105,12 +178,14 @@ FetchState Folder::open(std::string_view name, OpenedFile& file, IoError& error)
     error = {"open folder", open_error_};
     return FetchState::kError;
   }
+  if (memory_ != nullptr && open_known(name, file) == FetchState::kData) return FetchState::kData;
   // Another process may rename or remove between stat and open; then look again.
   bool was_empty = false;
   for (int attempt = 0; attempt < 8; ++attempt) {
     char path[kNameBytes];
     struct stat best {};
     int chosen = -1;
+    int copies = 0;
     for (int i = 0; i < static_cast<int>(kSuffixes.size()); ++i) {
       struct stat info {};
       if (!compose(path, name, kSuffixes[i])) {
@@ -122,6 +197,7 @@ FetchState Folder::open(std::string_view name, OpenedFile& file, IoError& error)
         error = {"stat", errno};
         return FetchState::kError;
       }
+      ++copies;
       if (chosen < 0 || newer(info, best)) {
         best = info;
         chosen = i;
@@ -153,6 +229,12 @@ FetchState Folder::open(std::string_view name, OpenedFile& file, IoError& error)
     }
     file.fd = std::move(fd);
     file.size_bytes = static_cast<std::uint64_t>(info.st_size);
+    if (memory_ != nullptr && copies == 1) {
+      try {
+        memory_->learn(std::string(name), state_, file.encoding);
+      } catch (...) {  // no memory for the name
+      }
+    }
     return FetchState::kData;
   }
   error = {"open", EAGAIN};

@@ -53,14 +53,14 @@ class FirstFailure {
 /// The folder of a layout, opened when the first chunk is not found in memory.
 class LazyFolder {
  public:
-  explicit LazyFolder(const std::string& path) noexcept : path_(path) {}
+  explicit LazyFolder(const ImageLayout& layout) noexcept : layout_(layout) {}
   [[nodiscard]] const fetch::Folder& get() const {
-    std::call_once(once_, [this] { folder_.emplace(path_); });
+    std::call_once(once_, [this] { folder_.emplace(layout_.folder, layout_.memory.get()); });
     return *folder_;
   }
 
  private:
-  const std::string& path_;
+  const ImageLayout& layout_;
   mutable std::once_flag once_;
   mutable std::optional<fetch::Folder> folder_;
 };

@@ -16,8 +16,6 @@
 namespace cvfast::runtime {
 namespace {
 
-constexpr std::size_t kHugePageBytes = std::size_t{2} << 20;
-
 constexpr std::size_t round_up(std::size_t n) noexcept {
   return (n + kHugePageBytes - 1) / kHugePageBytes * kHugePageBytes;
 }

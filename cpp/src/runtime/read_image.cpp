@@ -74,7 +74,7 @@ bool is_packed(const Int4& shape, const Int4& strides, std::int64_t item_size) n
 class Reader {
  public:
   Reader(const ImageLayout& layout, const ReadRequest& request, const RunOptions& options)
-      : layout_(layout), request_(request), options_(options), folder_(layout.folder),
+      : layout_(layout), request_(request), options_(options), folder_(layout),
         background_(mapped_background(layout, request)),
         out_item_size_(request.map.output_item_size(static_cast<std::size_t>(layout.format.item_size))) {}
 

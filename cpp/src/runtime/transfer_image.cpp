@@ -25,7 +25,7 @@ class Transfer {
       : source_(source),
         request_(request),
         options_(options),
-        folder_(source.folder),
+        folder_(source),
         writer_(destination,
                 {request.compression.value_or(fetch::ContentEncoding::kNone), request.compression_level, request.sync},
                 destination_options) {}
@@ -139,7 +139,7 @@ RunResult read_files(const ImageLayout& layout, const Box3& box, bool decompress
   } catch (const std::length_error&) {
     return out_of_memory();
   }
-  const LazyFolder folder(layout.folder);
+  const LazyFolder folder(layout);
   return run_chunks(
       layout.grid, inside, bounded_threads(layout, options), options,
       [&](std::int64_t index, const Box3& chunk, ChunkError& error) {

@@ -19,7 +19,7 @@ using fetch::FetchState;
 class Writer {
  public:
   Writer(const ImageLayout& layout, const WriteRequest& request, const RunOptions& options)
-      : layout_(layout), request_(request), options_(options), folder_(layout.folder),
+      : layout_(layout), request_(request), options_(options), folder_(layout),
         chunks_(layout, {request.compression, request.compression_level, request.sync}, options) {}
 
   [[nodiscard]] const ChunkWriter& chunks() const noexcept { return chunks_; }

@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
@@ -23,6 +24,8 @@ struct ImageLayout {
   std::string folder;  ///< absolute path of the scale's key
   locate::ChunkGrid grid;
   decode::ImageFormat format;
+  /// Shared by the copies of a layout.
+  std::shared_ptr<fetch::FolderMemory> memory = std::make_shared<fetch::FolderMemory>();
 };
 
 enum class ErrorKind : std::uint8_t { kMissing, kIo, kDecompress, kDecode, kEncode, kNoMemory, kCompress };

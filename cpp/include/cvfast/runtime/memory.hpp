@@ -24,8 +24,13 @@ void release_huge(void* memory, std::size_t size_bytes) noexcept;
 /// Bytes of released blocks that are kept now.
 [[nodiscard]] std::size_t kept_bytes() noexcept;
 
-/// Below this, malloc serves better: its freed blocks come back without a page fault.
-inline constexpr std::size_t kHugeThresholdBytes = std::size_t{4} << 20;
+inline constexpr std::size_t kHugePageBytes = std::size_t{2} << 20;
+
+/// Whether allocate_huge serves a request better than malloc: not below a huge page, and not where the part of the last
+/// page that lies idle would exceed an eighth of the whole.
+[[nodiscard]] constexpr bool is_worth_huge_pages(std::size_t size_bytes) noexcept {
+  return size_bytes >= kHugePageBytes && (kHugePageBytes - size_bytes % kHugePageBytes) % kHugePageBytes <= size_bytes / 8;
+}
 
 /// Bytes without initialisation that only ever grow; one per thread and purpose.
 class Scratch {
