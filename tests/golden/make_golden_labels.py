@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Write labels.zip and the seeds of the fuzz targets for compresso and crackle, through the packages of those encodings.
+"""Write labels.zip and the seeds of the fuzz targets for compresso and crackle, through their packages.
 
 Run with an interpreter that has cloud-volume, compresso and crackle-codec; the tests need none of them.
 """
@@ -45,7 +45,7 @@ def to_version_0(data: bytes) -> bytes:
     header = crackle.header(data)
     n = 4 * header.sz
     body = data[29 + n + 4 : len(data) - 4 - n]
-    out = (
+    return (
         data[:4]
         + b"\0"
         + data[5:20]
@@ -53,7 +53,6 @@ def to_version_0(data: bytes) -> bytes:
         + data[29 : 29 + n]
         + body
     )
-    return out
 
 
 def variants(labels: np.ndarray):

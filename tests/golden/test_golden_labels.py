@@ -68,7 +68,7 @@ def test_archive_is_the_one_of_the_manifest() -> None:
     assert digest == manifest["files"]["labels.zip"]["sha256"]
 
 
-@pytest.fixture(params=[(e, d) for e in ENCODINGS for d in DTYPES], ids=lambda case: "-".join(case))
+@pytest.fixture(params=[(e, d) for e in ENCODINGS for d in DTYPES], ids="-".join)
 def layer(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[CloudVolume, np.ndarray]:
     """A layer that cloud-volume wrote, and its voxels."""
     encoding, dtype = request.param

@@ -167,11 +167,12 @@ def test_cdn_cache_is_checked_and_kept(layer: str, value: Any) -> None:
 
 def test_progress_shows_a_bar(tmp_path: Path) -> None:
     layer = support.make_layer(tmp_path, size=(64, 64, 32))
-    # A bar appears after 0.2 s, which 256 chunks of xz take on any machine.
     script = """
-import json, sys
+import sys
 import numpy as np
 from cloudvolume_fast import CloudVolume
+from cloudvolume_fast.deliver import progress
+progress._SHOW_AFTER_SECONDS = 0.0  # a fast machine would be done before a bar is due
 vol = CloudVolume(sys.argv[1], progress=sys.argv[2] == "yes", compress="xz", parallel=2)
 vol[:] = np.random.default_rng(1).integers(0, 2**32, vol.shape, dtype=np.uint32)
 """
