@@ -11,6 +11,7 @@ has its median and its range. The exit status does not depend on speed.
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import os
 import shutil
