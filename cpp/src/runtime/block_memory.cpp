@@ -171,7 +171,7 @@ void unlock_block_memory() noexcept {}
 
 #endif
 
-std::size_t block_footprint(void* block, std::size_t size_bytes) noexcept {
+std::size_t block_footprint(void* block, [[maybe_unused]] std::size_t size_bytes) noexcept {
 #if defined(__linux__) && !defined(__SANITIZE_ADDRESS__)
   if (in_slot(size_bytes)) return whole_pages(size_bytes);
 #endif
