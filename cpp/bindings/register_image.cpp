@@ -188,6 +188,7 @@ struct Layout {
     if (item_size < 1 || item_size > 16 || num_channels < 1) {
       throw std::invalid_argument("ImageLayout: item_size must be 1 to 16 and num_channels positive");
     }
+    value.store = cvfast::fetch::make_folder_store(folder);
     value.folder = std::move(folder);
     value.grid = {voxel_offset, volume_size, chunk_size};
     value.format.item_size = item_size;
@@ -290,7 +291,7 @@ class Run {
   // (kind, name, what, code, offset, expected, found, call, errno, detail)
   static py::object describe(const rt::RunResult& result) {
     static constexpr const char* kKinds[] = {"missing", "io",     "decompress", "decode",
-                                             "encode",  "memory", "compress"};
+                                             "encode",  "memory", "compress",   "index",  "partial"};
     if (!result.error) return py::make_tuple("cancelled", "", "", 0, 0, 0, 0, "", 0, "");
     const rt::ChunkError& error = *result.error;
     return py::make_tuple(kKinds[static_cast<int>(error.kind)], error.name, cvfast::describe(error.status.code),
@@ -373,7 +374,8 @@ py::tuple unique_labels(const Layout& self, const Bounds& bounds, std::pair<std:
 }
 
 py::object write_box(const Layout& self, const Bounds& bounds, const py::array& src, const std::string& compression,
-                 int level, const std::string& partial, bool fill_missing, bool delete_background, bool sync,
+                 int level, const std::string& partial, bool merge_objects, bool fill_missing, bool delete_background,
+                     bool sync,
                  const std::string& background, int threads, std::uint64_t max_inflight_bytes,
                  py::object progress) {
   rt::WriteRequest request;
@@ -390,6 +392,7 @@ py::object write_box(const Layout& self, const Bounds& bounds, const py::array& 
   }
   request.fill_missing = fill_missing;
   request.delete_background = delete_background;
+  request.merge_objects = merge_objects;
   request.sync = sync;
   request.background = to_item(background);
   check_array(src, request.box, self.value.format.num_channels,
@@ -512,7 +515,7 @@ void register_image(py::module_& module) {
       .def("unique", &unique_labels, arg("bounds"), arg("channels"), arg("fill_missing"), arg("background"),
            arg("threads"), arg("max_inflight_bytes"), arg("progress"))
       .def("write", &write_box, arg("bounds"), arg("src"), arg("compression"), arg("level"), arg("partial"),
-           arg("fill_missing"), arg("delete_background"), arg("sync"), arg("background"), arg("threads"),
+           arg("merge_objects"), arg("fill_missing"), arg("delete_background"), arg("sync"), arg("background"), arg("threads"),
            arg("max_inflight_bytes"), arg("progress"))
       .def("list_chunks", &list_chunks, arg("bounds"), arg("check_exists"), arg("threads"))
       .def("transfer", &transfer_chunks, arg("destination"), arg("bounds"), arg("copy_bytes"), arg("compression"),

@@ -27,6 +27,7 @@ struct Volume {
 
   explicit Volume(cvfast::decode::Encoding encoding) {
     layout.folder = where.path();
+    layout.store = cvfast::fetch::make_folder_store(layout.folder);
     layout.grid = {{-5, 3, 100}, {41, 30, 17}, {16, 8, 8}};
     layout.format = {encoding, 4, 1, {8, 8, 8}};
     std::mt19937 random(7);

@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -45,13 +46,13 @@ bool newer(const struct stat& a, const struct stat& b) noexcept {
   return ta.tv_sec != tb.tv_sec ? ta.tv_sec > tb.tv_sec : ta.tv_nsec > tb.tv_nsec;
 }
 
-// After this long, a change can no longer fall into the same tick of the file system's clock as the one before it: every
-// file system keeps times to two seconds.
+// After this long, a change can no longer fall into the same tick of the file system's clock as the one before it:
+// every file system keeps times to two seconds.
 constexpr std::time_t kSettledSeconds = 2;
 
 // Whether absence must be checked again: an object rewritten under another suffix appears there before its old copy is
-// removed, and may do the first behind our back and the second in front of it.  Both change the folder's time; where its
-// clock is not ours, the worst is a check too many or too few.
+// removed, and may do the first behind our back and the second in front of it.  Both change the folder's time; where
+// its clock is not ours, the worst is a check too many or too few.
 bool changed_lately(int folder) noexcept {
   struct stat info {};
   timespec now{};
@@ -72,6 +73,37 @@ FetchState absent_or_dangling(int folder, std::string_view name, OpenedFile& fil
     }
   }
   return FetchState::kMissing;
+}
+
+// Writes pieces one after the other, many a call.  Returns 0 or errno.
+int write_all(int fd, std::span<const std::span<const std::byte>> pieces) noexcept {
+  constexpr std::size_t kMaxPieces = 256;
+  std::size_t done = 0;  // bytes of the first piece that are written
+  while (!pieces.empty()) {
+    iovec batch[kMaxPieces];
+    std::size_t count = 0;
+    std::size_t bytes = 0;
+    for (std::size_t i = 0; i < pieces.size() && count < kMaxPieces && bytes < kMaxTransfer; ++i) {
+      const std::span<const std::byte> piece = i == 0 ? pieces[0].subspan(done) : pieces[i];
+      const std::size_t size = std::min(piece.size(), kMaxTransfer - bytes);
+      // writev does not write through it.
+      batch[count++] = {const_cast<std::byte*>(piece.data()), size};
+      bytes += size;
+    }
+    ssize_t put = ::writev(fd, batch, static_cast<int>(count));
+    if (put < 0) {
+      if (errno == EINTR) continue;
+      return errno;
+    }
+    auto left = static_cast<std::size_t>(put);
+    while (!pieces.empty() && left >= pieces[0].size() - done) {
+      left -= pieces[0].size() - done;
+      done = 0;
+      pieces = pieces.subspan(1);
+    }
+    done += left;
+  }
+  return 0;
 }
 
 }  // namespace
@@ -268,6 +300,12 @@ FetchState Folder::exists(std::string_view name, IoError& error) const noexcept 
 
 bool Folder::put(std::string_view name, ContentEncoding encoding, const std::byte* data, std::size_t size_bytes,
                  bool sync, IoError& error) const noexcept {
+  const std::span<const std::byte> whole(data, size_bytes);
+  return put(name, encoding, std::span(&whole, 1), sync, error);
+}
+
+bool Folder::put(std::string_view name, ContentEncoding encoding, std::span<const std::span<const std::byte>> pieces,
+                 bool sync, IoError& error) const noexcept {
   if (!fd_) {
     error = {"open folder", open_error_};
     return false;
@@ -283,9 +321,8 @@ bool Folder::put(std::string_view name, ContentEncoding encoding, const std::byt
   UniqueFd fd;
   do {
     const unsigned long long serial = counter.fetch_add(1, std::memory_order_relaxed);
-    const int length = std::snprintf(temporary, sizeof(temporary), ".%.*s.%ld-%llu.tmp",
-                                     static_cast<int>(name.size()), name.data(),
-                                     static_cast<long>(::getpid()), serial);
+    const int length = std::snprintf(temporary, sizeof(temporary), ".%.*s.%ld-%llu.tmp", static_cast<int>(name.size()),
+                                     name.data(), static_cast<long>(::getpid()), serial);
     if (length < 0 || static_cast<std::size_t>(length) >= sizeof(temporary)) {
       error = {"open", ENAMETOOLONG};
       return false;
@@ -302,16 +339,7 @@ bool Folder::put(std::string_view name, ContentEncoding encoding, const std::byt
     error = {call, code};
     return false;
   };
-  std::size_t left = size_bytes;
-  while (left > 0) {
-    const ssize_t put = ::write(fd.get(), data, std::min(left, kMaxTransfer));
-    if (put < 0) {
-      if (errno == EINTR) continue;
-      return abandon("write", errno);
-    }
-    data += put;
-    left -= static_cast<std::size_t>(put);
-  }
+  if (const int code = write_all(fd.get(), pieces); code != 0) return abandon("write", code);
   if (sync && ::fsync(fd.get()) != 0) return abandon("fsync", errno);
   // close() is where some network file systems report a full disk.
   if (::close(fd.release()) != 0 && errno != EINTR) return abandon("close", errno);

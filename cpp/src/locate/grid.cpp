@@ -18,6 +18,12 @@ Int3 ChunkGrid::grid_size() const noexcept {
   return out;
 }
 
+Int3 ChunkGrid::grid_point(const Int3& voxel) const noexcept {
+  Int3 out;
+  for (int i = 0; i < 3; ++i) out[i] = (voxel[i] - voxel_offset[i]) / chunk_size[i];
+  return out;
+}
+
 Box3 ChunkGrid::chunk_box(const Int3& grid_point) const noexcept {
   Box3 out;
   for (int i = 0; i < 3; ++i) {
@@ -30,11 +36,8 @@ Box3 ChunkGrid::chunk_box(const Int3& grid_point) const noexcept {
 }
 
 Box3 ChunkGrid::grid_range(const Box3& box) const noexcept {
-  Box3 out;
-  for (int i = 0; i < 3; ++i) {
-    out.min[i] = (box.min[i] - voxel_offset[i]) / chunk_size[i];
-    out.max[i] = (box.max[i] - 1 - voxel_offset[i]) / chunk_size[i] + 1;
-  }
+  Box3 out{grid_point(box.min), grid_point({box.max[0] - 1, box.max[1] - 1, box.max[2] - 1})};
+  for (int i = 0; i < 3; ++i) ++out.max[i];
   return out;
 }
 

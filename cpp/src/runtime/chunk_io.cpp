@@ -48,28 +48,37 @@ RunResult out_of_memory() {
   return {RunState::kFailed, std::move(error)};
 }
 
+void set_error(fetch::StoreError&& from, ChunkError& error) {
+  error.kind = from.status.ok()                             ? ErrorKind::kIo
+               : from.status.code == Code::kInvalidArgument ? ErrorKind::kPartialObject
+                                                            : ErrorKind::kIndex;
+  error.io = from.io;
+  error.status = from.status;
+  error.name = std::move(from.name);
+}
+
 bool StoredChunk::fail(ErrorKind kind, Status status, ChunkError& error) const {
   error.kind = kind;
   error.status = status;
-  error.name = std::string(name_) + fetch::suffix(file_.encoding);
+  error.name = name();
   return false;
 }
 
 bool StoredChunk::fail_io(const fetch::IoError& io, ChunkError& error) const {
   error.kind = ErrorKind::kIo;
   error.io = io;
-  error.name = std::string(name_) + fetch::suffix(file_.encoding);
+  error.name = name();
   return false;
 }
 
-fetch::FetchState StoredChunk::open(std::string_view name, const Int3& chunk_shape, ChunkError& error) {
-  name_ = name;
+fetch::FetchState StoredChunk::open(const fetch::ChunkAddress& chunk, const Int3& chunk_shape, ChunkError& error) {
+  chunk_ = chunk;
   chunk_shape_ = chunk_shape;
   file_ = {};
-  fetch::IoError io;
-  const fetch::FetchState state = folder_.get().open(name, file_, io);
+  fetch::StoreError trouble;
+  const fetch::FetchState state = session_.get().open(chunk, file_, trouble);
   if (state == fetch::FetchState::kError) {
-    (void)fail_io(io, error);
+    set_error(std::move(trouble), error);
     return state;
   }
   if (state == fetch::FetchState::kMissing) return state;
@@ -79,8 +88,7 @@ fetch::FetchState StoredChunk::open(std::string_view name, const Int3& chunk_sha
     const auto fixed = decode::fixed_chunk_bytes(layout_.format, chunk_shape);
     if (fixed && file_.size_bytes != *fixed) {
       const Code code = file_.size_bytes < *fixed ? Code::kTruncated : Code::kTrailingBytes;
-      (void)fail(ErrorKind::kDecode,
-                 {code, std::min(file_.size_bytes, *fixed), *fixed, file_.size_bytes}, error);
+      (void)fail(ErrorKind::kDecode, {code, std::min(file_.size_bytes, *fixed), *fixed, file_.size_bytes}, error);
       return fetch::FetchState::kError;
     }
     if (file_.size_bytes > limit) {
@@ -106,13 +114,14 @@ bool StoredChunk::load(const std::optional<decode::ByteRange>& range, std::byte*
     const decode::ByteRange want = range.value_or(decode::ByteRange{0, file_.size_bytes});
     std::byte* const out = target != nullptr ? target : scratch.stored.get(want.size);
     if (out == nullptr) return no_memory(want.size);
-    if (!fetch::read_exact(file_.fd.get(), out, want.size, want.offset, io)) return fail_io(io, error);
+    if (!fetch::read_exact(file_.descriptor(), out, want.size, file_.offset + want.offset, io))
+      return fail_io(io, error);
     data = {out, want.size};
     return true;
   }
   std::byte* const stored = scratch.stored.get(file_.size_bytes);
   if (stored == nullptr) return no_memory(file_.size_bytes);
-  if (!fetch::read_exact(file_.fd.get(), stored, file_.size_bytes, 0, io)) return fail_io(io, error);
+  if (!fetch::read_exact(file_.descriptor(), stored, file_.size_bytes, file_.offset, io)) return fail_io(io, error);
   const std::span<const std::byte> in(stored, file_.size_bytes);
   const std::uint64_t limit = decode::max_chunk_bytes(layout_.format, chunk_shape_);
   const auto fixed = decode::fixed_chunk_bytes(layout_.format, chunk_shape_);
@@ -141,8 +150,8 @@ bool StoredChunk::load(const std::optional<decode::ByteRange>& range, std::byte*
   }
   if (fixed && inflated.size() != *fixed) {
     const Code code = inflated.size() < *fixed ? Code::kTruncated : Code::kTrailingBytes;
-    return fail(ErrorKind::kDecode,
-                {code, std::min<std::uint64_t>(inflated.size(), *fixed), *fixed, inflated.size()}, error);
+    return fail(ErrorKind::kDecode, {code, std::min<std::uint64_t>(inflated.size(), *fixed), *fixed, inflated.size()},
+                error);
   }
   data = inflated;
   if (target != nullptr) {
@@ -156,7 +165,7 @@ bool StoredChunk::load_stored(std::span<const std::byte>& data, ChunkError& erro
   std::byte* const stored = thread_scratch().stored.get(file_.size_bytes);
   if (stored == nullptr) return fail(ErrorKind::kNoMemory, {Code::kNoMemory, 0, file_.size_bytes, 0}, error);
   fetch::IoError io;
-  if (!fetch::read_exact(file_.fd.get(), stored, file_.size_bytes, 0, io)) return fail_io(io, error);
+  if (!fetch::read_exact(file_.descriptor(), stored, file_.size_bytes, file_.offset, io)) return fail_io(io, error);
   data = {stored, file_.size_bytes};
   return true;
 }
@@ -172,14 +181,18 @@ decode::ImageFormat raw_format(const decode::ImageFormat& format) noexcept {
   return raw;
 }
 
-ChunkBytes::ChunkBytes(const ImageLayout& layout, const LazyFolder& folder, const RunOptions& options) noexcept
-    : layout_(layout), options_(options), stored_(layout, folder, options), cache_(active_cache(options)),
-      format_(&layout.format), codec_(&options.codec) {}
+ChunkBytes::ChunkBytes(const ImageLayout& layout, const LazySession& session, const RunOptions& options) noexcept
+    : layout_(layout),
+      options_(options),
+      stored_(layout, session, options),
+      cache_(active_cache(options)),
+      format_(&layout.format),
+      codec_(&options.codec) {}
 
-fetch::FetchState ChunkBytes::open(const Box3& chunk, std::string_view name, ChunkError& error) {
-  chunk_shape_ = chunk.shape();
+fetch::FetchState ChunkBytes::open(const fetch::ChunkAddress& chunk, const Int3& chunk_shape, ChunkError& error) {
+  chunk_shape_ = chunk_shape;
   if (cache_ != nullptr) {
-    key_ = {options_.cache.space, grid_point_of(layout_.grid, chunk)};
+    key_ = {options_.cache.space, chunk.grid_point};
     ChunkCache::Lookup found = cache_->lookup(key_);
     ticket_ = found.ticket;
     if (found.block) {
@@ -195,7 +208,7 @@ fetch::FetchState ChunkBytes::open(const Box3& chunk, std::string_view name, Chu
     const decode::ImageFormat& entry = options_.cache.transcode ? options_.cache.format : layout_.format;
     keeps_ = cache_->admits(decode::fixed_chunk_bytes(entry, chunk_shape_).value_or(0));
   }
-  return stored_.open(name, chunk_shape_, error);
+  return stored_.open(chunk, chunk_shape_, error);
 }
 
 bool ChunkBytes::load(const std::optional<decode::ByteRange>& range, std::byte* target, ChunkError& error) {
@@ -285,15 +298,14 @@ bool encode_chunk(const decode::ImageFormat& format, const ExternalCodec& codec,
 int bounded_threads(const ImageLayout& layout, const RunOptions& options) noexcept {
   const int wanted = options.threads > 0 ? options.threads : default_threads();
   const Int3& size = layout.grid.chunk_size;
-  const auto voxels = checked_product({std::min(size[0], layout.grid.volume_size[0]),
-                                       std::min(size[1], layout.grid.volume_size[1]),
-                                       std::min(size[2], layout.grid.volume_size[2]),
-                                       layout.format.num_channels, layout.format.item_size});
+  const auto voxels = checked_product(
+      {std::min(size[0], layout.grid.volume_size[0]), std::min(size[1], layout.grid.volume_size[1]),
+       std::min(size[2], layout.grid.volume_size[2]), layout.format.num_channels, layout.format.item_size});
   // Stored and decompressed bytes at once; in a png, also the parts of its stream, joined.
   const std::uint64_t copies = layout.format.encoding == decode::Encoding::kPng ? 3 : 2;
   const std::uint64_t per_thread = copies * static_cast<std::uint64_t>(voxels.value_or(INT64_MAX / 4)) + 1;
-  return static_cast<int>(std::clamp<std::uint64_t>(options.max_inflight_bytes / per_thread, 1,
-                                                    static_cast<std::uint64_t>(wanted)));
+  return static_cast<int>(
+      std::clamp<std::uint64_t>(options.max_inflight_bytes / per_thread, 1, static_cast<std::uint64_t>(wanted)));
 }
 
 }  // namespace cvfast::runtime

@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <mutex>
 #include <new>
 #include <optional>
@@ -13,7 +14,7 @@
 #include <vector>
 
 #include "cvfast/core/checked.hpp"
-#include "cvfast/fetch/file.hpp"
+#include "cvfast/fetch/chunk_store.hpp"
 #include "cvfast/runtime/chunk_cache.hpp"
 #include "cvfast/runtime/image_request.hpp"
 #include "cvfast/runtime/memory.hpp"
@@ -24,10 +25,10 @@ namespace cvfast::runtime {
 
 /// Buffers of one thread, reused from chunk to chunk and from call to call.
 struct ThreadScratch {
-  Scratch stored;                    ///< bytes as stored
-  Scratch plain;                     ///< a raw chunk after decompression, or a merged chunk
-  Scratch voxels;                    ///< a whole decoded chunk, on its way to another encoding
-  std::vector<std::byte> inflated;   ///< bytes whose decompressed size is not known in advance
+  Scratch stored;                   ///< bytes as stored
+  Scratch plain;                    ///< a raw chunk after decompression, or a merged chunk
+  Scratch voxels;                   ///< a whole decoded chunk, on its way to another encoding
+  std::vector<std::byte> inflated;  ///< bytes whose decompressed size is not known in advance
   std::vector<std::byte> encoded;
   std::vector<std::byte> compressed;
 
@@ -50,34 +51,56 @@ class FirstFailure {
 /// A request too large to be counted.
 [[nodiscard]] RunResult out_of_memory();
 
-/// The folder of a layout, opened when the first chunk is not found in memory.
-class LazyFolder {
+/// A request's session with a layout's store, begun when the first chunk is not found in memory.
+class LazySession {
  public:
-  explicit LazyFolder(const ImageLayout& layout) noexcept : layout_(layout) {}
-  [[nodiscard]] const fetch::Folder& get() const {
-    std::call_once(once_, [this] { folder_.emplace(layout_.folder, layout_.memory.get()); });
-    return *folder_;
+  explicit LazySession(const ImageLayout& layout) noexcept : layout_(layout) {}
+  [[nodiscard]] const fetch::ChunkSession& get() const {
+    std::call_once(once_, [this] { session_ = layout_.store->read(); });
+    return *session_;
   }
 
  private:
   const ImageLayout& layout_;
   mutable std::once_flag once_;
-  mutable std::optional<fetch::Folder> folder_;
+  mutable std::unique_ptr<fetch::ChunkSession> session_;
 };
+
+/// A chunk of the grid with what stores and messages call it.
+class NamedChunk {
+ public:
+  NamedChunk(const locate::ChunkGrid& grid, const Box3& chunk) noexcept
+      : address_{locate::chunk_name(chunk, buffer_), grid.grid_point(chunk.min)} {}
+  NamedChunk(const NamedChunk&) = delete;
+  NamedChunk& operator=(const NamedChunk&) = delete;
+
+  [[nodiscard]] const fetch::ChunkAddress& address() const noexcept { return address_; }
+
+ private:
+  char buffer_[locate::kChunkNameBytes];
+  fetch::ChunkAddress address_;
+};
+
+/// Takes over what a store said.
+void set_error(fetch::StoreError&& from, ChunkError& error);
 
 /// One stored chunk, opened.
 class StoredChunk {
  public:
-  StoredChunk(const ImageLayout& layout, const LazyFolder& folder, const RunOptions& options) noexcept
-      : layout_(layout), folder_(folder), options_(options) {}
+  StoredChunk(const ImageLayout& layout, const LazySession& session, const RunOptions& options) noexcept
+      : layout_(layout),
+        session_(session),
+        options_(options) {}
 
   /// kData, kMissing (absent, or empty without compression), or kError with `error` filled in.
-  [[nodiscard]] fetch::FetchState open(std::string_view name, const Int3& chunk_shape, ChunkError& error);
+  [[nodiscard]] fetch::FetchState open(const fetch::ChunkAddress& chunk, const Int3& chunk_shape, ChunkError& error);
 
   /// Whether part of the bytes can be had without the rest.
   [[nodiscard]] bool is_plain() const noexcept { return file_.encoding == fetch::ContentEncoding::kNone; }
   [[nodiscard]] std::uint64_t size_bytes() const noexcept { return file_.size_bytes; }
   [[nodiscard]] fetch::ContentEncoding compression() const noexcept { return file_.encoding; }
+  /// What a message calls the chunk.
+  [[nodiscard]] std::string name() const { return session_.get().name_of(chunk_, file_.encoding); }
 
   /// Loads the decompressed bytes, or a range of them when the chunk is_plain().  `target`, if given, has room for
   /// them and receives them (the range's or the encoding's fixed size); else they lie in this thread's scratch.
@@ -92,24 +115,26 @@ class StoredChunk {
   [[nodiscard]] bool fail_io(const fetch::IoError& io, ChunkError& error) const;
 
   const ImageLayout& layout_;
-  const LazyFolder& folder_;
+  const LazySession& session_;
   const RunOptions& options_;
   fetch::OpenedFile file_;
-  std::string_view name_;
+  fetch::ChunkAddress chunk_;
   Int3 chunk_shape_{};
 };
 
 /// One chunk's bytes, out of memory where the cache has them, else from the store and on their way into the cache.
 ///
-/// What is kept is what has proved good: the caller decodes what it needs, then calls keep().  Bytes from memory that do
-/// not decode (another part of the chunk was looked at when they were kept) are dropped by forget(), and the store is
-/// asked.
+/// What is kept is what has proved good: the caller decodes what it needs, then calls keep().  Bytes from memory that
+/// do not decode (another part of the chunk was looked at when they were kept) are dropped by forget(), and the store
+/// is asked.
 class ChunkBytes {
  public:
-  ChunkBytes(const ImageLayout& layout, const LazyFolder& folder, const RunOptions& options) noexcept;
+  ChunkBytes(const ImageLayout& layout, const LazySession& session, const RunOptions& options) noexcept;
 
-  /// As StoredChunk::open; `chunk` is the whole chunk's box.
-  [[nodiscard]] fetch::FetchState open(const Box3& chunk, std::string_view name, ChunkError& error);
+  /// As StoredChunk::open; `chunk` outlives this.
+  [[nodiscard]] fetch::FetchState open(const fetch::ChunkAddress& chunk, const Int3& chunk_shape, ChunkError& error);
+  /// What a message calls the chunk.
+  [[nodiscard]] std::string name() const { return stored_.name(); }
 
   [[nodiscard]] bool is_cached() const noexcept { return static_cast<bool>(hit_); }
   /// Whether part of the bytes can be had without the rest, and the rest is not wanted for the cache.
@@ -146,12 +171,6 @@ class ChunkBytes {
   const decode::ImageFormat* format_;
   const ExternalCodec* codec_;
 };
-
-/// The grid point of a chunk's box.
-[[nodiscard]] inline Int3 grid_point_of(const locate::ChunkGrid& grid, const Box3& chunk) noexcept {
-  const Int3 first = chunk.min;
-  return grid.grid_range({first, {first[0] + 1, first[1] + 1, first[2] + 1}}).min;
-}
 
 /// The cache that a layout's chunks are held in, or null where it holds nothing.
 [[nodiscard]] ChunkCache* active_cache(const RunOptions& options) noexcept;
@@ -197,11 +216,10 @@ RunResult run_chunks(const locate::ChunkGrid& grid, const Box3& box, int threads
 /// Decodes a box (relative to the chunk) of channels [channel_begin, channel_end) through a map into dst, in the core
 /// or by the external codec.  On failure `error` has everything but the chunk's name.
 [[nodiscard]] bool decode_chunk(const decode::ImageFormat& format, const ExternalCodec& codec,
-                                std::span<const std::byte> data,
-                                const std::optional<decode::ByteRange>& range, const Int3& chunk_shape,
-                                const Box3& box, std::int64_t channel_begin, std::int64_t channel_end,
-                                const paint::VoxelMap& map, std::byte* dst, const Int4& dst_strides,
-                                ChunkError& error);
+                                std::span<const std::byte> data, const std::optional<decode::ByteRange>& range,
+                                const Int3& chunk_shape, const Box3& box, std::int64_t channel_begin,
+                                std::int64_t channel_end, const paint::VoxelMap& map, std::byte* dst,
+                                const Int4& dst_strides, ChunkError& error);
 
 /// Encodes a whole chunk, in the core or by the external codec; `bytes` is the source itself or lies in this thread's
 /// scratch.  On failure `error` has everything but the chunk's name.

@@ -15,9 +15,11 @@ class ChunkWriter::CacheUpdate {
   CacheUpdate(const ChunkWriter& writer, const Box3& chunk) noexcept
       : writer_(writer),
         chunk_(chunk),
-        cache_(writer.options_.cache.cache) {
+        cache_(writer.options_.cache.cache),
+        // Until its object is replaced, a chunk is what it was.
+        holds_(!writer.layout_.store->writes_in_groups()) {
     if (cache_ == nullptr) return;
-    key_ = {writer.options_.cache.space, grid_point_of(writer.layout_.grid, chunk)};
+    key_ = {writer.options_.cache.space, writer.layout_.grid.grid_point(chunk.min)};
     ticket_ = cache_->ticket(key_);
   }
   ~CacheUpdate() {
@@ -27,7 +29,7 @@ class ChunkWriter::CacheUpdate {
   CacheUpdate& operator=(const CacheUpdate&) = delete;
 
   void hold_encoded(std::span<const std::byte> encoded) noexcept {
-    if (cache_ == nullptr || writer_.options_.cache.transcode || encoded.empty()) return;
+    if (cache_ == nullptr || !holds_ || writer_.options_.cache.transcode || encoded.empty()) return;
     if (cache_->admits(encoded.size())) block_ = CacheBlock::copy(encoded);
   }
   // Voxels as they were given are voxels as they will be read only where the store's encoding is one of the core's,
@@ -35,7 +37,7 @@ class ChunkWriter::CacheUpdate {
   void hold_voxels(const std::byte* src, const Int4& strides) noexcept {
     const decode::ImageFormat& stored = writer_.layout_.format;
     const CacheUse& use = writer_.options_.cache;
-    if (cache_ == nullptr || !use.transcode || use.format.encoding != decode::Encoding::kRaw ||
+    if (cache_ == nullptr || !holds_ || !use.transcode || use.format.encoding != decode::Encoding::kRaw ||
         stored.encoding == decode::Encoding::kExternal) {
       return;
     }
@@ -52,59 +54,64 @@ class ChunkWriter::CacheUpdate {
   const ChunkWriter& writer_;
   const Box3& chunk_;
   ChunkCache* cache_;
+  bool holds_;
   CacheKey key_;
   std::uint64_t ticket_ = 0;
   CacheBlock block_;
 };
 
-bool ChunkWriter::put_voxels(const Box3& chunk, std::string_view name, const std::byte* src, const Int4& strides,
-                             ChunkError& error) const {
+bool ChunkWriter::put_voxels(const Box3& chunk, const fetch::ChunkAddress& at, const std::byte* src,
+                             const Int4& strides, ChunkError& error) const {
   std::span<const std::byte> encoded;
-  error.name = std::string(name) + fetch::suffix(settings_.compression);
-  if (!encode_chunk(layout_.format, options_.codec, src, strides, chunk.shape(), encoded, error)) return false;
+  if (!encode_chunk(layout_.format, options_.codec, src, strides, chunk.shape(), encoded, error)) {
+    error.name = session_->name_of(at, settings_.compression);
+    return false;
+  }
   CacheUpdate update(*this, chunk);
-  if (!compress_and_put(name, encoded, error)) return false;
+  if (!compress_and_put(at, encoded, error)) return false;
   update.hold_encoded(encoded);
   update.hold_voxels(src, strides);
   return true;
 }
 
-bool ChunkWriter::put_encoded(const Box3& chunk, std::string_view name, std::span<const std::byte> encoded,
+bool ChunkWriter::put_encoded(const Box3& chunk, const fetch::ChunkAddress& at, std::span<const std::byte> encoded,
                               ChunkError& error) const {
   CacheUpdate update(*this, chunk);
-  if (!compress_and_put(name, encoded, error)) return false;
+  if (!compress_and_put(at, encoded, error)) return false;
   update.hold_encoded(encoded);
   return true;
 }
 
-bool ChunkWriter::put_stored(const Box3& chunk, std::string_view name, fetch::ContentEncoding compression,
+bool ChunkWriter::put_stored(const Box3& chunk, const fetch::ChunkAddress& at, fetch::ContentEncoding compression,
                              std::span<const std::byte> stored, ChunkError& error) const {
   CacheUpdate update(*this, chunk);
-  error.kind = ErrorKind::kIo;
-  error.name = std::string(name) + fetch::suffix(compression);
-  return folder_.put(name, compression, stored.data(), stored.size(), settings_.sync, error.io);
+  return put(at, compression, stored, error);
 }
 
-bool ChunkWriter::remove(const Box3& chunk, std::string_view name, ChunkError& error) const {
+bool ChunkWriter::remove(const Box3& chunk, const fetch::ChunkAddress& at, ChunkError& error) const {
   CacheUpdate update(*this, chunk);
-  error.kind = ErrorKind::kIo;
-  error.name = std::string(name);
-  return folder_.remove(name, error.io);
+  fetch::StoreError trouble;
+  if (session_->remove(at, trouble)) return true;
+  set_error(std::move(trouble), error);
+  return false;
 }
 
 bool ChunkWriter::sync_entries(ChunkError& error) const {
-  error.kind = ErrorKind::kIo;
-  return folder_.sync_entries(error.io);
+  fetch::StoreError trouble;
+  if (session_->sync_entries(trouble)) return true;
+  set_error(std::move(trouble), error);
+  return false;
 }
 
-bool ChunkWriter::compress_and_put(std::string_view name, std::span<const std::byte> encoded, ChunkError& error) const {
-  error.name = std::string(name) + fetch::suffix(settings_.compression);
+bool ChunkWriter::compress_and_put(const fetch::ChunkAddress& at, std::span<const std::byte> encoded,
+                                   ChunkError& error) const {
   std::span<const std::byte> bytes = encoded;
   std::vector<std::byte>& compressed = thread_scratch().compressed;
   if (settings_.compression == fetch::ContentEncoding::kGzip) {
     error.status = decode::gzip::compress(encoded, settings_.level, compressed);
     if (!error.status.ok()) {
       error.kind = ErrorKind::kEncode;
+      error.name = session_->name_of(at, settings_.compression);
       return false;
     }
     bytes = compressed;
@@ -112,12 +119,48 @@ bool ChunkWriter::compress_and_put(std::string_view name, std::span<const std::b
     error.detail = options_.compress(settings_.compression, encoded, settings_.level, compressed);
     if (!error.detail.empty()) {
       error.kind = ErrorKind::kCompress;
+      error.name = session_->name_of(at, settings_.compression);
       return false;
     }
     bytes = compressed;
   }
-  error.kind = ErrorKind::kIo;
-  return folder_.put(name, settings_.compression, bytes.data(), bytes.size(), settings_.sync, error.io);
+  return put(at, settings_.compression, bytes, error);
+}
+
+bool ChunkWriter::put(const fetch::ChunkAddress& at, fetch::ContentEncoding compression,
+                      std::span<const std::byte> bytes, ChunkError& error) const {
+  fetch::StoreError trouble;
+  if (session_->put(at, compression, bytes, settings_.sync, trouble)) return true;
+  set_error(std::move(trouble), error);
+  return false;
+}
+
+RunState ChunkWriter::begin(const fetch::WriteGroup& group, ChunkError& error) {
+  fetch::StoreError trouble;
+  switch (session_->begin_group(group, options_.poll, trouble)) {
+    case fetch::GroupState::kReady:
+      return RunState::kDone;
+    case fetch::GroupState::kCancelled:
+      return RunState::kCancelled;
+    case fetch::GroupState::kFailed:
+      break;
+  }
+  set_error(std::move(trouble), error);
+  return RunState::kFailed;
+}
+
+bool ChunkWriter::commit(const fetch::WriteGroup& group, ChunkError& error) {
+  fetch::StoreError trouble;
+  const bool good = session_->commit_group(settings_.sync, trouble);
+  if (!good) set_error(std::move(trouble), error);
+  if (ChunkCache* const cache = options_.cache.cache; cache != nullptr) {
+    // What was read since the chunks were put was read from the old object.
+    for (const Int3& point : group.grid_points) {
+      const CacheKey key{options_.cache.space, point};
+      cache->written(key, {}, cache->ticket(key));
+    }
+  }
+  return good;
 }
 
 }  // namespace cvfast::runtime

@@ -55,8 +55,7 @@ Kept* kept() noexcept {
 void* map_huge(std::size_t size) noexcept {
   // mmap aligns to 4 KiB; map one huge page more and give back the ends.
   const std::size_t mapped = size + kHugePageBytes;
-  void* const memory =
-      ::mmap(nullptr, mapped, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  void* const memory = ::mmap(nullptr, mapped, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (memory == MAP_FAILED) return nullptr;
   const auto begin = reinterpret_cast<std::uintptr_t>(memory);
   const std::uintptr_t aligned = round_up(begin);

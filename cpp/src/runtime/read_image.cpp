@@ -35,10 +35,10 @@ std::array<std::byte, 16> mapped_background(const ImageLayout& layout, const Rea
   return out;
 }
 
-ChunkError missing_chunk(std::string_view name, std::int64_t index) {
+ChunkError missing_chunk(std::string name, std::int64_t index) {
   ChunkError error;
   error.kind = ErrorKind::kMissing;
-  error.name = std::string(name);
+  error.name = std::move(name);
   error.index = index;
   return error;
 }
@@ -74,7 +74,10 @@ bool is_packed(const Int4& shape, const Int4& strides, std::int64_t item_size) n
 class Reader {
  public:
   Reader(const ImageLayout& layout, const ReadRequest& request, const RunOptions& options)
-      : layout_(layout), request_(request), options_(options), folder_(layout),
+      : layout_(layout),
+        request_(request),
+        options_(options),
+        session_(layout),
         background_(mapped_background(layout, request)),
         out_item_size_(request.map.output_item_size(static_cast<std::size_t>(layout.format.item_size))) {}
 
@@ -89,20 +92,22 @@ class Reader {
   bool read(const Box3& chunk, const Box3& part, std::byte* dst, const Int4& strides, ChunkError& error) const {
     const Int3 shape = part.shape();
     const Int4 shape4{shape[0], shape[1], shape[2], channels()};
-    return with_bytes(chunk, error, [&] { fill(dst, strides, shape4); }, [&](ChunkBytes& bytes) {
-      const Box3 box = relative(part, chunk);
-      const auto range = bytes.permits_ranges() ? byte_range(chunk, box) : std::nullopt;
-      std::byte* const target =
-          bytes.permits_target() ? direct_target(chunk, part, range, dst, strides, shape4) : nullptr;
-      if (!bytes.load(range, target, error)) return false;
-      return target != nullptr || decode(bytes, range, chunk, box, dst, strides, error);
-    });
+    return with_bytes(
+        chunk, error, [&] { fill(dst, strides, shape4); },
+        [&](ChunkBytes& bytes) {
+          const Box3 box = relative(part, chunk);
+          const auto range = bytes.permits_ranges() ? byte_range(chunk, box) : std::nullopt;
+          std::byte* const target =
+              bytes.permits_target() ? direct_target(chunk, part, range, dst, strides, shape4) : nullptr;
+          if (!bytes.load(range, target, error)) return false;
+          return target != nullptr || decode(bytes, range, chunk, box, dst, strides, error);
+        });
   }
 
   // Single voxels of one chunk: rows of `order` are (chunk, point) pairs.
   template <typename Order>
-  bool read_voxels(const Box3& chunk, const Order* begin, const Order* end, const std::int64_t* points,
-                   std::byte* dst, ChunkError& error) const {
+  bool read_voxels(const Box3& chunk, const Order* begin, const Order* end, const std::int64_t* points, std::byte* dst,
+                   ChunkError& error) const {
     const auto item = static_cast<std::int64_t>(out_item_size_);
     const Int4 strides{item, item, item, item};
     const std::int64_t row = item * channels();
@@ -172,18 +177,17 @@ class Reader {
   // kept in memory; what was in memory and does not decode is looked for in the store.
   template <typename Fill, typename Use>
   bool with_bytes(const Box3& chunk, ChunkError& error, const Fill& fill_background, const Use& use) const {
-    char buffer[locate::kChunkNameBytes];
-    const std::string_view name = locate::chunk_name(chunk, buffer);
+    const NamedChunk named(layout_.grid, chunk);
     for (;;) {
-      ChunkBytes bytes(layout_, folder_, options_);
-      const FetchState state = bytes.open(chunk, name, error);
+      ChunkBytes bytes(layout_, session_, options_);
+      const FetchState state = bytes.open(named.address(), chunk.shape(), error);
       if (state == FetchState::kError) return false;
-      if (state == FetchState::kMissing) return absent(name, error, fill_background);
+      if (state == FetchState::kMissing) return absent(bytes, error, fill_background);
       if (use(bytes)) {
         bytes.keep();
         return true;
       }
-      if (error.name.empty()) error.name = std::string(name);
+      if (error.name.empty()) error.name = std::string(named.address().name);
       if (!bytes.is_cached()) return false;
       bytes.forget();
       const std::int64_t index = error.index;
@@ -199,9 +203,8 @@ class Reader {
     const Int3 shape = hull.shape();
     const Int4 strides = fortran_strides(shape, layout_.format.item_size);
     // Part of a chunk, whose size was counted before.
-    std::byte* const voxels =
-        thread_scratch().plain.get(static_cast<std::size_t>(shape[0] * shape[1] * shape[2] * channels() *
-                                                            layout_.format.item_size));
+    std::byte* const voxels = thread_scratch().plain.get(
+        static_cast<std::size_t>(shape[0] * shape[1] * shape[2] * channels() * layout_.format.item_size));
     if (voxels == nullptr) {
       error.kind = ErrorKind::kNoMemory;
       return false;
@@ -215,9 +218,9 @@ class Reader {
   }
 
   template <typename Fill>
-  bool absent(std::string_view name, ChunkError& error, const Fill& fill_background) const {
+  bool absent(const ChunkBytes& bytes, ChunkError& error, const Fill& fill_background) const {
     if (!request_.fill_missing) {
-      error = missing_chunk(name, error.index);
+      error = missing_chunk(bytes.name(), error.index);
       return false;
     }
     fill_background();
@@ -225,8 +228,7 @@ class Reader {
   }
 
   [[nodiscard]] std::optional<decode::ByteRange> byte_range(const Box3& chunk, const Box3& box) const noexcept {
-    return decode::box_byte_range(layout_.format, chunk.shape(), box, request_.channel_begin,
-                                  request_.channel_end);
+    return decode::box_byte_range(layout_.format, chunk.shape(), box, request_.channel_begin, request_.channel_end);
   }
 
   // The destination itself where the chunk's raw bytes land there unchanged and in one piece; else null.
@@ -236,21 +238,20 @@ class Reader {
     if (layout_.format.encoding != decode::Encoding::kRaw || request_.map.op != paint::VoxelOp::kCopy) return nullptr;
     if (!is_packed(shape, strides, layout_.format.item_size)) return nullptr;
     const bool whole = part == chunk && channels() == layout_.format.num_channels;
-    const auto bytes = static_cast<std::uint64_t>(shape[0] * shape[1] * shape[2] * shape[3] *
-                                                  layout_.format.item_size);
+    const auto bytes = static_cast<std::uint64_t>(shape[0] * shape[1] * shape[2] * shape[3] * layout_.format.item_size);
     return whole || (range && range->size == bytes) ? dst : nullptr;
   }
 
   bool decode(const ChunkBytes& bytes, const std::optional<decode::ByteRange>& range, const Box3& chunk,
               const Box3& box, std::byte* dst, const Int4& strides, ChunkError& error) const {
-    return decode_chunk(bytes.format(), bytes.codec(), bytes.data(), range, chunk.shape(), box,
-                        request_.channel_begin, request_.channel_end, request_.map, dst, strides, error);
+    return decode_chunk(bytes.format(), bytes.codec(), bytes.data(), range, chunk.shape(), box, request_.channel_begin,
+                        request_.channel_end, request_.map, dst, strides, error);
   }
 
   const ImageLayout& layout_;
   const ReadRequest& request_;
   const RunOptions& options_;
-  LazyFolder folder_;
+  LazySession session_;
   std::array<std::byte, 16> background_;
   std::size_t out_item_size_;
 };
@@ -261,8 +262,8 @@ std::uint64_t voxel_bytes(const Int3& shape, std::int64_t channels, std::int64_t
 
 }  // namespace
 
-RunResult read_image(const ImageLayout& layout, const ReadRequest& request, std::byte* dst,
-                     const Int4& dst_strides, const RunOptions& options, Progress& progress) {
+RunResult read_image(const ImageLayout& layout, const ReadRequest& request, std::byte* dst, const Int4& dst_strides,
+                     const RunOptions& options, Progress& progress) {
   const Box3 inside = intersect(request.box, layout.grid.bounds());
   const Reader reader(layout, request, options);
   const Int3 shape = request.box.shape();
@@ -271,25 +272,24 @@ RunResult read_image(const ImageLayout& layout, const ReadRequest& request, std:
     reader.fill(dst, dst_strides, {shape[0], shape[1], shape[2], reader.channels()});
   }
   if (inside.empty()) return {};
-  return run_chunks(
-      layout.grid, inside, bounded_threads(layout, options), options,
-      [&](std::int64_t, const Box3& chunk, ChunkError& error) {
-        const Box3 part = intersect(chunk, inside);
-        std::int64_t offset = 0;
-        for (int i = 0; i < 3; ++i) offset += (part.min[i] - request.box.min[i]) * dst_strides[i];
-        const bool good = reader.read(chunk, part, dst + offset, dst_strides, error);
-        thread_scratch().trim();
-        if (good) {
-          progress.chunks.fetch_add(1, std::memory_order_relaxed);
-          progress.bytes.fetch_add(voxel_bytes(part.shape(), reader.channels(), layout.format.item_size),
-                                   std::memory_order_relaxed);
-        }
-        return good;
-      });
+  return run_chunks(layout.grid, inside, bounded_threads(layout, options), options,
+                    [&](std::int64_t, const Box3& chunk, ChunkError& error) {
+                      const Box3 part = intersect(chunk, inside);
+                      std::int64_t offset = 0;
+                      for (int i = 0; i < 3; ++i) offset += (part.min[i] - request.box.min[i]) * dst_strides[i];
+                      const bool good = reader.read(chunk, part, dst + offset, dst_strides, error);
+                      thread_scratch().trim();
+                      if (good) {
+                        progress.chunks.fetch_add(1, std::memory_order_relaxed);
+                        progress.bytes.fetch_add(voxel_bytes(part.shape(), reader.channels(), layout.format.item_size),
+                                                 std::memory_order_relaxed);
+                      }
+                      return good;
+                    });
 }
 
-RunResult read_points(const ImageLayout& layout, const ReadRequest& request, const std::int64_t* points,
-                      std::size_t n, std::byte* dst, const RunOptions& options, Progress& progress) {
+RunResult read_points(const ImageLayout& layout, const ReadRequest& request, const std::int64_t* points, std::size_t n,
+                      std::byte* dst, const RunOptions& options, Progress& progress) {
   const Reader reader(layout, request, options);
   // (grid point of the chunk, index of the point); a volume may have more chunks than an integer can count
   using Order = std::pair<Int3, std::int64_t>;
@@ -310,17 +310,16 @@ RunResult read_points(const ImageLayout& layout, const ReadRequest& request, con
   } catch (const std::bad_alloc&) {
     return out_of_memory();
   }
-  return run_tasks(
-      starts.size() - 1, bounded_threads(layout, options), options,
-      [&](std::int64_t index, ChunkError& error) {
-        const Order* const begin = order.data() + starts[static_cast<std::size_t>(index)];
-        const Order* const end = order.data() + starts[static_cast<std::size_t>(index) + 1];
-        const Box3 chunk = layout.grid.chunk_box(begin->first);
-        const bool good = reader.read_voxels(chunk, begin, end, points, dst, error);
-        thread_scratch().trim();
-        progress.chunks.fetch_add(1, std::memory_order_relaxed);
-        return good;
-      });
+  return run_tasks(starts.size() - 1, bounded_threads(layout, options), options,
+                   [&](std::int64_t index, ChunkError& error) {
+                     const Order* const begin = order.data() + starts[static_cast<std::size_t>(index)];
+                     const Order* const end = order.data() + starts[static_cast<std::size_t>(index) + 1];
+                     const Box3 chunk = layout.grid.chunk_box(begin->first);
+                     const bool good = reader.read_voxels(chunk, begin, end, points, dst, error);
+                     thread_scratch().trim();
+                     progress.chunks.fetch_add(1, std::memory_order_relaxed);
+                     return good;
+                   });
 }
 
 RunResult read_unique(const ImageLayout& layout, const ReadRequest& request, std::vector<std::uint64_t>& out,
@@ -334,31 +333,30 @@ RunResult read_unique(const ImageLayout& layout, const ReadRequest& request, std
     found.insert(value);
   }
   std::mutex mutex;
-  RunResult result = run_chunks(
-      layout.grid, inside, bounded_threads(layout, options), options,
-      [&](std::int64_t, const Box3& chunk, ChunkError& error) {
-        const Box3 part = intersect(chunk, inside);
-        std::vector<std::uint64_t> labels;
-        const bool good = reader.unique(chunk, part, labels, error);
-        thread_scratch().trim();
-        if (!good) return false;
-        {
-          const std::lock_guard lock(mutex);
-          found.insert(labels.begin(), labels.end());
-        }
-        progress.chunks.fetch_add(1, std::memory_order_relaxed);
-        progress.bytes.fetch_add(voxel_bytes(part.shape(), reader.channels(), layout.format.item_size),
-                                 std::memory_order_relaxed);
-        return true;
-      });
+  RunResult result =
+      run_chunks(layout.grid, inside, bounded_threads(layout, options), options,
+                 [&](std::int64_t, const Box3& chunk, ChunkError& error) {
+                   const Box3 part = intersect(chunk, inside);
+                   std::vector<std::uint64_t> labels;
+                   const bool good = reader.unique(chunk, part, labels, error);
+                   thread_scratch().trim();
+                   if (!good) return false;
+                   {
+                     const std::lock_guard lock(mutex);
+                     found.insert(labels.begin(), labels.end());
+                   }
+                   progress.chunks.fetch_add(1, std::memory_order_relaxed);
+                   progress.bytes.fetch_add(voxel_bytes(part.shape(), reader.channels(), layout.format.item_size),
+                                            std::memory_order_relaxed);
+                   return true;
+                 });
   out.assign(found.begin(), found.end());
   std::sort(out.begin(), out.end());
   return result;
 }
 
-RunResult list_chunks(const ImageLayout& layout, const Box3& box, bool check_exists,
-                      std::vector<std::string>& names, std::vector<std::uint8_t>& exists,
-                      const RunOptions& options) {
+RunResult list_chunks(const ImageLayout& layout, const Box3& box, bool check_exists, std::vector<std::string>& names,
+                      std::vector<std::uint8_t>& exists, const RunOptions& options) {
   const Box3 inside = intersect(box, layout.grid.bounds());
   names.clear();
   exists.clear();
@@ -374,20 +372,20 @@ RunResult list_chunks(const ImageLayout& layout, const Box3& box, bool check_exi
   } catch (const std::length_error&) {
     return out_of_memory();
   }
-  const fetch::Folder folder(layout.folder);
+  const LazySession session(layout);
   const int threads = options.threads > 0 ? options.threads : default_threads();
   return run_chunks(layout.grid, inside, threads, options,
                     [&](std::int64_t index, const Box3& chunk, ChunkError& error) {
-                      char buffer[locate::kChunkNameBytes];
+                      const NamedChunk named(layout.grid, chunk);
                       const auto i = static_cast<std::size_t>(index);
-                      names[i] = std::string(locate::chunk_name(chunk, buffer));
+                      names[i] = std::string(named.address().name);
                       if (!check_exists) return true;
-                      const FetchState state = folder.exists(names[i], error.io);
-                      error.kind = ErrorKind::kIo;
-                      error.name = names[i];
+                      fetch::StoreError trouble;
+                      const FetchState state = session.get().exists(named.address(), trouble);
+                      if (state == FetchState::kError) set_error(std::move(trouble), error);
                       exists[i] = state == FetchState::kData ? 1 : 0;
                       if (ChunkCache* const cache = active_cache(options); cache != nullptr && exists[i] == 0) {
-                        (void)cache->take({options.cache.space, grid_point_of(layout.grid, chunk)});
+                        (void)cache->take({options.cache.space, named.address().grid_point});
                       }
                       return state != FetchState::kError;
                     });

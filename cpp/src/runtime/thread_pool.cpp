@@ -45,7 +45,9 @@ struct Job {
   std::condition_variable idle;
 
   Job(std::size_t n, int threads, const std::function<bool(std::size_t)>& t)
-      : task(&t), runs(static_cast<std::size_t>(threads)), wanted_helpers(threads - 1) {
+      : task(&t),
+        runs(static_cast<std::size_t>(threads)),
+        wanted_helpers(threads - 1) {
     const std::size_t parts = runs.size();
     for (std::size_t i = 0; i < parts; ++i) {
       // n * i / parts without overflow.

@@ -25,36 +25,39 @@ class Transfer {
       : source_(source),
         request_(request),
         options_(options),
-        folder_(source),
+        session_(source),
+        destination_(destination),
         writer_(destination,
                 {request.compression.value_or(fetch::ContentEncoding::kNone), request.compression_level, request.sync},
                 destination_options) {}
 
+  [[nodiscard]] ChunkWriter& writer() noexcept { return writer_; }
+
   bool operator()(const Box3& chunk, ChunkError& error) const {
-    char buffer[locate::kChunkNameBytes];
-    const std::string_view name = locate::chunk_name(chunk, buffer);
-    StoredChunk stored(source_, folder_, options_);
-    const FetchState state = stored.open(name, chunk.shape(), error);
+    const NamedChunk from(source_.grid, chunk);
+    const NamedChunk to(destination_.grid, chunk);
+    StoredChunk stored(source_, session_, options_);
+    const FetchState state = stored.open(from.address(), chunk.shape(), error);
     if (state == FetchState::kError) return false;
     if (state == FetchState::kMissing) {
       if (!request_.fill_missing) {
         error.kind = ErrorKind::kMissing;
-        error.name = std::string(name);
+        error.name = stored.name();
         return false;
       }
       error.in_destination = true;
-      return writer_.remove(chunk, name, error);
+      return writer_.remove(chunk, to.address(), error);
     }
     if (request_.copy_bytes && request_.compression.value_or(stored.compression()) == stored.compression()) {
-      return copy(stored, chunk, name, error);
+      return copy(stored, chunk, to.address(), error);
     }
     std::span<const std::byte> data;
     if (!stored.load(std::nullopt, nullptr, data, error)) return false;
     if (request_.copy_bytes) {
       error.in_destination = true;
-      return writer_.put_encoded(chunk, name, data, error);
+      return writer_.put_encoded(chunk, to.address(), data, error);
     }
-    return transcode(data, chunk, name, error);
+    return transcode(stored, data, chunk, to.address(), error);
   }
 
   [[nodiscard]] bool sync_entries(ChunkError& error) const {
@@ -63,21 +66,22 @@ class Transfer {
   }
 
  private:
-  bool copy(StoredChunk& stored, const Box3& chunk, std::string_view name, ChunkError& error) const {
+  bool copy(StoredChunk& stored, const Box3& chunk, const fetch::ChunkAddress& to, ChunkError& error) const {
     std::span<const std::byte> data;
     if (!stored.load_stored(data, error)) return false;
     if (data.empty()) {
       // No compressor writes nothing: a file of an interrupted write, which is not passed on.
       error.kind = ErrorKind::kDecompress;
-      error.name = std::string(name) + fetch::suffix(stored.compression());
+      error.name = stored.name();
       error.status = {Code::kTruncated, 0, 1, 0};
       return false;
     }
     error.in_destination = true;
-    return writer_.put_stored(chunk, name, stored.compression(), data, error);
+    return writer_.put_stored(chunk, to, stored.compression(), data, error);
   }
 
-  bool transcode(std::span<const std::byte> data, const Box3& chunk, std::string_view name, ChunkError& error) const {
+  bool transcode(const StoredChunk& stored, std::span<const std::byte> data, const Box3& chunk,
+                 const fetch::ChunkAddress& to, ChunkError& error) const {
     const Int3 shape = chunk.shape();
     const auto size = decode::fixed_chunk_bytes(raw_format(source_.format), shape);
     std::byte* const voxels = size ? thread_scratch().voxels.get(*size) : nullptr;
@@ -85,17 +89,18 @@ class Transfer {
     const Int4 strides = fortran_strides(shape, source_.format.item_size);
     if (!decode_chunk(source_.format, options_.codec, data, std::nullopt, shape, {{0, 0, 0}, shape}, 0,
                       source_.format.num_channels, {}, voxels, strides, error)) {
-      error.name = std::string(name);
+      error.name = stored.name();
       return false;
     }
     error.in_destination = true;
-    return writer_.put_voxels(chunk, name, voxels, strides, error);
+    return writer_.put_voxels(chunk, to, voxels, strides, error);
   }
 
   const ImageLayout& source_;
   const TransferRequest& request_;
   const RunOptions& options_;
-  LazyFolder folder_;
+  LazySession session_;
+  const ImageLayout& destination_;
   ChunkWriter writer_;
 };
 
@@ -103,20 +108,19 @@ class Transfer {
 
 RunResult transfer_chunks(const ImageLayout& source, const ImageLayout& destination, const TransferRequest& request,
                           const RunOptions& options, const RunOptions& destination_options, Progress& progress) {
-  const Transfer transfer(source, destination, request, options, destination_options);
-  RunResult result = run_chunks(source.grid, request.box, bounded_threads(source, options), options,
-                                [&](std::int64_t, const Box3& chunk, ChunkError& error) {
-                                  const bool good = transfer(chunk, error);
-                                  thread_scratch().trim();
-                                  if (!good) return false;
-                                  const Int3 shape = chunk.shape();
-                                  progress.chunks.fetch_add(1, std::memory_order_relaxed);
-                                  progress.bytes.fetch_add(
-                                      static_cast<std::uint64_t>(shape[0] * shape[1] * shape[2] *
-                                                                 source.format.num_channels * source.format.item_size),
-                                      std::memory_order_relaxed);
-                                  return true;
-                                });
+  Transfer transfer(source, destination, request, options, destination_options);
+  RunResult result = transfer.writer().run(
+      request.box, bounded_threads(source, options), [&](std::int64_t, const Box3& chunk, ChunkError& error) {
+        const bool good = transfer(chunk, error);
+        thread_scratch().trim();
+        if (!good) return false;
+        const Int3 shape = chunk.shape();
+        progress.chunks.fetch_add(1, std::memory_order_relaxed);
+        progress.bytes.fetch_add(static_cast<std::uint64_t>(shape[0] * shape[1] * shape[2] *
+                                                            source.format.num_channels * source.format.item_size),
+                                 std::memory_order_relaxed);
+        return true;
+      });
   if (request.sync && result.state == RunState::kDone) {
     ChunkError error;
     if (!transfer.sync_entries(error)) result = {RunState::kFailed, std::move(error)};
@@ -139,16 +143,15 @@ RunResult read_files(const ImageLayout& layout, const Box3& box, bool decompress
   } catch (const std::length_error&) {
     return out_of_memory();
   }
-  const LazyFolder folder(layout);
+  const LazySession session(layout);
   return run_chunks(
       layout.grid, inside, bounded_threads(layout, options), options,
       [&](std::int64_t index, const Box3& chunk, ChunkError& error) {
-        char buffer[locate::kChunkNameBytes];
-        const std::string_view name = locate::chunk_name(chunk, buffer);
+        const NamedChunk named(layout.grid, chunk);
         ChunkFile& file = out[static_cast<std::size_t>(index)];
-        file.name = std::string(name);
-        StoredChunk stored(layout, folder, options);
-        const FetchState state = stored.open(name, chunk.shape(), error);
+        file.name = std::string(named.address().name);
+        StoredChunk stored(layout, session, options);
+        const FetchState state = stored.open(named.address(), chunk.shape(), error);
         if (state != FetchState::kData) return state == FetchState::kMissing;
         std::span<const std::byte> data;
         if (!(decompress ? stored.load(std::nullopt, nullptr, data, error) : stored.load_stored(data, error))) {

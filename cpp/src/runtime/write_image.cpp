@@ -19,55 +19,59 @@ using fetch::FetchState;
 class Writer {
  public:
   Writer(const ImageLayout& layout, const WriteRequest& request, const RunOptions& options)
-      : layout_(layout), request_(request), options_(options), folder_(layout),
-        chunks_(layout, {request.compression, request.compression_level, request.sync}, options) {}
+      : layout_(layout),
+        request_(request),
+        options_(options),
+        session_(layout),
+        chunks_(layout, {request.compression, request.compression_level, request.sync, request.merge_objects},
+                options) {}
 
-  [[nodiscard]] const ChunkWriter& chunks() const noexcept { return chunks_; }
+  [[nodiscard]] ChunkWriter& chunks() noexcept { return chunks_; }
 
   bool write(const Box3& chunk, const std::byte* src, const Int4& src_strides, ChunkError& error) const {
-    char buffer[locate::kChunkNameBytes];
-    const std::string_view name = locate::chunk_name(chunk, buffer);
+    const NamedChunk named(layout_.grid, chunk);
+    const fetch::ChunkAddress& at = named.address();
     const Box3 part = intersect(chunk, request_.box);
     std::int64_t offset = 0;
     for (int i = 0; i < 3; ++i) offset += (part.min[i] - request_.box.min[i]) * src_strides[i];
-    if (part == chunk) return put(chunk, name, src + offset, src_strides, error);
+    if (part == chunk) return put(chunk, at, src + offset, src_strides, error);
 
     // Two calls that each change a part of this chunk must not both start from the old one.
     std::optional<ObjectLock> lock;
     if (request_.partial == PartialChunks::kMerge) {
-      lock.emplace(std::hash<std::string>{}(layout_.folder + '/' + std::string(name)));
+      lock.emplace(std::hash<std::string>{}(layout_.folder + '/' + std::string(at.name)));
     }
     const Int3 shape = chunk.shape();
-    const auto bytes = checked_product(
-        {shape[0], shape[1], shape[2], layout_.format.num_channels, layout_.format.item_size});
+    const auto bytes =
+        checked_product({shape[0], shape[1], shape[2], layout_.format.num_channels, layout_.format.item_size});
     Scratch whole;
     std::byte* const merged = bytes ? whole.get(static_cast<std::size_t>(*bytes)) : nullptr;
     if (merged == nullptr) {
       error.kind = ErrorKind::kNoMemory;
-      error.name = std::string(name);
+      error.name = std::string(at.name);
       error.status = {Code::kNoMemory, 0, static_cast<std::uint64_t>(bytes.value_or(0)), 0};
       return false;
     }
     const Int4 strides = fortran_strides(shape, layout_.format.item_size);
-    if (!load(name, shape, merged, strides, error)) return false;
+    if (!load(at, shape, merged, strides, error)) return false;
     const Int3 part_shape = part.shape();
-    std::int64_t at = 0;
-    for (int i = 0; i < 3; ++i) at += (part.min[i] - chunk.min[i]) * strides[i];
-    paint::copy_box(src + offset, src_strides, merged + at, strides,
+    std::int64_t start = 0;
+    for (int i = 0; i < 3; ++i) start += (part.min[i] - chunk.min[i]) * strides[i];
+    paint::copy_box(src + offset, src_strides, merged + start, strides,
                     {part_shape[0], part_shape[1], part_shape[2], layout_.format.num_channels},
                     static_cast<std::size_t>(layout_.format.item_size));
-    return put(chunk, name, merged, strides, error);
+    return put(chunk, at, merged, strides, error);
   }
 
  private:
   // The chunk as it is stored, or background.
-  bool load(std::string_view name, const Int3& shape, std::byte* out, const Int4& strides,
+  bool load(const fetch::ChunkAddress& at, const Int3& shape, std::byte* out, const Int4& strides,
             ChunkError& error) const {
     const Int4 shape4{shape[0], shape[1], shape[2], layout_.format.num_channels};
     const auto item_size = static_cast<std::size_t>(layout_.format.item_size);
     if (request_.partial == PartialChunks::kMerge) {
-      StoredChunk stored(layout_, folder_, options_);
-      const FetchState state = stored.open(name, shape, error);
+      StoredChunk stored(layout_, session_, options_);
+      const FetchState state = stored.open(at, shape, error);
       if (state == FetchState::kError) return false;
       if (state == FetchState::kData) {
         std::span<const std::byte> data;
@@ -76,12 +80,12 @@ class Writer {
                          layout_.format.num_channels, {}, out, strides, error)) {
           return true;
         }
-        error.name = std::string(name);
+        error.name = stored.name();
         return false;
       }
       if (!request_.fill_missing) {
         error.kind = ErrorKind::kMissing;
-        error.name = std::string(name);
+        error.name = stored.name();
         return false;
       }
     }
@@ -89,23 +93,23 @@ class Writer {
     return true;
   }
 
-  bool put(const Box3& chunk, std::string_view name, const std::byte* src, const Int4& src_strides,
+  bool put(const Box3& chunk, const fetch::ChunkAddress& at, const std::byte* src, const Int4& src_strides,
            ChunkError& error) const {
     if (request_.delete_background) {
       const Int3 shape = chunk.shape();
       const Int4 shape4{shape[0], shape[1], shape[2], layout_.format.num_channels};
       if (paint::box_equals(src, src_strides, shape4, static_cast<std::size_t>(layout_.format.item_size),
                             request_.background.data())) {
-        return chunks_.remove(chunk, name, error);
+        return chunks_.remove(chunk, at, error);
       }
     }
-    return chunks_.put_voxels(chunk, name, src, src_strides, error);
+    return chunks_.put_voxels(chunk, at, src, src_strides, error);
   }
 
   const ImageLayout& layout_;
   const WriteRequest& request_;
   const RunOptions& options_;
-  LazyFolder folder_;
+  LazySession session_;
   ChunkWriter chunks_;
 };
 
@@ -113,19 +117,17 @@ class Writer {
 
 RunResult write_image(const ImageLayout& layout, const WriteRequest& request, const std::byte* src,
                       const Int4& src_strides, const RunOptions& options, Progress& progress) {
-  const Writer writer(layout, request, options);
-  RunResult result = run_chunks(
-      layout.grid, request.box, bounded_threads(layout, options), options,
-      [&](std::int64_t, const Box3& chunk, ChunkError& error) {
+  Writer writer(layout, request, options);
+  RunResult result = writer.chunks().run(
+      request.box, bounded_threads(layout, options), [&](std::int64_t, const Box3& chunk, ChunkError& error) {
         const bool good = writer.write(chunk, src, src_strides, error);
         thread_scratch().trim();
         if (!good) return false;
         const Int3 shape = intersect(chunk, request.box).shape();
         progress.chunks.fetch_add(1, std::memory_order_relaxed);
-        progress.bytes.fetch_add(
-            static_cast<std::uint64_t>(shape[0] * shape[1] * shape[2] * layout.format.num_channels *
-                                       layout.format.item_size),
-            std::memory_order_relaxed);
+        progress.bytes.fetch_add(static_cast<std::uint64_t>(shape[0] * shape[1] * shape[2] *
+                                                            layout.format.num_channels * layout.format.item_size),
+                                 std::memory_order_relaxed);
         return true;
       });
   if (request.sync && result.state == RunState::kDone) {
@@ -138,12 +140,11 @@ RunResult write_image(const ImageLayout& layout, const WriteRequest& request, co
 }
 
 RunResult delete_chunks(const ImageLayout& layout, const Box3& box, const RunOptions& options) {
-  const ChunkWriter writer(layout, {}, options);
+  ChunkWriter writer(layout, {}, options);
   const int threads = options.threads > 0 ? options.threads : default_threads();
-  return run_chunks(layout.grid, intersect(box, layout.grid.bounds()), threads, options,
+  return writer.run(intersect(box, layout.grid.bounds()), threads,
                     [&](std::int64_t, const Box3& chunk, ChunkError& error) {
-                      char buffer[locate::kChunkNameBytes];
-                      return writer.remove(chunk, locate::chunk_name(chunk, buffer), error);
+                      return writer.remove(chunk, NamedChunk(layout.grid, chunk).address(), error);
                     });
 }
 

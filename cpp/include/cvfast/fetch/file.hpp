@@ -5,7 +5,9 @@
 #include <cstddef>
 #include <cstdint>
 #include <ctime>
+#include <memory>
 #include <mutex>
+#include <span>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -55,18 +57,24 @@ struct IoError {
 
 enum class FetchState : std::uint8_t { kData, kMissing, kError };
 
+/// An object that was found: a file, or a part of one that holds several.
 struct OpenedFile {
-  UniqueFd fd;
+  UniqueFd fd;         ///< its own
+  int shared_fd = -1;  ///< of a file that holds several objects, and that `keeper` keeps open
+  std::shared_ptr<const void> keeper;
   ContentEncoding encoding = ContentEncoding::kNone;
+  std::uint64_t offset = 0;  ///< of its first byte in the file
   std::uint64_t size_bytes = 0;
+
+  [[nodiscard]] int descriptor() const noexcept { return shared_fd >= 0 ? shared_fd : fd.get(); }
 };
 
 /// Under which single suffix objects of a folder were found, for as long as the folder does not change.
 ///
 /// Creating, renaming and removing entries sets a folder's change time, which nobody can set back, so while that stands
 /// still an object that had one copy has that copy.  A time of the last two seconds proves nothing yet, because a
-/// further change may fall into the same tick of the clock.  Saves five look-ups a chunk, which on network file systems are round trips.
-/// Any number of threads may call.
+/// further change may fall into the same tick of the clock.  Saves five look-ups a chunk, which on network file systems
+/// are round trips. Any number of threads may call.
 class FolderMemory {
  public:
   /// Forgets everything unless the folder is as it was.  Returns the number of its state, or 0 where its time cannot be
@@ -106,8 +114,11 @@ class Folder {
 
   /// Replaces an object as a whole: temporary name in this folder, write, optional fsync, rename; then copies under
   /// other suffixes are removed.  On failure the object is as it was, and no temporary file is left.
-  [[nodiscard]] bool put(std::string_view name, ContentEncoding encoding, const std::byte* data,
-                         std::size_t size_bytes, bool sync, IoError& error) const noexcept;
+  [[nodiscard]] bool put(std::string_view name, ContentEncoding encoding, const std::byte* data, std::size_t size_bytes,
+                         bool sync, IoError& error) const noexcept;
+  /// The same for an object in pieces.
+  [[nodiscard]] bool put(std::string_view name, ContentEncoding encoding,
+                         std::span<const std::span<const std::byte>> pieces, bool sync, IoError& error) const noexcept;
 
   /// Removes an object under every suffix; an absent one is no error.
   [[nodiscard]] bool remove(std::string_view name, IoError& error) const noexcept;
@@ -125,7 +136,6 @@ class Folder {
 };
 
 /// Reads exactly n bytes at an offset.
-[[nodiscard]] bool read_exact(int fd, std::byte* out, std::size_t n, std::uint64_t offset,
-                              IoError& error) noexcept;
+[[nodiscard]] bool read_exact(int fd, std::byte* out, std::size_t n, std::uint64_t offset, IoError& error) noexcept;
 
 }  // namespace cvfast::fetch

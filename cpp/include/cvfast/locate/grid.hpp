@@ -19,6 +19,8 @@ struct ChunkGrid {
   [[nodiscard]] Box3 bounds() const noexcept;
   /// Number of chunks along each axis.
   [[nodiscard]] Int3 grid_size() const noexcept;
+  /// The grid point of the chunk that a voxel inside bounds() lies in.
+  [[nodiscard]] Int3 grid_point(const Int3& voxel) const noexcept;
   [[nodiscard]] Box3 chunk_box(const Int3& grid_point) const noexcept;
   /// Grid points whose chunks intersect a box that lies inside bounds().
   [[nodiscard]] Box3 grid_range(const Box3& box) const noexcept;

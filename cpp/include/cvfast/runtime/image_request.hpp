@@ -14,30 +14,39 @@
 
 #include "cvfast/core/status.hpp"
 #include "cvfast/decode/image_codec.hpp"
-#include "cvfast/fetch/file.hpp"
+#include "cvfast/fetch/chunk_store.hpp"
 #include "cvfast/locate/grid.hpp"
 
 namespace cvfast::runtime {
 
-/// One scale of a volume on a local file system: where its chunks lie and what their bytes mean.
+/// One scale of a volume: where its chunks lie and what their bytes mean.
 struct ImageLayout {
   std::string folder;  ///< absolute path of the scale's key
   locate::ChunkGrid grid;
   decode::ImageFormat format;
-  /// Shared by the copies of a layout.
-  std::shared_ptr<fetch::FolderMemory> memory = std::make_shared<fetch::FolderMemory>();
+  std::shared_ptr<const fetch::ChunkStore> store;  ///< shared by the copies of a layout
 };
 
-enum class ErrorKind : std::uint8_t { kMissing, kIo, kDecompress, kDecode, kEncode, kNoMemory, kCompress };
+enum class ErrorKind : std::uint8_t {
+  kMissing,
+  kIo,
+  kDecompress,
+  kDecode,
+  kEncode,
+  kNoMemory,
+  kCompress,
+  kIndex,
+  kPartialObject
+};
 
 /// The first chunk that failed, and why.
 struct ChunkError {
   ErrorKind kind = ErrorKind::kIo;
-  std::string name;       ///< chunk name with its suffix
-  Status status;          ///< kDecompress, kDecode, kEncode
-  fetch::IoError io;      ///< kIo
-  std::string detail;     ///< what a package outside of the core said, if it was one that failed
-  std::int64_t index = 0; ///< position of the chunk in the request
+  std::string name;             ///< chunk name with its suffix
+  Status status;                ///< kDecompress, kDecode, kEncode, kIndex
+  fetch::IoError io;            ///< kIo
+  std::string detail;           ///< what a package outside of the core said, if it was one that failed
+  std::int64_t index = 0;       ///< position of the chunk in the request
   bool in_destination = false;  ///< of a transfer: the chunk to be written, not the one that was read
 };
 
@@ -75,7 +84,7 @@ struct CacheUse {
   std::uint32_t space = 0;      ///< as the cache numbers it
   bool transcode = false;       ///< entries are encoded in `format`, not as the store has them
   decode::ImageFormat format;
-  ExternalCodec codec;          ///< where `format` is external
+  ExternalCodec codec;  ///< where `format` is external
 };
 
 /// What every request shares.

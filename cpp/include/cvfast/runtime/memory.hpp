@@ -29,7 +29,8 @@ inline constexpr std::size_t kHugePageBytes = std::size_t{2} << 20;
 /// Whether allocate_huge serves a request better than malloc: not below a huge page, and not where the part of the last
 /// page that lies idle would exceed an eighth of the whole.
 [[nodiscard]] constexpr bool is_worth_huge_pages(std::size_t size_bytes) noexcept {
-  return size_bytes >= kHugePageBytes && (kHugePageBytes - size_bytes % kHugePageBytes) % kHugePageBytes <= size_bytes / 8;
+  return size_bytes >= kHugePageBytes &&
+         (kHugePageBytes - size_bytes % kHugePageBytes) % kHugePageBytes <= size_bytes / 8;
 }
 
 /// Bytes without initialisation that only ever grow; one per thread and purpose.

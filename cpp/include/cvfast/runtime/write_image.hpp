@@ -22,18 +22,20 @@ struct WriteRequest {
   fetch::ContentEncoding compression = fetch::ContentEncoding::kNone;
   int compression_level = 9;
   PartialChunks partial = PartialChunks::kRefuse;
-  bool fill_missing = false;      ///< kMerge: an absent chunk counts as background
-  bool delete_background = false; ///< chunks that are all background are removed instead of written
-  bool sync = false;              ///< fsync each file before its rename
+  bool merge_objects = true;       ///< where chunks share objects: keep those that the box does not touch, or refuse
+  bool fill_missing = false;       ///< kMerge: an absent chunk counts as background
+  bool delete_background = false;  ///< chunks that are all background are removed instead of written
+  bool sync = false;               ///< fsync each file before its rename
   std::array<std::byte, 16> background{};
 };
 
-/// Writes all channels of a box from src (x, y, z, channel strides in bytes) as whole chunk files, each replaced
-/// atomically.  Partial chunks of one layout are merged by one thread at a time within this process.
+/// Writes all channels of a box from src (x, y, z, channel strides in bytes) as whole chunks, whose files (of their
+/// own, or shared) are replaced atomically.  Partial chunks of one layout are merged by one thread at a time within
+/// this process.
 RunResult write_image(const ImageLayout& layout, const WriteRequest& request, const std::byte* src,
                       const Int4& src_strides, const RunOptions& options, Progress& progress);
 
-/// Removes the chunk files that a box touches; absent ones are no error.
+/// Removes the chunks that a box touches; absent ones are no error.
 RunResult delete_chunks(const ImageLayout& layout, const Box3& box, const RunOptions& options);
 
 }  // namespace cvfast::runtime
