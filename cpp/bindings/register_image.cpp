@@ -18,6 +18,8 @@
 
 #include "cvfast/core/checked.hpp"
 #include "cvfast/decode/png.hpp"
+#include "cvfast/fetch/sharded.hpp"
+#include "cvfast/locate/morton.hpp"
 #include "cvfast/runtime/chunk_cache.hpp"
 #include "cvfast/runtime/read_image.hpp"
 #include "cvfast/runtime/transfer_image.hpp"
@@ -98,8 +100,8 @@ py::tuple to_tuple(const Box3& box) {
 // The method `name` of `hooks`: (suffix, bytes, int) -> bytes.  A handle suffices, and needs no GIL to be copied,
 // because the layout that is being called keeps the object alive.
 rt::ByteTransform to_transform(py::handle hooks, const char* name, std::exception_ptr& raised) {
-  return [hooks, name, &raised](cvfast::fetch::ContentEncoding encoding, std::span<const std::byte> in, std::int64_t parameter,
-                       std::vector<std::byte>& out) {
+  return [hooks, name, &raised](cvfast::fetch::ContentEncoding encoding, std::span<const std::byte> in,
+                                std::int64_t parameter, std::vector<std::byte>& out) {
     return with_python(raised, [&] {
       assign(hooks.attr(name)(cvfast::fetch::suffix(encoding), view_of(in), parameter).cast<py::bytes>(), out);
     });
@@ -156,8 +158,8 @@ cvfast::decode::Encoding to_encoding(const std::string& name, const cvfast::deco
   if (name == "crackle" && is_label && format.num_channels == 1) return Encoding::kCrackle;
   if (name == "external") return Encoding::kExternal;
   throw std::invalid_argument("ImageLayout: no native codec for " + name + " with " +
-                              std::to_string(format.num_channels) + " channels of " +
-                              std::to_string(format.item_size) + " bytes at level " + std::to_string(format.level));
+                              std::to_string(format.num_channels) + " channels of " + std::to_string(format.item_size) +
+                              " bytes at level " + std::to_string(format.level));
 }
 
 cvfast::fetch::ContentEncoding to_compression(const std::string& suffix) {
@@ -173,6 +175,7 @@ struct Layout {
   std::shared_ptr<rt::ChunkCache> cache;
   rt::CacheUse cache_use;  // without its codec
   py::object entry_hooks;
+  std::optional<cvfast::locate::ShardSpec> spec;
 
   Layout(std::string folder, const Int3& voxel_offset, const Int3& volume_size, const Int3& chunk_size,
          const std::string& encoding, std::int64_t item_size, std::int64_t num_channels, const Int3& block_shape,
@@ -196,6 +199,27 @@ struct Layout {
     value.format.block_shape = block_shape;
     value.format.level = level;
     value.format.encoding = to_encoding(encoding, value.format);
+  }
+
+  // Looks for chunks in shards from now on.  (preshift_bits, minishard_bits, shard_bits, hash, minishard index
+  // encoding, data encoding) are those of the specification.
+  void use_shards(int preshift_bits, int minishard_bits, int shard_bits, const std::string& hash,
+                  const std::string& minishard_index_encoding, const std::string& data_encoding,
+                  std::shared_ptr<cvfast::fetch::ShardIndexCache> index_cache) {
+    const auto is = [](const std::string& found, const char* zero, const char* one) {
+      if (found != zero && found != one) throw std::invalid_argument("use_shards: unknown " + found);
+      return found == one;
+    };
+    cvfast::locate::ShardSpec wanted{preshift_bits, minishard_bits, shard_bits};
+    wanted.hash = is(hash, "identity", "murmurhash3_x86_128") ? cvfast::locate::ShardHash::kMurmurhash3
+                                                              : cvfast::locate::ShardHash::kIdentity;
+    wanted.gzip_minishard_index = is(minishard_index_encoding, "raw", "gzip");
+    wanted.gzip_data = is(data_encoding, "raw", "gzip");
+    if (!wanted.valid() || cvfast::locate::morton_bits(value.grid.grid_size()) > 64) {
+      throw std::invalid_argument("use_shards: expected bits within 64");
+    }
+    value.store = cvfast::fetch::make_sharded_store(value.folder, wanted, value.grid, std::move(index_cache));
+    spec = wanted;
   }
 
   // Holds this scale's chunks in memory from now on, as stored or in another encoding.
@@ -253,7 +277,8 @@ rt::RunOptions to_options(const Layout& layout, std::exception_ptr& raised) {
 class Run {
  public:
   Run(const Layout& layout, int threads, std::uint64_t max_inflight_bytes, py::object progress)
-      : options_(to_options(layout, raised_)), report_(std::move(progress)) {
+      : options_(to_options(layout, raised_)),
+        report_(std::move(progress)) {
     options_.threads = threads;
     options_.max_inflight_bytes = max_inflight_bytes;
     options_.poll = [this] { return poll(); };
@@ -290,8 +315,8 @@ class Run {
 
   // (kind, name, what, code, offset, expected, found, call, errno, detail)
   static py::object describe(const rt::RunResult& result) {
-    static constexpr const char* kKinds[] = {"missing", "io",     "decompress", "decode",
-                                             "encode",  "memory", "compress",   "index",  "partial"};
+    static constexpr const char* kKinds[] = {"missing", "io",       "decompress", "decode", "encode",
+                                             "memory",  "compress", "index",      "partial"};
     if (!result.error) return py::make_tuple("cancelled", "", "", 0, 0, 0, 0, "", 0, "");
     const rt::ChunkError& error = *result.error;
     return py::make_tuple(kKinds[static_cast<int>(error.kind)], error.name, cvfast::describe(error.status.code),
@@ -306,9 +331,9 @@ class Run {
 };
 
 py::object read_box(const Layout& self, const Bounds& bounds, std::pair<std::int64_t, std::int64_t> channels,
-                py::array out, bool fill_missing, const std::string& background, std::optional<std::uint64_t> label,
-                const std::optional<Labels>& keep, std::uint64_t other, int threads, std::uint64_t max_inflight_bytes,
-                py::object progress) {
+                    py::array out, bool fill_missing, const std::string& background, std::optional<std::uint64_t> label,
+                    const std::optional<Labels>& keep, std::uint64_t other, int threads,
+                    std::uint64_t max_inflight_bytes, py::object progress) {
   rt::ReadRequest request = self.read_request(channels, fill_missing, background);
   request.box = to_box(bounds);
   if (label) {
@@ -326,10 +351,10 @@ py::object read_box(const Layout& self, const Bounds& bounds, std::pair<std::int
   check_array(out, request.box, channels.second - channels.first, request.map.output_item_size(item_size));
   auto* const dst = static_cast<std::byte*>(out.mutable_data());
   const Int4 strides = strides_of(out);
-  return Run(self, threads, max_inflight_bytes, std::move(progress))(
-      [&](const rt::RunOptions& options, rt::Progress& counts) {
-        return rt::read_image(self.value, request, dst, strides, options, counts);
-      });
+  return Run(self, threads, max_inflight_bytes,
+             std::move(progress))([&](const rt::RunOptions& options, rt::Progress& counts) {
+    return rt::read_image(self.value, request, dst, strides, options, counts);
+  });
 }
 
 py::object read_points(const Layout& self, const py::array_t<std::int64_t, py::array::c_style>& points,
@@ -352,32 +377,31 @@ py::object read_points(const Layout& self, const py::array_t<std::int64_t, py::a
     }
   }
   auto* const dst = static_cast<std::byte*>(out.mutable_data());
-  return Run(self, threads, max_inflight_bytes, std::move(progress))(
-      [&](const rt::RunOptions& options, rt::Progress& counts) {
-        return rt::read_points(self.value, request, data, n, dst, options, counts);
-      });
+  return Run(self, threads, max_inflight_bytes,
+             std::move(progress))([&](const rt::RunOptions& options, rt::Progress& counts) {
+    return rt::read_points(self.value, request, data, n, dst, options, counts);
+  });
 }
 
 py::tuple unique_labels(const Layout& self, const Bounds& bounds, std::pair<std::int64_t, std::int64_t> channels,
-                 bool fill_missing, const std::string& background, int threads, std::uint64_t max_inflight_bytes,
-                 py::object progress) {
+                        bool fill_missing, const std::string& background, int threads, std::uint64_t max_inflight_bytes,
+                        py::object progress) {
   if (self.value.format.item_size > 8) throw std::invalid_argument("unique: expected items of at most 8 bytes");
   rt::ReadRequest request = self.read_request(channels, fill_missing, background);
   request.box = to_box(bounds);
   std::vector<std::uint64_t> labels;
-  py::object outcome = Run(self, threads, max_inflight_bytes, std::move(progress))(
-      [&](const rt::RunOptions& options, rt::Progress& counts) {
-        return rt::read_unique(self.value, request, labels, options, counts);
-      });
+  py::object outcome = Run(self, threads, max_inflight_bytes,
+                           std::move(progress))([&](const rt::RunOptions& options, rt::Progress& counts) {
+    return rt::read_unique(self.value, request, labels, options, counts);
+  });
   return py::make_tuple(std::move(outcome),
                         py::array_t<std::uint64_t>(static_cast<py::ssize_t>(labels.size()), labels.data()));
 }
 
 py::object write_box(const Layout& self, const Bounds& bounds, const py::array& src, const std::string& compression,
-                 int level, const std::string& partial, bool merge_objects, bool fill_missing, bool delete_background,
-                     bool sync,
-                 const std::string& background, int threads, std::uint64_t max_inflight_bytes,
-                 py::object progress) {
+                     int level, const std::string& partial, bool merge_objects, bool fill_missing,
+                     bool delete_background, bool sync, const std::string& background, int threads,
+                     std::uint64_t max_inflight_bytes, py::object progress) {
   rt::WriteRequest request;
   request.box = to_box(bounds);
   if (!contains(self.value.grid.bounds(), request.box)) throw std::invalid_argument("box: outside of the volume");
@@ -395,21 +419,20 @@ py::object write_box(const Layout& self, const Bounds& bounds, const py::array& 
   request.merge_objects = merge_objects;
   request.sync = sync;
   request.background = to_item(background);
-  check_array(src, request.box, self.value.format.num_channels,
-              static_cast<std::size_t>(self.value.format.item_size));
+  check_array(src, request.box, self.value.format.num_channels, static_cast<std::size_t>(self.value.format.item_size));
   const auto* const data = static_cast<const std::byte*>(src.data());
   const Int4 strides = strides_of(src);
-  return Run(self, threads, max_inflight_bytes, std::move(progress))(
-      [&](const rt::RunOptions& options, rt::Progress& counts) {
-        return rt::write_image(self.value, request, data, strides, options, counts);
-      });
+  return Run(self, threads, max_inflight_bytes,
+             std::move(progress))([&](const rt::RunOptions& options, rt::Progress& counts) {
+    return rt::write_image(self.value, request, data, strides, options, counts);
+  });
 }
 
 py::tuple list_chunks(const Layout& self, const Bounds& bounds, bool check_exists, int threads) {
   std::vector<std::string> names;
   std::vector<std::uint8_t> exists;
-  py::object outcome = Run(self, threads, std::uint64_t{1} << 30, py::none())(
-      [&](const rt::RunOptions& options, rt::Progress&) {
+  py::object outcome =
+      Run(self, threads, std::uint64_t{1} << 30, py::none())([&](const rt::RunOptions& options, rt::Progress&) {
         return rt::list_chunks(self.value, to_box(bounds), check_exists, names, exists, options);
       });
   py::list flags(exists.size());
@@ -418,10 +441,9 @@ py::tuple list_chunks(const Layout& self, const Bounds& bounds, bool check_exist
 }
 
 py::object delete_chunks(const Layout& self, const Bounds& bounds, int threads) {
-  return Run(self, threads, std::uint64_t{1} << 30, py::none())(
-      [&](const rt::RunOptions& options, rt::Progress&) {
-        return rt::delete_chunks(self.value, to_box(bounds), options);
-      });
+  return Run(self, threads, std::uint64_t{1} << 30, py::none())([&](const rt::RunOptions& options, rt::Progress&) {
+    return rt::delete_chunks(self.value, to_box(bounds), options);
+  });
 }
 
 // (outcome, whether it is the destination's, not the source's)
@@ -465,29 +487,39 @@ py::tuple transfer_chunks(const Layout& self, const Layout& destination, const B
   Run run(self, threads, max_inflight_bytes, std::move(progress));
   const rt::RunOptions destination_options = to_options(destination, run.raised());
   bool in_destination = false;
-  py::object outcome = run(
-      [&](const rt::RunOptions& options, rt::Progress& counts) {
-        rt::RunResult result =
-            rt::transfer_chunks(self.value, destination.value, request, options, destination_options, counts);
-        in_destination = result.error && result.error->in_destination;
-        return result;
-      });
+  py::object outcome = run([&](const rt::RunOptions& options, rt::Progress& counts) {
+    rt::RunResult result =
+        rt::transfer_chunks(self.value, destination.value, request, options, destination_options, counts);
+    in_destination = result.error && result.error->in_destination;
+    return result;
+  });
   return py::make_tuple(std::move(outcome), in_destination);
 }
 
 py::tuple read_files(const Layout& self, const Bounds& bounds, bool decompress, int threads,
                      std::uint64_t max_inflight_bytes, py::object progress) {
   std::vector<rt::ChunkFile> files;
-  py::object outcome = Run(self, threads, max_inflight_bytes, std::move(progress))(
-      [&](const rt::RunOptions& options, rt::Progress& counts) {
-        return rt::read_files(self.value, to_box(bounds), decompress, files, options, counts);
-      });
+  py::object outcome = Run(self, threads, max_inflight_bytes,
+                           std::move(progress))([&](const rt::RunOptions& options, rt::Progress& counts) {
+    return rt::read_files(self.value, to_box(bounds), decompress, files, options, counts);
+  });
   py::dict found;
   for (rt::ChunkFile& file : files) {
     found[py::str(file.name)] = file.exists ? py::object(py::bytes(file.bytes)) : py::object(py::none());
     std::string().swap(file.bytes);  // so that only one chunk is held twice
   }
   return py::make_tuple(std::move(outcome), std::move(found));
+}
+
+// The box of voxels that shares a shard with the first chunk of `bounds`; None where shards are no boxes.
+py::object shard_bounds(const Layout& self, const Bounds& bounds) {
+  const cvfast::locate::ChunkGrid& grid = self.value.grid;
+  const Box3 box = to_box(bounds);
+  if (!self.spec || box.empty() || !contains(grid.bounds(), box)) return py::none();
+  const Box3 range = cvfast::fetch::shard_grid_range(*self.spec, grid.grid_size(), grid.grid_point(box.min));
+  if (range.empty()) return py::none();
+  const Int3 last{range.max[0] - 1, range.max[1] - 1, range.max[2] - 1};
+  return to_tuple({grid.chunk_box(range.min).min, grid.chunk_box(last).max});
 }
 
 std::int64_t count_chunks(const Layout& self, const Bounds& bounds) {
@@ -501,13 +533,20 @@ std::int64_t count_chunks(const Layout& self, const Bounds& bounds) {
 
 void register_image(py::module_& module) {
   using py::arg;
+  py::class_<cvfast::fetch::ShardIndexCache, std::shared_ptr<cvfast::fetch::ShardIndexCache>>(module, "ShardIndexCache")
+      .def(py::init<std::uint64_t>(), arg("limit_bytes") = cvfast::fetch::ShardIndexCache::kDefaultBytes)
+      .def("clear", &cvfast::fetch::ShardIndexCache::clear)
+      .def_property_readonly("held_bytes", &cvfast::fetch::ShardIndexCache::held_bytes);
   py::class_<Layout>(module, "ImageLayout")
       .def(py::init<std::string, const Int3&, const Int3&, const Int3&, const std::string&, std::int64_t, std::int64_t,
                     const Int3&, int, py::object>(),
-           arg("folder"), arg("voxel_offset"), arg("volume_size"), arg("chunk_size"), arg("encoding"),
-           arg("item_size"), arg("num_channels"), arg("block_shape"), arg("level"), arg("hooks"))
+           arg("folder"), arg("voxel_offset"), arg("volume_size"), arg("chunk_size"), arg("encoding"), arg("item_size"),
+           arg("num_channels"), arg("block_shape"), arg("level"), arg("hooks"))
       .def("use_cache", &Layout::use_cache, arg("cache"), arg("key"), arg("stored_encoding"), arg("entry_encoding"),
            arg("entry_codec"), arg("block_shape"), arg("hooks"))
+      .def("use_shards", &Layout::use_shards, arg("preshift_bits"), arg("minishard_bits"), arg("shard_bits"),
+           arg("hash"), arg("minishard_index_encoding"), arg("data_encoding"), arg("index_cache"))
+      .def("shard_bounds", &shard_bounds, arg("bounds"))
       .def("read", &read_box, arg("bounds"), arg("channels"), arg("out"), arg("fill_missing"), arg("background"),
            arg("label"), arg("keep"), arg("other"), arg("threads"), arg("max_inflight_bytes"), arg("progress"))
       .def("read_points", &read_points, arg("points"), arg("channels"), arg("out"), arg("fill_missing"),
@@ -515,12 +554,11 @@ void register_image(py::module_& module) {
       .def("unique", &unique_labels, arg("bounds"), arg("channels"), arg("fill_missing"), arg("background"),
            arg("threads"), arg("max_inflight_bytes"), arg("progress"))
       .def("write", &write_box, arg("bounds"), arg("src"), arg("compression"), arg("level"), arg("partial"),
-           arg("merge_objects"), arg("fill_missing"), arg("delete_background"), arg("sync"), arg("background"), arg("threads"),
-           arg("max_inflight_bytes"), arg("progress"))
+           arg("merge_objects"), arg("fill_missing"), arg("delete_background"), arg("sync"), arg("background"),
+           arg("threads"), arg("max_inflight_bytes"), arg("progress"))
       .def("list_chunks", &list_chunks, arg("bounds"), arg("check_exists"), arg("threads"))
       .def("transfer", &transfer_chunks, arg("destination"), arg("bounds"), arg("copy_bytes"), arg("compression"),
-           arg("level"), arg("fill_missing"), arg("sync"), arg("threads"), arg("max_inflight_bytes"),
-           arg("progress"))
+           arg("level"), arg("fill_missing"), arg("sync"), arg("threads"), arg("max_inflight_bytes"), arg("progress"))
       .def("read_files", &read_files, arg("bounds"), arg("decompress"), arg("threads"), arg("max_inflight_bytes"),
            arg("progress"))
       .def("delete", &delete_chunks, arg("bounds"), arg("threads"))

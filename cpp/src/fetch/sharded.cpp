@@ -375,7 +375,7 @@ class ShardLock {
     struct flock lock {};
     lock.l_type = F_WRLCK;
     lock.l_whence = SEEK_SET;
-    lock.l_start = static_cast<off_t>(shard & (std::uint64_t{1} << 62) - 1);
+    lock.l_start = static_cast<off_t>(shard & ((std::uint64_t{1} << 62) - 1));
     lock.l_len = 1;
     return ::fcntl(fd_.get(), F_OFD_SETLK, &lock) == 0 ? 0 : errno;
 #else

@@ -10,6 +10,35 @@ namespace {
 
 bool add(std::uint64_t& sum, std::uint64_t value) noexcept { return !__builtin_add_overflow(sum, value, &sum); }
 
+/// Writers put minishard indexes in any order, hence positions are sorted first.
+Status reject_overlaps(const std::vector<IndexExtent>& extents) {
+  std::vector<std::size_t> order;
+  for (std::size_t i = 0; i < extents.size(); ++i) {
+    if (extents[i].end != extents[i].begin) order.push_back(i);
+  }
+  std::sort(order.begin(), order.end(),
+            [&](std::size_t a, std::size_t b) { return extents[a].begin < extents[b].begin; });
+  for (std::size_t i = 1; i < order.size(); ++i) {
+    const std::uint64_t end = extents[order[i - 1]].end;
+    const std::uint64_t begin = extents[order[i]].begin;
+    if (begin < end) return {Code::kBadValue, kShardIndexEntryBytes * order[i], end, begin};
+  }
+  return {};
+}
+
+/// The second place where an id is stored.
+std::uint64_t second_field_of(std::uint64_t wanted, const std::byte* ids, std::size_t n) noexcept {
+  std::uint64_t id = 0;
+  bool seen = false;
+  for (std::size_t i = 0; i < n; ++i) {
+    id += load_le<std::uint64_t>(ids + 8 * i);
+    if (id != wanted) continue;
+    if (seen) return 8 * i;
+    seen = true;
+  }
+  return 0;
+}
+
 }  // namespace
 
 Status parse_shard_index(std::span<const std::byte> bytes, std::uint64_t payload_bytes, std::vector<IndexExtent>& out) {
@@ -19,6 +48,8 @@ Status parse_shard_index(std::span<const std::byte> bytes, std::uint64_t payload
     return {Code::kTrailingBytes, whole, whole, bytes.size()};
   }
   out.reserve(bytes.size() / kShardIndexEntryBytes);
+  std::uint64_t last_end = 0;
+  bool is_ascending = true;
   for (std::size_t at = 0; at < bytes.size(); at += kShardIndexEntryBytes) {
     const IndexExtent extent{load_le<std::uint64_t>(bytes.data() + at), load_le<std::uint64_t>(bytes.data() + at + 8)};
     if (extent.end < extent.begin) return {Code::kBadValue, at + 8, extent.begin, extent.end};
@@ -27,8 +58,11 @@ Status parse_shard_index(std::span<const std::byte> bytes, std::uint64_t payload
       return {Code::kOffsetRange, at + 8, payload_bytes, extent.end};
     }
     out.push_back(extent);
+    if (extent.end == extent.begin) continue;
+    if (extent.begin < last_end) is_ascending = false;
+    last_end = extent.end;
   }
-  return {};
+  return is_ascending ? Status{} : reject_overlaps(out);
 }
 
 Status parse_minishard_index(std::span<const std::byte> bytes, std::uint64_t payload_bytes,
@@ -58,14 +92,15 @@ Status parse_minishard_index(std::span<const std::byte> bytes, std::uint64_t pay
     end = begin;
     if (!add(end, size)) return {Code::kOverflow, 8 * (2 * n + i), UINT64_MAX - begin, size};
     if (end > payload_bytes) return {Code::kOffsetRange, 8 * (2 * n + i), payload_bytes, end};
-    if (i > 0 && step == 0) return {Code::kBadValue, 8 * i, previous + 1, id};
+    if (i > 0 && step == 0) return {Code::kBadValue, 8 * i, id, id};
     if (i > 0 && id < previous) is_sorted = false;
     out.push_back({id, begin, size});
   }
   if (is_sorted) return {};
   std::sort(out.begin(), out.end(), [](const ShardEntry& a, const ShardEntry& b) { return a.id < b.id; });
   for (std::size_t i = 1; i < n; ++i) {
-    if (out[i].id == out[i - 1].id) return {Code::kBadValue, 0, out[i].id + 1, out[i].id};
+    const std::uint64_t repeated = out[i].id;
+    if (repeated == out[i - 1].id) return {Code::kBadValue, second_field_of(repeated, ids, n), repeated, repeated};
   }
   return {};
 }

@@ -33,14 +33,18 @@ struct ShardEntry {
 
 /// Reads consecutive entries of a shard index: 16 bytes each.  `payload_bytes` is the size of the file behind the shard
 /// index, UINT64_MAX if it is not known.
-/// @return kTrailingBytes (not a multiple of 16 bytes), kBadValue (end before begin), kOffsetRange (past the payload);
-/// the status' offset is that of the entry.
+/// @return kTrailingBytes (not a multiple of 16 bytes), kBadValue (end before begin: the status' offset is that of the
+/// end; or begin before the end of another minishard index: that of the begin), kOffsetRange (past the payload: that of
+/// the end); expected and found are the bound and the value.
+/// @throws std::bad_alloc
 Status parse_shard_index(std::span<const std::byte> bytes, std::uint64_t payload_bytes, std::vector<IndexExtent>& out);
 
 /// Reads a decoded minishard index into entries sorted by id.
-/// @return kTrailingBytes (not a multiple of 24 bytes), kOverflow (a running sum leaves 64 bits), kOffsetRange (a datum
-/// reaches past the payload), kBadValue (an id occurs twice, or two data overlap); the status' offset is that of the
-/// field that shows it, expected and found are its bound and value.
+/// Ids may come in any order, hence wrap around as they are summed up.  Data come in ascending order without overlap: a
+/// sum of gaps and sizes that goes back would have to leave 64 bits.
+/// @return kTrailingBytes (not a multiple of 24 bytes), kOverflow (a position leaves 64 bits, as it does where data go
+/// back or overlap), kOffsetRange (a datum reaches past the payload), kBadValue (the id in found occurs before); the
+/// status' offset is that of the field that shows it, expected and found are its bound and value.
 /// @throws std::bad_alloc
 Status parse_minishard_index(std::span<const std::byte> bytes, std::uint64_t payload_bytes,
                              std::vector<ShardEntry>& out);
