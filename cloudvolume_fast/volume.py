@@ -28,8 +28,9 @@ from cloudvolume_fast.locate.indexing import (
 from cloudvolume_fast.model.bbox import Bbox
 from cloudvolume_fast.model.info import Info
 from cloudvolume_fast.model.vec import Vec
-from cloudvolume_fast.sources.precomputed.image import PrecomputedImageSource, as_voxels, bounds_of
+from cloudvolume_fast.sources.precomputed.image import PrecomputedImageSource
 from cloudvolume_fast.sources.precomputed.metadata import MipLike, PrecomputedMetadata
+from cloudvolume_fast.sources.precomputed.voxels import as_voxels, bounds_of
 
 _UNIT_STEPS = (1, 1, 1)
 _ALL_CHANNELS = slice(None)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from cloudvolume_fast.decode import registry
 from cloudvolume_fast.deliver.outcome import raise_outcome
@@ -30,10 +30,8 @@ from cloudvolume_fast.model import info as info_model
 from cloudvolume_fast.model.info import Info
 from cloudvolume_fast.model.provenance import DataLayerProvenance
 from cloudvolume_fast.options import WriteOptions, max_inflight_bytes, sync_writes
+from cloudvolume_fast.sources.precomputed.image_access import ImageAccess
 from cloudvolume_fast.sources.precomputed.metadata import PrecomputedMetadata
-
-if TYPE_CHECKING:
-    from cloudvolume_fast.sources.precomputed.image import PrecomputedImageSource
 
 _BLOCK_BYTES = 64 << 20
 
@@ -147,9 +145,9 @@ def _check_same_voxels(source: PrecomputedMetadata, destination: PrecomputedMeta
 
 
 def transfer(
-    source: PrecomputedImageSource,
+    source: ImageAccess,
     mip: int,
-    destination: PrecomputedImageSource,
+    destination: ImageAccess,
     destination_mip: int,
     bounds: Bounds,
     options: TransferOptions,
@@ -265,9 +263,9 @@ def _own_compression(scale: ImageScale, options: TransferOptions) -> tuple[str, 
 
 
 def _transfer_chunks(
-    source: PrecomputedImageSource,
+    source: ImageAccess,
     mip: int,
-    destination: PrecomputedImageSource,
+    destination: ImageAccess,
     destination_mip: int,
     bounds: Bounds,
     options: TransferOptions,
@@ -298,9 +296,9 @@ def _transfer_chunks(
 
 
 def _render(
-    source: PrecomputedImageSource,
+    source: ImageAccess,
     here: ImageScale,
-    destination: PrecomputedImageSource,
+    destination: ImageAccess,
     destination_mip: int,
     bounds: Bounds,
     options: TransferOptions,

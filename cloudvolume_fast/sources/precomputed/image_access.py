@@ -1,0 +1,196 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The scales of an image under the volume's settings: what reading, writing and transferring share."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from cloudvolume_fast.config import VolumeConfig
+from cloudvolume_fast.deliver.chunk_lru import ChunkLRU
+from cloudvolume_fast.deliver.cutout import CutoutOrigin
+from cloudvolume_fast.deliver.source import ImageScale
+from cloudvolume_fast.errors import InvalidArgumentError, ReadOnlyException
+from cloudvolume_fast.locate.indexing import (
+    ADDRESSABLE,
+    Bounds,
+    check_bounds,
+    check_not_empty,
+    clip,
+)
+from cloudvolume_fast.model.bbox import Bbox
+from cloudvolume_fast.options import ReadOptions
+from cloudvolume_fast.sources.precomputed import image_layout
+from cloudvolume_fast.sources.precomputed.metadata import MipLike, PrecomputedMetadata
+
+
+class ImageAccess:
+    """Scales as the core knows them, and the settings as they apply to one call.
+
+    Parameters
+    ----------
+    meta : PrecomputedMetadata
+    config : VolumeConfig
+        Shared live with the volume.
+    lru : ChunkLRU
+        The cache of chunks in memory.
+
+    Raises
+    ------
+    UnsupportedEncodingError, EncodingError, InvalidArgumentError
+        What the cache is to hold is unknown, cannot hold the volume's type, or loses information.
+    """
+
+    def __init__(self, meta: PrecomputedMetadata, config: VolumeConfig, lru: ChunkLRU) -> None:
+        self.meta = meta
+        self.config = config
+        self.lru = lru
+        self._scales: dict[int, tuple[Any, ...]] = {}
+        self._background: tuple[Any, Any, bytes] | None = None
+        self._origins: dict[int, tuple[Any, CutoutOrigin]] = {}
+        image_layout.check_lru_encoding(meta, str(lru.encoding))
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out what is cheaply made again and cannot be pickled."""
+        return {**self.__dict__, "_scales": {}, "_background": None, "_origins": {}}
+
+    # Scales.
+
+    def to_mip(self, mip: MipLike | None) -> int:
+        """Return the index of a scale; None stands for the current one.
+
+        Raises
+        ------
+        ScaleUnavailableError
+        """
+        return self.config.mip if mip is None else self.meta.to_mip(mip)
+
+    def image_scale(self, mip: int) -> ImageScale:
+        """Return a scale as the core knows it; made again whenever the info has changed.
+
+        Raises
+        ------
+        InfoValidationError, UnsupportedEncodingError, EncodingError, UnsupportedFormatError
+        """
+        meta = self.meta
+        parsed = meta.parsed_scale(mip)
+        data_type, channels = meta.info["data_type"], meta.info["num_channels"]
+        cached = self._scales.get(mip)
+        if (
+            cached is not None
+            and cached[0] is parsed
+            and cached[1] == data_type
+            and cached[2] == channels
+            and cached[3] is meta.path
+        ):
+            return cached[4]  # type: ignore[no-any-return]
+        scale = image_layout.open_scale(meta, parsed, self.lru)
+        self._scales[mip] = (parsed, data_type, channels, meta.path, scale)
+        return scale
+
+    def cutout_origin(self, mip: int) -> CutoutOrigin:
+        """Return what cutouts of a scale remember; one object until the info changes."""
+        parsed = self.meta.parsed_scale(mip)
+        cached = self._origins.get(mip)
+        if cached is not None and cached[0] is parsed:
+            return cached[1]
+        meta = self.meta
+        origin = CutoutOrigin(
+            meta.dataset,
+            meta.layer,
+            meta.path,
+            meta.cloudpath,
+            meta.resolution(mip),
+            mip,
+            meta.layer_type,
+        )
+        self._origins[mip] = (parsed, origin)
+        return origin
+
+    def folder_path(self, key: str) -> str:
+        """Return the absolute path of a scale's folder."""
+        return image_layout.folder_path(self.meta, key)
+
+    # Settings.
+
+    def background_bytes(self, dtype: np.dtype[Any]) -> bytes:
+        """Return one voxel of background as it is stored.
+
+        Raises
+        ------
+        InvalidArgumentError
+            ``background_color`` is no value of the type.
+        """
+        color = self.config.background_color
+        cached = self._background
+        if cached is not None and cached[0] is color and cached[1] == dtype:
+            return cached[2]
+        try:
+            with np.errstate(invalid="ignore", over="ignore"):  # told by the comparison below
+                value = np.array(color).astype(dtype) if color is not None else np.zeros((), dtype)
+            exact = bool(value == color) or (dtype.kind == "f" and isinstance(color, float))
+        except (TypeError, ValueError, OverflowError):
+            exact = False
+        if not exact:
+            raise InvalidArgumentError(
+                f"background_color: expected a value of {dtype.name}, found {color!r}",
+                key="background_color",
+                expected=dtype.name,
+                found=color,
+            )
+        out = value.tobytes()
+        self._background = (color, dtype, out)
+        return out
+
+    def read_options(
+        self, scale: ImageScale, threads: int | None = None, title: str | None = None
+    ) -> ReadOptions:
+        """Return the volume's settings as they apply to one read."""
+        config = self.config
+        return ReadOptions(
+            fill_missing=config.fill_missing,
+            background=self.background_bytes(scale.dtype),
+            threads=config.threads if threads is None else threads,
+            progress=(config.progress_title or title or "Downloading") if config.progress else None,
+        )
+
+    def resolve_bounds(self, bounds: Bounds, scale: ImageScale) -> Bounds:
+        """Apply ``bounded`` and ``autocrop`` to the box of a read.
+
+        Raises
+        ------
+        OutOfBoundsError, SubvoxelVolumeError
+        """
+        if self.config.autocrop:
+            bounds = clip(bounds, scale.bounds)
+        if bounds[3] <= bounds[0] or bounds[4] <= bounds[1] or bounds[5] <= bounds[2]:
+            check_not_empty(bounds, scale.folder)
+        if self.config.bounded:
+            check_bounds(bounds, scale.bounds, scale.folder)
+        elif not self.config.autocrop:
+            check_bounds(bounds, ADDRESSABLE, scale.folder)
+        return bounds
+
+    def is_outside_rois(self, bounds: Bounds, mip: int) -> bool:
+        """Whether the layer has regions of interest and a box touches none of them."""
+        return bool(self.meta._rois) and not self.meta.overlaps_roi(Bbox._from_ints(*bounds), mip)
+
+    def check_writable(self, mip: int) -> None:
+        """Raise where a scale must not be written.
+
+        Raises
+        ------
+        ReadOnlyException
+        """
+        if self.meta.redirected_from:
+            raise ReadOnlyException(
+                f"{self.meta.cloudpath}: reached by redirect from {self.meta.redirected_from[0]}, hence read only",
+                key=self.meta.cloudpath,
+            )
+        if self.meta.scales[mip].get("locked", False):
+            raise ReadOnlyException(
+                f"{self.meta.cloudpath}: mip {mip} is write locked; vol.meta.unlock_mips({mip}) unlocks it",
+                key=self.meta.cloudpath,
+                found=mip,
+            )

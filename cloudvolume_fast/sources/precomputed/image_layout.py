@@ -1,0 +1,147 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""From a scale of the info to the core's layout: the only place where the one becomes the other."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from numbers import Real
+from typing import Any
+
+from cloudvolume_fast import _runtime
+from cloudvolume_fast.decode import registry
+from cloudvolume_fast.decode.codec import ChunkSpec
+from cloudvolume_fast.deliver.chunk_lru import ChunkLRU
+from cloudvolume_fast.deliver.hooks import ChunkHooks
+from cloudvolume_fast.deliver.source import ImageScale
+from cloudvolume_fast.errors import InvalidArgumentError, UnsupportedFormatError
+from cloudvolume_fast.model.info import Scale
+from cloudvolume_fast.sources.precomputed.metadata import PrecomputedMetadata
+
+_PNG_LEVEL = 9  # upstream's default
+
+
+def open_scale(meta: PrecomputedMetadata, parsed: Scale, lru: ChunkLRU) -> ImageScale:
+    """Describe a scale to the core.
+
+    Parameters
+    ----------
+    meta : PrecomputedMetadata
+    parsed : Scale
+        One of `meta`'s.
+    lru : ChunkLRU
+        Where the core may hold chunks.
+
+    Raises
+    ------
+    UnsupportedEncodingError, EncodingError, UnsupportedFormatError, UnsupportedProtocolError, ImportError
+    """
+    folder = meta.join(meta.cloudpath, parsed.key)
+    if parsed.is_sharded:
+        raise UnsupportedFormatError(
+            f"{folder}: expected an unsharded scale, found sharding {dict(parsed.sharding or {})}",
+            key=folder,
+            expected="unsharded",
+            found=parsed.sharding,
+        )
+    dtype, channels = meta.dtype, int(meta.info["num_channels"])
+    codec = registry.lookup(parsed.encoding, folder)
+    codec.check(dtype, channels, folder)
+    if not codec.is_native:
+        codec.load()  # a package that is missing is told before any chunk is touched
+    spec = ChunkSpec(dtype, channels, parsed.raw)
+    level = png_level(parsed.raw)  # a wrong one is no reason not to read
+    layout = _runtime.ImageLayout(
+        os.fsencode(folder_path(meta, parsed.key)),
+        parsed.voxel_offset,
+        parsed.size,
+        parsed.chunk_size,
+        parsed.encoding if codec.is_native else "external",
+        dtype.itemsize,
+        channels,
+        parsed.block_size or (8, 8, 8),
+        _PNG_LEVEL if level is None else level,
+        ChunkHooks(codec.load, spec),
+    )
+    _attach_lru(lru, layout, meta, parsed, spec)
+    (x, y, z), (sx, sy, sz) = parsed.voxel_offset, parsed.size
+    return ImageScale(
+        layout=layout,
+        folder=folder,
+        dtype=dtype,
+        num_channels=channels,
+        bounds=(x, y, z, x + sx, y + sy, z + sz),
+        chunk_size=parsed.chunk_size,
+        encoding=parsed.encoding,
+    )
+
+
+def folder_path(meta: PrecomputedMetadata, key: str) -> str:
+    """Return the absolute path of a scale's folder."""
+    return meta.store.path(key)
+
+
+def png_level(scale: Mapping[str, Any]) -> int | None:
+    """Return the level that a scale asks for, 9 where it asks for none, None where there is no such level."""
+    value = scale.get("png_level")
+    if value is None:
+        return _PNG_LEVEL
+    if isinstance(value, bool) or not isinstance(value, Real) or value not in range(10):
+        return None
+    return int(float(value))
+
+
+# What the cache in memory holds.
+
+
+def check_lru_encoding(meta: PrecomputedMetadata, encoding: str) -> None:
+    """Raise unless chunks of a layer can be held in an encoding.
+
+    Raises
+    ------
+    UnsupportedEncodingError, EncodingError, InvalidArgumentError
+        It is unknown, cannot hold the layer's type, or loses information.
+    """
+    _lru_codec(meta, encoding)
+
+
+def _lru_codec(meta: PrecomputedMetadata, encoding: str) -> registry.Codec | None:
+    """Return the codec of entries that are encoded otherwise than the chunks; None where they are as stored."""
+    if encoding in ("same", "raw") or all(
+        scale.get("encoding") == encoding for scale in meta.scales
+    ):
+        return registry.lookup("raw", meta.cloudpath) if encoding == "raw" else None
+    where = f"{meta.cloudpath}: lru_encoding"
+    codec = registry.lookup(encoding, where)
+    codec.check(meta.dtype, meta.num_channels, where)
+    if not codec.is_lossless:
+        raise InvalidArgumentError(
+            f"{where}: expected an encoding without loss, so that reads do not depend on what is held in memory, "
+            f"found {encoding}",
+            key="lru_encoding",
+            found=encoding,
+        )
+    return codec
+
+
+def _attach_lru(
+    lru: ChunkLRU,
+    layout: _runtime.ImageLayout,
+    meta: PrecomputedMetadata,
+    parsed: Scale,
+    spec: ChunkSpec,
+) -> None:
+    codec = None
+    if lru.encoding not in ("same", parsed.encoding):
+        codec = _lru_codec(meta, lru.encoding)
+    is_external = codec is not None and not codec.is_native
+    needs_package = codec is not None and codec.implementation is not None
+    lru.attach(
+        layout,
+        key=parsed.key,
+        encoding=parsed.encoding,
+        entry_codec="external" if is_external else codec.name if codec is not None else "raw",
+        hooks=ChunkHooks(codec.load, spec) if codec is not None and needs_package else None,
+        dtype=spec.dtype,
+        num_channels=spec.num_channels,
+    )

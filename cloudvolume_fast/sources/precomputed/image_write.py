@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Boxes of an image, written under the volume's settings."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from numpy.typing import NDArray
+
+from cloudvolume_fast.decode import registry
+from cloudvolume_fast.deliver.source import ImageScale
+from cloudvolume_fast.deliver.write_image import write_box
+from cloudvolume_fast.errors import AlignmentError, InfoValidationError, InvalidArgumentError
+from cloudvolume_fast.fetch.content_encoding import level_of, suffix_of
+from cloudvolume_fast.locate.indexing import (
+    Bounds,
+    check_bounds,
+    chunk_aligned,
+    clip,
+    expand_to_chunks,
+    show,
+)
+from cloudvolume_fast.options import WriteOptions
+from cloudvolume_fast.sources.precomputed.image_access import ImageAccess
+from cloudvolume_fast.sources.precomputed.image_layout import png_level
+from cloudvolume_fast.sources.precomputed.voxels import as_voxels
+
+
+def write(
+    source: ImageAccess,
+    bounds: Bounds,
+    image: Any,
+    mip: int,
+    *,
+    threads: int | None = None,  # Any: array or scalar
+) -> None:
+    """Write an array or a scalar to a box, under the volume's settings."""
+    scale = source.image_scale(mip)
+    source.check_writable(mip)
+    if scale.encoding == "png" and png_level(source.meta.scales[mip]) is None:
+        found = source.meta.scales[mip]["png_level"]
+        raise InfoValidationError(
+            f"{scale.folder}: png_level: expected an integer from 0 to 9, found {found!r}",
+            key=scale.folder,
+            expected="an integer from 0 to 9",
+            found=found,
+        )
+    config = source.config
+    if config.overwrite_partial_chunks and not config.non_aligned_writes:
+        raise InvalidArgumentError(
+            "overwrite_partial_chunks: expected non_aligned_writes=True beside it, found False",
+            key="overwrite_partial_chunks",
+        )
+    array = as_voxels(image, bounds, scale, scale.num_channels)
+    if 0 in array.shape:
+        return
+    bounds, array = _crop(source, bounds, array, scale)
+    if bounds[3] <= bounds[0] or bounds[4] <= bounds[1] or bounds[5] <= bounds[2]:
+        return
+    partial = "refuse"
+    if not chunk_aligned(bounds, scale.bounds, scale.chunk_size):
+        if not config.non_aligned_writes:
+            raise _unaligned(bounds, scale)
+        partial = "overwrite" if config.overwrite_partial_chunks else "merge"
+    codec = registry.lookup(scale.encoding, scale.folder)
+    suffix = suffix_of(codec.default_compress if config.compress is None else config.compress)
+    if not codec.is_compressible:
+        suffix = ""
+    options = WriteOptions(
+        suffix=suffix,
+        level=level_of(suffix, config.compress_level),
+        partial=partial,
+        delete_background=config.delete_black_uploads,
+        fill_missing=config.fill_missing,
+        background=source.background_bytes(scale.dtype),
+        threads=config.threads if threads is None else threads,
+        progress=(config.progress_title or "Uploading") if config.progress else None,
+    )
+    write_box(scale, source.folder_path(source.meta.key(mip)), bounds, array, options)
+
+
+def _unaligned(bounds: Bounds, scale: ImageScale) -> AlignmentError:
+    expected = expand_to_chunks(clip(bounds, scale.bounds), scale.bounds, scale.chunk_size)
+    return AlignmentError(
+        f"{scale.folder}: expected a box aligned to chunks of {scale.chunk_size}, such as {show(expected)}, found "
+        f"{show(bounds)}; non_aligned_writes=True allows others, but two processes that write parts of one "
+        "chunk at once can undo each other's work",
+        key=scale.folder,
+        expected=expected,
+        found=bounds,
+    )
+
+
+def _crop(
+    source: ImageAccess, bounds: Bounds, array: NDArray[Any], scale: ImageScale
+) -> tuple[Bounds, NDArray[Any]]:
+    inside = clip(bounds, scale.bounds)
+    if inside == bounds:
+        return bounds, array
+    if source.config.bounded:
+        check_bounds(bounds, scale.bounds, scale.folder)
+    if not source.config.autocrop:
+        raise _unaligned(bounds, scale)
+    part = tuple(slice(inside[i] - bounds[i], inside[i + 3] - bounds[i]) for i in range(3))
+    return inside, array[part]
