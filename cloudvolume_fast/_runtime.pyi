@@ -111,6 +111,27 @@ class ChunkCache:
     def clear(self) -> None:
         """Remove all entries."""
 
+class ShardIndexCache:
+    """Indexes of shards and minishards, parsed, for all scales of a volume.
+
+    Parameters
+    ----------
+    limit_bytes : int
+        What they may hold; the least recently used go first.
+
+    Notes
+    -----
+    An index counts only as long as its file is the one that it was read from (device, inode, size, times).
+    """
+
+    def __init__(self, limit_bytes: int = ...) -> None: ...
+    def clear(self) -> None:
+        """Forget all."""
+
+    @property
+    def held_bytes(self) -> int:
+        """What is held now."""
+
 class ImageLayout:
     """One scale of a volume on a local file system: where its chunks lie and what their bytes mean.
 
@@ -158,6 +179,27 @@ class ImageLayout:
         level: int,
         hooks: _Hooks,
     ) -> None: ...
+    def use_shards(
+        self,
+        preshift_bits: int,
+        minishard_bits: int,
+        shard_bits: int,
+        hash: str,
+        minishard_index_encoding: str,
+        data_encoding: str,
+        index_cache: ShardIndexCache,
+    ) -> None:
+        """Look for chunks in shards from now on, as the members of a sharding specification say.
+
+        Raises
+        ------
+        ValueError
+            They are out of range, or the grid has more than 2^64 points.
+        """
+
+    def shard_bounds(self, bounds: _Bounds) -> _Bounds | None:
+        """Return the voxels that share a shard with the first chunk of a box; None where they make no box."""
+
     def use_cache(
         self,
         cache: ChunkCache,
@@ -238,6 +280,7 @@ class ImageLayout:
         compression: str,
         level: int,
         partial: str,
+        merge_objects: bool,
         fill_missing: bool,
         delete_background: bool,
         sync: bool,

@@ -52,6 +52,8 @@ class VolumeConfig:
         Index of the current scale.
     parallel : int
         Above 1, the number of threads to use.  1 uses as many as the process may, since native codecs run on threads.
+    partial_shard_writes : bool
+        Whether a write of some of a shard's chunks is merged with those that it holds, or refused.
     """
 
     mip: int = 0
@@ -64,6 +66,7 @@ class VolumeConfig:
     compress_level: int | None = None
     non_aligned_writes: bool = False
     overwrite_partial_chunks: bool = False
+    partial_shard_writes: bool = True
     delete_black_uploads: bool = False
     background_color: Any = 0  # a number of the volume's type
     parallel: int = 1

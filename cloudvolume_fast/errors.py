@@ -41,6 +41,7 @@ __all__ = [
     "ScaleUnavailableError",
     "SharedMemoryAllocationError",
     "SharedMemoryReadError",
+    "ShardIndexError",
     "SkeletonAttributeMixingError",
     "SkeletonDecodeError",
     "SkeletonEncodeError",
@@ -301,6 +302,10 @@ class ChunkDecodeError(DecodingError, ValueError):
 
 class SpecViolation(CloudVolumeError):
     """A sharded file or its specification does not conform to the format."""
+
+
+class ShardIndexError(SpecViolation):
+    """The index of a shard, or of one of its minishards, is truncated or contradicts itself."""
 
 
 class SharedMemoryReadError(CloudVolumeError):

@@ -58,6 +58,8 @@ class WriteOptions:
         Compression level.
     partial : {"refuse", "merge", "overwrite"}
         What becomes of chunks that the box covers in part.
+    merge_shards : bool
+        Whether a shard that the box covers in part takes over its other chunks, or is refused.
     delete_background : bool
         Remove chunks that are all background instead of writing them.
     """
@@ -65,6 +67,7 @@ class WriteOptions:
     suffix: str = ""
     level: int = 9
     partial: str = "refuse"
+    merge_shards: bool = True
     delete_background: bool = False
     fill_missing: bool = False
     background: bytes = b"\0"

@@ -7,6 +7,7 @@ import os
 from typing import NoReturn
 
 from cloudvolume_fast.errors import (
+    AlignmentError,
     ChunkDecodeError,
     ChunkReadError,
     ChunkWriteError,
@@ -14,6 +15,7 @@ from cloudvolume_fast.errors import (
     DecompressionError,
     EmptyVolumeException,
     EncodingError,
+    ShardIndexError,
 )
 
 # What is called to get at a stored chunk, also when a write merges with it.
@@ -43,6 +45,10 @@ def raise_outcome(outcome: Outcome, folder: str, *, writing: bool = False) -> No
         The file system said no (OSError, with errno).
     DecompressionError, ChunkDecodeError
         The bytes are not what they should be.
+    ShardIndexError
+        The index of a shard or of one of its minishards is not what it should be.
+    AlignmentError
+        A shard would be written in part, which was to be refused.
     EncodingError, CompressionError
         The voxels cannot be encoded.
     MemoryError
@@ -65,6 +71,22 @@ def raise_outcome(outcome: Outcome, folder: str, *, writing: bool = False) -> No
         reason = os.strerror(errno) if errno else "the file changed while it was read"
         error = ChunkWriteError if writing and call not in _READING_CALLS else ChunkReadError
         raise error(f"{key}: {call} failed: {reason}", key=key, found=reason, errno=errno or None)
+    if kind == "index":
+        raise ShardIndexError(
+            f"{key}: {what} at byte {offset}: expected {expected}, found {found}",
+            key=key,
+            expected=expected,
+            found=found,
+            offset=offset,
+        )
+    if kind == "partial":
+        raise AlignmentError(
+            f"{key}: expected a write of all {found} chunks that the shard holds, found {expected} "
+            "(partial_shard_writes=True merges)",
+            key=key,
+            expected=found,
+            found=expected,
+        )
     if kind == "compress":
         raise CompressionError(f"{key}: {detail}", key=key, found=detail)
     error_type = {

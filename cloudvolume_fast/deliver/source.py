@@ -11,6 +11,7 @@ import numpy as np
 if TYPE_CHECKING:
     from cloudvolume_fast._runtime import ImageLayout
     from cloudvolume_fast.locate.indexing import Bounds
+    from cloudvolume_fast.model.sharding import ShardingSpecification
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +32,8 @@ class ImageScale:
     chunk_size : tuple of 3 int
         In voxels.
     encoding : str
+    sharding : ShardingSpecification or None
+        How chunks are spread over shards; None where each is a file.
     """
 
     layout: ImageLayout
@@ -40,3 +43,4 @@ class ImageScale:
     bounds: Bounds
     chunk_size: tuple[int, int, int]
     encoding: str
+    sharding: ShardingSpecification | None = None

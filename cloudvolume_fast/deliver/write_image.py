@@ -19,7 +19,7 @@ from cloudvolume_fast.options import WriteOptions, max_inflight_bytes, sync_writ
 def write_box(
     scale: ImageScale, folder_path: str, bounds: Bounds, array: NDArray[Any], options: WriteOptions
 ) -> None:
-    """Write a box as whole chunk files, each replaced atomically.
+    """Write a box as whole chunks, whose files (of their own, or shards) are replaced atomically.
 
     Parameters
     ----------
@@ -38,6 +38,10 @@ def write_box(
         The file system said no; chunks are old or new, never in between.
     EmptyVolumeException, ChunkReadError, ChunkDecodeError, DecompressionError
         A chunk to be merged with is absent or unreadable.
+    AlignmentError
+        The box covers a part of a shard, and `merge_shards` is off.
+    SpecViolation
+        A shard to be merged with has a broken index.
     EncodingError, CompressionError, MemoryError
     """
     make_folder(folder_path, scale.folder)
@@ -48,6 +52,7 @@ def write_box(
             options.suffix,
             options.level,
             options.partial,
+            options.merge_shards,
             options.fill_missing,
             options.delete_background,
             sync_writes(),

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from cloudvolume_fast import _runtime
 from cloudvolume_fast.config import VolumeConfig
 from cloudvolume_fast.deliver.chunk_lru import ChunkLRU
 from cloudvolume_fast.deliver.cutout import CutoutOrigin
@@ -47,13 +48,19 @@ class ImageAccess:
         self.config = config
         self.lru = lru
         self._scales: dict[int, tuple[Any, ...]] = {}
+        self._shard_indexes = _runtime.ShardIndexCache()
         self._background: tuple[Any, Any, bytes] | None = None
         self._origins: dict[int, tuple[Any, CutoutOrigin]] = {}
         image_layout.check_lru_encoding(meta, str(lru.encoding))
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave out what is cheaply made again and cannot be pickled."""
-        return {**self.__dict__, "_scales": {}, "_background": None, "_origins": {}}
+        left_out = {"_scales": {}, "_background": None, "_origins": {}, "_shard_indexes": None}
+        return {**self.__dict__, **left_out}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._shard_indexes = _runtime.ShardIndexCache()
 
     # Scales.
 
@@ -71,7 +78,7 @@ class ImageAccess:
 
         Raises
         ------
-        InfoValidationError, UnsupportedEncodingError, EncodingError, UnsupportedFormatError
+        InfoValidationError, UnsupportedEncodingError, EncodingError, SpecViolation
         """
         meta = self.meta
         parsed = meta.parsed_scale(mip)
@@ -85,7 +92,7 @@ class ImageAccess:
             and cached[3] is meta.path
         ):
             return cached[4]  # type: ignore[no-any-return]
-        scale = image_layout.open_scale(meta, parsed, self.lru)
+        scale = image_layout.open_scale(meta, parsed, self.lru, self._shard_indexes)
         self._scales[mip] = (parsed, data_type, channels, meta.path, scale)
         return scale
 

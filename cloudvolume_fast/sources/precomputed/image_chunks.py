@@ -6,10 +6,22 @@ from __future__ import annotations
 import os
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
+from cloudvolume_fast._core import morton
 from cloudvolume_fast.deliver.files import read_files
 from cloudvolume_fast.deliver.outcome import raise_outcome
+from cloudvolume_fast.deliver.source import ImageScale
 from cloudvolume_fast.errors import AlignmentError
-from cloudvolume_fast.locate.indexing import check_bounds, chunk_aligned, expand_to_chunks, show
+from cloudvolume_fast.locate.indexing import (
+    Bounds,
+    check_bounds,
+    chunk_aligned,
+    clip,
+    expand_to_chunks,
+    show,
+)
 from cloudvolume_fast.sources.precomputed.image_access import ImageAccess
 from cloudvolume_fast.sources.precomputed.metadata import MipLike
 from cloudvolume_fast.sources.precomputed.voxels import bounds_of
@@ -84,7 +96,7 @@ def download_files(
     decompress: bool = True,
     parallel: int = 1,
     cache_only: bool = False,
-) -> dict[str, bytes | None]:
+) -> dict[str, bytes | None] | dict[int, bytes | None]:
     """Return the files of the chunks that a box touches, without decoding them.
 
     Parameters
@@ -102,7 +114,8 @@ def download_files(
     Returns
     -------
     dict
-        ``key/x0-x1_y0-y1_z0-z1`` to bytes, or to None where there is no chunk.
+        ``key/x0-x1_y0-y1_z0-z1`` to bytes, or to None where there is no chunk.  In a sharded scale the keys are the
+        chunks' ids (int), as upstream has it.
 
     Raises
     ------
@@ -116,4 +129,29 @@ def download_files(
     options = source.read_options(scale, None if parallel == 1 else parallel)
     key = source.meta.key(index)
     files = read_files(scale, bounds, options, decompress=decompress)
+    if scale.sharding is not None:
+        return dict(zip(chunk_ids(scale, bounds).tolist(), files.values(), strict=True))
     return {f"{key}/{name}": content for name, content in files.items()}
+
+
+def chunk_ids(scale: ImageScale, bounds: Bounds) -> NDArray[np.uint64]:
+    """Return the compressed Morton codes of the chunks that a box touches, x fastest.
+
+    Returns
+    -------
+    ndarray of uint64, shape (n,)
+
+    Notes
+    -----
+    Neuroglancer, sharded.rst, "compressed Morton code".
+    """
+    inside = clip(bounds, scale.bounds)
+    axes = []
+    grid_size = []
+    for i in range(3):
+        size, offset = scale.chunk_size[i], scale.bounds[i]
+        axes.append(np.arange((inside[i] - offset) // size, -((offset - inside[i + 3]) // size)))
+        grid_size.append(-((offset - scale.bounds[i + 3]) // size))
+    z, y, x = np.meshgrid(axes[2], axes[1], axes[0], indexing="ij")
+    points = np.stack([x.ravel(), y.ravel(), z.ravel()], axis=1)
+    return morton.encode(points, grid_size)

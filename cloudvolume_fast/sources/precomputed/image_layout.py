@@ -14,14 +14,17 @@ from cloudvolume_fast.decode.codec import ChunkSpec
 from cloudvolume_fast.deliver.chunk_lru import ChunkLRU
 from cloudvolume_fast.deliver.hooks import ChunkHooks
 from cloudvolume_fast.deliver.source import ImageScale
-from cloudvolume_fast.errors import InvalidArgumentError, UnsupportedFormatError
+from cloudvolume_fast.errors import InvalidArgumentError
 from cloudvolume_fast.model.info import Scale
+from cloudvolume_fast.model.sharding import ShardingSpecification
 from cloudvolume_fast.sources.precomputed.metadata import PrecomputedMetadata
 
 _PNG_LEVEL = 9  # upstream's default
 
 
-def open_scale(meta: PrecomputedMetadata, parsed: Scale, lru: ChunkLRU) -> ImageScale:
+def open_scale(
+    meta: PrecomputedMetadata, parsed: Scale, lru: ChunkLRU, shard_indexes: _runtime.ShardIndexCache
+) -> ImageScale:
     """Describe a scale to the core.
 
     Parameters
@@ -31,19 +34,17 @@ def open_scale(meta: PrecomputedMetadata, parsed: Scale, lru: ChunkLRU) -> Image
         One of `meta`'s.
     lru : ChunkLRU
         Where the core may hold chunks.
+    shard_indexes : ShardIndexCache
+        Where the core holds indexes of shards.
 
     Raises
     ------
-    UnsupportedEncodingError, EncodingError, UnsupportedFormatError, UnsupportedProtocolError, ImportError
+    UnsupportedEncodingError, EncodingError, SpecViolation, UnsupportedProtocolError, ImportError
     """
     folder = meta.join(meta.cloudpath, parsed.key)
-    if parsed.is_sharded:
-        raise UnsupportedFormatError(
-            f"{folder}: expected an unsharded scale, found sharding {dict(parsed.sharding or {})}",
-            key=folder,
-            expected="unsharded",
-            found=parsed.sharding,
-        )
+    sharding = None
+    if parsed.sharding is not None:
+        sharding = ShardingSpecification.from_dict(parsed.sharding)
     dtype, channels = meta.dtype, int(meta.info["num_channels"])
     codec = registry.lookup(parsed.encoding, folder)
     codec.check(dtype, channels, folder)
@@ -63,6 +64,16 @@ def open_scale(meta: PrecomputedMetadata, parsed: Scale, lru: ChunkLRU) -> Image
         _PNG_LEVEL if level is None else level,
         ChunkHooks(codec.load, spec),
     )
+    if sharding is not None:
+        layout.use_shards(
+            sharding.preshift_bits,
+            sharding.minishard_bits,
+            sharding.shard_bits,
+            sharding.hash,
+            sharding.minishard_index_encoding,
+            sharding.data_encoding,
+            shard_indexes,
+        )
     _attach_lru(lru, layout, meta, parsed, spec)
     (x, y, z), (sx, sy, sz) = parsed.voxel_offset, parsed.size
     return ImageScale(
@@ -73,6 +84,7 @@ def open_scale(meta: PrecomputedMetadata, parsed: Scale, lru: ChunkLRU) -> Image
         bounds=(x, y, z, x + sx, y + sy, z + sz),
         chunk_size=parsed.chunk_size,
         encoding=parsed.encoding,
+        sharding=sharding,
     )
 
 

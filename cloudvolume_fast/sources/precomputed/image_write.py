@@ -62,14 +62,12 @@ def write(
         if not config.non_aligned_writes:
             raise _unaligned(bounds, scale)
         partial = "overwrite" if config.overwrite_partial_chunks else "merge"
-    codec = registry.lookup(scale.encoding, scale.folder)
-    suffix = suffix_of(codec.default_compress if config.compress is None else config.compress)
-    if not codec.is_compressible:
-        suffix = ""
+    suffix = chunk_suffix(scale, config.compress)
     options = WriteOptions(
         suffix=suffix,
         level=level_of(suffix, config.compress_level),
         partial=partial,
+        merge_shards=config.partial_shard_writes,
         delete_background=config.delete_black_uploads,
         fill_missing=config.fill_missing,
         background=source.background_bytes(scale.dtype),
@@ -77,6 +75,27 @@ def write(
         progress=(config.progress_title or "Uploading") if config.progress else None,
     )
     write_box(scale, source.folder_path(source.meta.key(mip)), bounds, array, options)
+
+
+def chunk_suffix(scale: ImageScale, compress: str | bool | None) -> str:
+    """Return the suffix of the second-stage compression that chunks of a scale are written with.
+
+    Parameters
+    ----------
+    scale : ImageScale
+        In shards, the specification's ``data_encoding`` decides.
+    compress : str, bool or None
+        As in the constructor; None for the encoding's own.
+
+    Raises
+    ------
+    UnsupportedCompressionType
+    """
+    codec = registry.lookup(scale.encoding, scale.folder)
+    suffix = suffix_of(codec.default_compress if compress is None else compress)
+    if scale.sharding is not None:
+        return ".gz" if scale.sharding.data_encoding == "gzip" else ""
+    return suffix if codec.is_compressible else ""
 
 
 def _unaligned(bounds: Bounds, scale: ImageScale) -> AlignmentError:

@@ -24,13 +24,14 @@ from cloudvolume_fast.errors import (
     InvalidArgumentError,
     UnsupportedOptionError,
 )
-from cloudvolume_fast.fetch.content_encoding import level_of, suffix_of
+from cloudvolume_fast.fetch.content_encoding import level_of
 from cloudvolume_fast.locate.indexing import Bounds, check_bounds, clip, show
 from cloudvolume_fast.model import info as info_model
 from cloudvolume_fast.model.info import Info
 from cloudvolume_fast.model.provenance import DataLayerProvenance
 from cloudvolume_fast.options import WriteOptions, max_inflight_bytes, sync_writes
 from cloudvolume_fast.sources.precomputed.image_access import ImageAccess
+from cloudvolume_fast.sources.precomputed.image_write import chunk_suffix
 from cloudvolume_fast.sources.precomputed.metadata import PrecomputedMetadata
 
 _BLOCK_BYTES = 64 << 20
@@ -246,18 +247,17 @@ def blocks(bounds: Bounds, scale: ImageScale, block_size: int | None) -> Iterato
 
 def _compression(scale: ImageScale, options: TransferOptions) -> tuple[str | None, int]:
     """Return suffix and level of what the options ask for; no suffix for ``auto``."""
-    if options.compress is None or options.compress == "auto":
+    is_free = options.compress is None or options.compress == "auto"
+    if is_free and scale.sharding is None:
         return None, 0
-    suffix = suffix_of(options.compress)
-    if not registry.lookup(scale.encoding, scale.folder).is_compressible:
-        suffix = ""
+    suffix = chunk_suffix(scale, None if is_free else options.compress)
     return suffix, level_of(suffix, options.compress_level)
 
 
 def _own_compression(scale: ImageScale, options: TransferOptions) -> tuple[str, int]:
     suffix, level = _compression(scale, options)
     if suffix is None:
-        suffix = suffix_of(registry.lookup(scale.encoding, scale.folder).default_compress)
+        suffix = chunk_suffix(scale, None)
         level = level_of(suffix, options.compress_level)
     return suffix, level
 
