@@ -291,6 +291,28 @@ class ImageLayout:
     ) -> _Outcome | None:
         """Write a box from `src`, shape (x, y, z, channel), any strides, as chunk files."""
 
+    def encode(
+        self,
+        bounds: _Bounds,
+        src: NDArray[Any],
+        compression: str,
+        level: int,
+        delete_background: bool,
+        background: bytes,
+        threads: int,
+        max_inflight_bytes: int,
+        progress: _Progress | None,
+    ) -> tuple[_Outcome | None, NDArray[np.uint64], list[bytes]]:
+        """Encode the chunks of a box of whole chunks, without storing them.
+
+        Returns
+        -------
+        outcome : tuple or None
+        codes : ndarray of uint64, shape (n,)
+            Compressed Morton codes, x fastest; chunks of background are left out under `delete_background`.
+        chunks : list of bytes
+        """
+
     def list_chunks(
         self, bounds: _Bounds, check_exists: bool, threads: int
     ) -> tuple[_Outcome | None, list[str], list[bool]]:

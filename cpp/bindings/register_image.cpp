@@ -428,6 +428,40 @@ py::object write_box(const Layout& self, const Bounds& bounds, const py::array& 
   });
 }
 
+// Encoded chunks of a box: (outcome, codes, chunks as bytes), without those that are background and to be left out.
+// Codes are compressed Morton codes.
+py::tuple encode_box(const Layout& self, const Bounds& bounds, const py::array& src, const std::string& compression,
+                     int level, bool delete_background, const std::string& background, int threads,
+                     std::uint64_t max_inflight_bytes, py::object progress) {
+  rt::WriteRequest request;
+  request.box = to_box(bounds);
+  if (!contains(self.value.grid.bounds(), request.box)) throw std::invalid_argument("box: outside of the volume");
+  request.compression = to_compression(compression);
+  request.compression_level = level;
+  request.delete_background = delete_background;
+  request.background = to_item(background);
+  check_array(src, request.box, self.value.format.num_channels, static_cast<std::size_t>(self.value.format.item_size));
+  const auto* const data = static_cast<const std::byte*>(src.data());
+  const Int4 strides = strides_of(src);
+  std::vector<rt::EncodedChunk> chunks;
+  py::object outcome = Run(self, threads, max_inflight_bytes,
+                           std::move(progress))([&](const rt::RunOptions& options, rt::Progress& counts) {
+    return rt::encode_image(self.value, request, data, strides, chunks, options, counts);
+  });
+  const Int3 grid_size = self.value.grid.grid_size();
+  std::vector<std::uint64_t> codes;
+  py::list bytes;
+  for (rt::EncodedChunk& chunk : chunks) {
+    if (chunk.is_background) continue;
+    codes.push_back(cvfast::locate::compressed_morton_code(chunk.grid_point, grid_size));
+    bytes.append(py::bytes(reinterpret_cast<const char*>(chunk.bytes.data()), chunk.bytes.size()));
+    std::vector<std::byte>().swap(chunk.bytes);  // so that only one chunk is held twice
+  }
+  return py::make_tuple(std::move(outcome),
+                        py::array_t<std::uint64_t>(static_cast<py::ssize_t>(codes.size()), codes.data()),
+                        std::move(bytes));
+}
+
 py::tuple list_chunks(const Layout& self, const Bounds& bounds, bool check_exists, int threads) {
   std::vector<std::string> names;
   std::vector<std::uint8_t> exists;
@@ -556,6 +590,8 @@ void register_image(py::module_& module) {
       .def("write", &write_box, arg("bounds"), arg("src"), arg("compression"), arg("level"), arg("partial"),
            arg("merge_objects"), arg("fill_missing"), arg("delete_background"), arg("sync"), arg("background"),
            arg("threads"), arg("max_inflight_bytes"), arg("progress"))
+      .def("encode", &encode_box, arg("bounds"), arg("src"), arg("compression"), arg("level"), arg("delete_background"),
+           arg("background"), arg("threads"), arg("max_inflight_bytes"), arg("progress"))
       .def("list_chunks", &list_chunks, arg("bounds"), arg("check_exists"), arg("threads"))
       .def("transfer", &transfer_chunks, arg("destination"), arg("bounds"), arg("copy_bytes"), arg("compression"),
            arg("level"), arg("fill_missing"), arg("sync"), arg("threads"), arg("max_inflight_bytes"), arg("progress"))

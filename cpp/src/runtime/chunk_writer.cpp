@@ -9,6 +9,26 @@
 
 namespace cvfast::runtime {
 
+bool compress_chunk(fetch::ContentEncoding compression, int level, const RunOptions& options,
+                    std::span<const std::byte> encoded, std::span<const std::byte>& bytes, ChunkError& error) {
+  if (compression == fetch::ContentEncoding::kNone) {
+    bytes = encoded;
+    return true;
+  }
+  std::vector<std::byte>& compressed = thread_scratch().compressed;
+  if (compression == fetch::ContentEncoding::kGzip) {
+    error.kind = ErrorKind::kEncode;
+    error.status = decode::gzip::compress(encoded, level, compressed);
+    if (!error.status.ok()) return false;
+  } else {
+    error.kind = ErrorKind::kCompress;
+    error.detail = options.compress(compression, encoded, level, compressed);
+    if (!error.detail.empty()) return false;
+  }
+  bytes = compressed;
+  return true;
+}
+
 // Tells the cache when a write has ended, whichever way: with the new bytes if it went well and they are at hand.
 class ChunkWriter::CacheUpdate {
  public:
@@ -105,26 +125,12 @@ bool ChunkWriter::sync_entries(ChunkError& error) const {
 
 bool ChunkWriter::compress_and_put(const fetch::ChunkAddress& at, std::span<const std::byte> encoded,
                                    ChunkError& error) const {
-  std::span<const std::byte> bytes = encoded;
-  std::vector<std::byte>& compressed = thread_scratch().compressed;
-  if (settings_.compression == fetch::ContentEncoding::kGzip) {
-    error.status = decode::gzip::compress(encoded, settings_.level, compressed);
-    if (!error.status.ok()) {
-      error.kind = ErrorKind::kEncode;
-      error.name = session_->name_of(at, settings_.compression);
-      return false;
-    }
-    bytes = compressed;
-  } else if (settings_.compression != fetch::ContentEncoding::kNone) {
-    error.detail = options_.compress(settings_.compression, encoded, settings_.level, compressed);
-    if (!error.detail.empty()) {
-      error.kind = ErrorKind::kCompress;
-      error.name = session_->name_of(at, settings_.compression);
-      return false;
-    }
-    bytes = compressed;
+  std::span<const std::byte> bytes;
+  if (compress_chunk(settings_.compression, settings_.level, options_, encoded, bytes, error)) {
+    return put(at, settings_.compression, bytes, error);
   }
-  return put(at, settings_.compression, bytes, error);
+  error.name = session_->name_of(at, settings_.compression);
+  return false;
 }
 
 bool ChunkWriter::put(const fetch::ChunkAddress& at, fetch::ContentEncoding compression,

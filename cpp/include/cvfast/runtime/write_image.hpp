@@ -4,6 +4,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <vector>
 
 #include "cvfast/core/box.hpp"
 #include "cvfast/runtime/image_request.hpp"
@@ -34,6 +35,19 @@ struct WriteRequest {
 /// this process.
 RunResult write_image(const ImageLayout& layout, const WriteRequest& request, const std::byte* src,
                       const Int4& src_strides, const RunOptions& options, Progress& progress);
+
+/// A chunk as it would be stored.
+struct EncodedChunk {
+  Int3 grid_point{};
+  bool is_background = false;  ///< and was to be left out
+  std::vector<std::byte> bytes;
+};
+
+/// Encodes and compresses the chunks of a box of whole chunks, x fastest, without storing them; request.partial,
+/// merge_objects and sync are not used.
+RunResult encode_image(const ImageLayout& layout, const WriteRequest& request, const std::byte* src,
+                       const Int4& src_strides, std::vector<EncodedChunk>& out, const RunOptions& options,
+                       Progress& progress);
 
 /// Removes the chunks that a box touches; absent ones are no error.
 RunResult delete_chunks(const ImageLayout& layout, const Box3& box, const RunOptions& options);
