@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from cloudvolume_fast.deliver.outcome import raise_outcome
@@ -63,6 +64,44 @@ def write_box(
         )
     if outcome is not None:
         raise_outcome(outcome, scale.folder, writing=True)
+
+
+def encode_box(
+    scale: ImageScale, bounds: Bounds, array: NDArray[Any], options: WriteOptions
+) -> tuple[NDArray[np.uint64], list[bytes | None]]:
+    """Encode and compress a box of whole chunks without storing it.
+
+    Parameters
+    ----------
+    scale, bounds, array, options
+        As for `write_box`; `options.partial` and `options.merge_shards` are not used.
+
+    Returns
+    -------
+    ids : ndarray of uint64, shape (n,)
+        Compressed Morton codes, x fastest; chunks of background are left out under `delete_background`.
+    chunks : list of bytes
+        Typed so that a caller may let go of one after the other.
+
+    Raises
+    ------
+    EncodingError, CompressionError, MemoryError
+    """
+    with ChunkProgress(options.progress, scale.layout.count_chunks(bounds)) as progress:
+        outcome, ids, chunks = scale.layout.encode(
+            bounds,
+            array,
+            options.suffix,
+            options.level,
+            options.delete_background,
+            options.background,
+            options.threads,
+            max_inflight_bytes(),
+            progress.callback,
+        )
+    if outcome is not None:
+        raise_outcome(outcome, scale.folder, writing=True)
+    return ids, list(chunks)
 
 
 def make_folder(path: str, name: str) -> None:

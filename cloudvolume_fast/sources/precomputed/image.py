@@ -23,6 +23,7 @@ from cloudvolume_fast.sources.precomputed import (
     image_chunks,
     image_files,
     image_read,
+    image_shards,
     image_write,
 )
 from cloudvolume_fast.sources.precomputed.image_access import ImageAccess
@@ -90,6 +91,14 @@ class PrecomputedImageSource(ImageAccess):
     has_data = image_chunks.has_data
     delete = image_chunks.delete
     download_files = image_chunks.download_files
+    shard_spec = image_shards.shard_spec
+    shard_shape = image_shards.shard_shape
+    shard_filename = image_shards.shard_filename
+    morton_codes = image_shards.morton_codes
+    make_shard = image_shards.make_shard
+    make_shard_chunks = image_shards.make_shard_chunks
+    to_sharded = image_shards.to_sharded
+    to_unsharded = image_shards.to_unsharded
 
     # Boxes and points as upstream's users ask for them.
 

@@ -6,14 +6,11 @@ from __future__ import annotations
 import os
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from cloudvolume_fast._core import morton
 from cloudvolume_fast.deliver.files import read_files
 from cloudvolume_fast.deliver.outcome import raise_outcome
 from cloudvolume_fast.deliver.source import ImageScale
 from cloudvolume_fast.errors import AlignmentError
+from cloudvolume_fast.locate.grid import chunk_ids
 from cloudvolume_fast.locate.indexing import (
     Bounds,
     check_bounds,
@@ -130,28 +127,12 @@ def download_files(
     key = source.meta.key(index)
     files = read_files(scale, bounds, options, decompress=decompress)
     if scale.sharding is not None:
-        return dict(zip(chunk_ids(scale, bounds).tolist(), files.values(), strict=True))
+        return _by_id(scale, bounds, files)
     return {f"{key}/{name}": content for name, content in files.items()}
 
 
-def chunk_ids(scale: ImageScale, bounds: Bounds) -> NDArray[np.uint64]:
-    """Return the compressed Morton codes of the chunks that a box touches, x fastest.
-
-    Returns
-    -------
-    ndarray of uint64, shape (n,)
-
-    Notes
-    -----
-    Neuroglancer, sharded.rst, "compressed Morton code".
-    """
-    inside = clip(bounds, scale.bounds)
-    axes = []
-    grid_size = []
-    for i in range(3):
-        size, offset = scale.chunk_size[i], scale.bounds[i]
-        axes.append(np.arange((inside[i] - offset) // size, -((offset - inside[i + 3]) // size)))
-        grid_size.append(-((offset - scale.bounds[i + 3]) // size))
-    z, y, x = np.meshgrid(axes[2], axes[1], axes[0], indexing="ij")
-    points = np.stack([x.ravel(), y.ravel(), z.ravel()], axis=1)
-    return morton.encode(points, grid_size)
+def _by_id(
+    scale: ImageScale, bounds: Bounds, files: dict[str, bytes | None]
+) -> dict[int, bytes | None]:
+    ids = chunk_ids(clip(bounds, scale.bounds), scale.bounds, scale.chunk_size)
+    return dict(zip(ids.tolist(), files.values(), strict=True))
