@@ -7,6 +7,8 @@ from libcpp.vector cimport vector
 from cloudvolume_fast._core.status cimport StatusDetail
 from cloudvolume_fast.libcvfast.box cimport Box3, Int3, Int4
 from cloudvolume_fast.libcvfast.compressed_segmentation cimport Geometry
+from cloudvolume_fast.libcvfast.shard_assembly cimport AssembledShard
+from cloudvolume_fast.libcvfast.shard_spec cimport ShardSpec
 from cloudvolume_fast.libcvfast.status cimport Status
 from cloudvolume_fast.libcvfast.std cimport byte, const_byte_span
 
@@ -28,6 +30,12 @@ cdef extern from "cython_glue.hpp" namespace "cvfast::glue" nogil:
     Status unique_items(
         const byte* src, const Int4& src_strides, const Int4& shape, size_t item_size,
         vector[uint64_t]& out
+    ) noexcept
+    Status parse_shard_index(const_byte_span data, uint64_t payload_bytes, uint64_t* extents) noexcept
+    Status parse_minishard_index(const_byte_span data, uint64_t payload_bytes, uint64_t* entries) noexcept
+    Status assemble_shard(
+        const ShardSpec& spec, const uint64_t* ids, const uint64_t* sizes, const uint64_t* skips, size_t n,
+        AssembledShard& out
     ) noexcept
 
 

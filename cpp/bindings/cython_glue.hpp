@@ -9,6 +9,8 @@
 #include "cvfast/core/checked.hpp"
 #include "cvfast/core/status.hpp"
 #include "cvfast/decode/compressed_segmentation.hpp"
+#include "cvfast/fetch/shard_assembly.hpp"
+#include "cvfast/locate/shard_index.hpp"
 #include "cvfast/paint/labels.hpp"
 
 /// What the Cython modules need and Cython cannot say: arrays by value, an exception as a Status while the GIL is not
@@ -62,8 +64,7 @@ inline Status decode_box(std::span<const std::byte> data, const segmentation::Ge
                          const Int4& dst_strides) noexcept {
   if (!is_sane(geometry) || !is_inside(geometry, box, channel_begin, channel_end)) return invalid_argument();
   if (box.empty() || channel_begin == channel_end) return Status{};
-  return segmentation::decode_box(data, geometry, box, channel_begin, channel_end, paint::VoxelMap{}, dst,
-                                  dst_strides);
+  return segmentation::decode_box(data, geometry, box, channel_begin, channel_end, paint::VoxelMap{}, dst, dst_strides);
 }
 
 inline Status unique_box(std::span<const std::byte> data, const segmentation::Geometry& geometry, const Box3& box,
@@ -71,8 +72,7 @@ inline Status unique_box(std::span<const std::byte> data, const segmentation::Ge
                          std::vector<std::uint64_t>& out) noexcept {
   if (!is_sane(geometry) || !is_inside(geometry, box, channel_begin, channel_end)) return invalid_argument();
   if (box.empty() || channel_begin == channel_end) return Status{};
-  return catching(
-      [&] { return segmentation::unique_box(data, geometry, box, channel_begin, channel_end, out); });
+  return catching([&] { return segmentation::unique_box(data, geometry, box, channel_begin, channel_end, out); });
 }
 
 inline Status encode(const std::byte* src, const Int4& src_strides, const segmentation::Geometry& geometry,
@@ -86,6 +86,51 @@ inline Status unique_items(const std::byte* src, const Int4& src_strides, const 
   return catching([&] {
     paint::unique_box(src, src_strides, shape, item_size, out);
     return Status{};
+  });
+}
+
+/// `extents` has room for two numbers per 16 bytes.
+inline Status parse_shard_index(std::span<const std::byte> data, std::uint64_t payload_bytes,
+                                std::uint64_t* extents) noexcept {
+  return catching([&] {
+    std::vector<locate::IndexExtent> out;
+    const Status status = locate::parse_shard_index(data, payload_bytes, out);
+    if (!status.ok()) return status;
+    for (const locate::IndexExtent& extent : out) {
+      *extents++ = extent.begin;
+      *extents++ = extent.end;
+    }
+    return status;
+  });
+}
+
+/// `entries` has room for three numbers per 24 bytes.
+inline Status parse_minishard_index(std::span<const std::byte> data, std::uint64_t payload_bytes,
+                                    std::uint64_t* entries) noexcept {
+  return catching([&] {
+    std::vector<locate::ShardEntry> out;
+    const Status status = locate::parse_minishard_index(data, payload_bytes, out);
+    if (!status.ok()) return status;
+    for (const locate::ShardEntry& entry : out) {
+      *entries++ = entry.id;
+      *entries++ = entry.offset;
+      *entries++ = entry.size;
+    }
+    return status;
+  });
+}
+
+/// The data are given by their sizes alone, since nothing else of them is looked at.
+inline Status assemble_shard(const locate::ShardSpec& spec, const std::uint64_t* ids, const std::uint64_t* sizes,
+                             const std::uint64_t* skips, std::size_t n, fetch::AssembledShard& out) noexcept {
+  return catching([&] {
+    static constexpr std::byte kNowhere{};
+    std::vector<fetch::ShardDatum> data;
+    data.reserve(n);
+    for (std::size_t i = 0; i < n; ++i) {
+      data.push_back({ids[i], {&kNowhere, static_cast<std::size_t>(sizes[i])}, skips[i]});
+    }
+    return fetch::assemble_shard(spec, data, out);
   });
 }
 

@@ -92,11 +92,43 @@ def write_png_seeds(folder, rng):
                 )
 
 
+def write_shard_index_seeds(folder):
+    """Write shard indexes behind the size of what follows them."""
+    for name, (payload, words) in {
+        "worked_example": (105, (9, 81, 81, 105)),
+        "any_order": (70, (50, 60, 10, 20, 0, 0, 20, 50, 60, 70)),
+        "overlap": (70, (50, 60, 10, 20, 15, 30)),
+        "decreasing": (70, (10, 5)),
+        "past_the_end": (8, (0, 9)),
+        "no_entries": (0, ()),
+        "large": (2**64 - 1, (2**63, 2**64 - 1, 0, 2**63)),
+    }.items():
+        (folder / name).write_bytes(struct.pack(f"<{1 + len(words)}Q", payload, *words))
+    (folder / "odd_length").write_bytes(struct.pack("<3Q", 9, 0, 4) + b"\0")
+
+
+def write_minishard_index_seeds(folder):
+    """Write minishard indexes behind the size of the data that they point into."""
+    for name, (payload, ids, gaps, sizes) in {
+        "worked_example": (105, (0, 4, 4), (0, 0, 0), (3, 2, 0)),
+        "gaps": (18, (7, 2), (6, 4), (3, 5)),
+        "unsorted": (7, (10, -7, 5), (0, 0, 0), (1, 2, 4)),
+        "repeated_id": (7, (3, 5, -5), (0, 0, 0), (1, 1, 1)),
+        "going_back": (20, (1, 1), (0, -3), (5, 5)),
+        "past_the_end": (10, (1, 1), (0, 0), (5, 6)),
+        "largest_id": (2, (-1, 1), (0, 0), (1, 1)),
+        "no_entries": (0, (), (), ()),
+    }.items():
+        words = [payload, *ids, *gaps, *sizes]
+        (folder / name).write_bytes(struct.pack(f"<{len(words)}Q", *(w % 2**64 for w in words)))
+    (folder / "odd_length").write_bytes(struct.pack("<4Q", 9, 1, 0, 4) + b"\0")
+
+
 def main():
     """Write all seeds."""
     here = Path(__file__).parent
     rng = random.Random(1)
-    for directory in ("compressed_segmentation", "fpzip", "gzip", "png"):
+    for directory in ("compressed_segmentation", "fpzip", "gzip", "minishard_index", "png", "shard_index"):
         (here / directory).mkdir(exist_ok=True)
 
     for distinct in (1, 2, 4, 16, 40):
@@ -134,6 +166,8 @@ def main():
         (here / "gzip" / name).write_bytes(data)
 
     write_png_seeds(here / "png", rng)
+    write_shard_index_seeds(here / "shard_index")
+    write_minishard_index_seeds(here / "minishard_index")
     golden = here.parents[2] / "tests" / "golden" / "fpzip"
     for stream in sorted(golden.glob("smooth_*.fpz")):
         (here / "fpzip" / stream.stem).write_bytes(b"\0" + stream.read_bytes())

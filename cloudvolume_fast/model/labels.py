@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Labels and chunk ids: unsigned 64-bit integers, whatever they are given as."""
+
+from __future__ import annotations
+
+import operator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cloudvolume_fast.errors import InvalidArgumentError
+
+__all__ = ["as_label", "as_labels"]
+
+_MOST = 2**64 - 1
+
+
+def as_label(value: object) -> int:
+    """Return a label as a Python integer.
+
+    Raises
+    ------
+    InvalidArgumentError
+        If it is not an integer of 0 to 2^64 - 1.
+    """
+    try:
+        label = operator.index(value)  # type: ignore[arg-type]
+    except TypeError:
+        label = -1
+    if not 0 <= label <= _MOST:
+        raise InvalidArgumentError(
+            f"label: expected an integer of 0 to 2^64 - 1, found {value!r}",
+            expected="0 to 2^64 - 1",
+            found=value,
+        )
+    return label
+
+
+def as_labels(values: Any) -> NDArray[np.uint64]:  # Any: array, sequence or set of any integers
+    """Return labels as an array.
+
+    Parameters
+    ----------
+    values : array or iterable of int
+        Of any integer type; an array may have any shape.
+
+    Returns
+    -------
+    ndarray of uint64
+        C-contiguous, flat.
+
+    Raises
+    ------
+    InvalidArgumentError
+        If one of them is not an integer of 0 to 2^64 - 1.  Floating-point numbers are not, since above 2^53 they stand
+        for other labels.
+    """
+    if isinstance(values, np.ndarray) and values.dtype.kind in "ui":
+        if values.dtype.kind == "i" and values.size > 0 and values.min() < 0:
+            as_label(int(values.min()))
+        return np.ascontiguousarray(values, dtype=np.uint64).reshape(-1)
+    return np.fromiter((as_label(value) for value in _each(values)), dtype=np.uint64)
+
+
+def _each(values: Any) -> Any:
+    return values.ravel().tolist() if isinstance(values, np.ndarray) else values
