@@ -26,6 +26,7 @@ from cloudvolume_fast.errors import (
 )
 from cloudvolume_fast.fetch.file import FileStore
 from cloudvolume_fast.model import info as info_model
+from cloudvolume_fast.model import info_creation, mips
 from cloudvolume_fast.model.bbox import Bbox
 from cloudvolume_fast.model.dtypes import parse_data_type
 from cloudvolume_fast.model.info import Info, Scale
@@ -470,7 +471,7 @@ class PrecomputedMetadata:
 
     def point_to_mip(self, pt: Sequence[float], mip: MipLike, to_mip: MipLike) -> Vec:
         """Convert a point between scales, rounded down."""
-        return info_model.point_to_mip(self.info, pt, self.to_mip(mip), self.to_mip(to_mip))
+        return mips.point_to_mip(self.info, pt, self.to_mip(mip), self.to_mip(to_mip))
 
     def bbox_to_mip(
         self, bbox: Any, mip: MipLike, to_mip: MipLike
@@ -480,7 +481,7 @@ class PrecomputedMetadata:
         box = Bbox.create(bbox, self.bounds(source))
         if box.is_physical:
             box = box.convert_units("vx", self.resolution(source).tolist())
-        return info_model.bbox_to_mip(self.info, box, source, self.to_mip(to_mip))
+        return mips.bbox_to_mip(self.info, box, source, self.to_mip(to_mip))
 
     # Regions of interest.
 
@@ -519,9 +520,11 @@ class PrecomputedMetadata:
     # Scales added and locked.
 
     @classmethod
-    def create_info(cls, *args: Any, **kwargs: Any) -> Info:  # Any: as model.info.create_info
-        """See `model.info.create_info`."""
-        return info_model.create_info(*args, **kwargs)
+    def create_info(
+        cls, *args: Any, **kwargs: Any
+    ) -> Info:  # Any: as model.info_creation.create_info
+        """See `model.info_creation.create_info`."""
+        return info_creation.create_info(*args, **kwargs)
 
     def add_scale(
         self,
@@ -531,8 +534,8 @@ class PrecomputedMetadata:
         info: Info | None = None,
         encoding_level: float | None = None,
     ) -> Info:
-        """Add a scale to the info, or replace the one of its resolution; see `model.info.add_scale`."""
-        return info_model.add_scale(
+        """Add a scale to the info, or replace the one of its resolution; see `model.info_creation.add_scale`."""
+        return info_creation.add_scale(
             self.info if info is None else info,
             factor,
             encoding=encoding,
@@ -555,7 +558,7 @@ class PrecomputedMetadata:
 
     def reset_scales(self) -> None:
         """Remove all scales but mip 0 from the info; nothing is written."""
-        info_model.reset_scales(self.info)
+        info_creation.reset_scales(self.info)
 
     def locked_mips(self) -> set[int]:
         """Mips that are write locked."""
