@@ -73,16 +73,33 @@ def bbox_to_mip(info: Mapping[str, Any], bbox: Bbox, mip: int, to_mip: int) -> B
     -----
     precomputed-volume.md, section 3.1.
     """
-    step = 1 if to_mip > mip else -1
-    low: list[Number] = bbox.minpt.tolist()
-    high: list[Number] = bbox.maxpt.tolist()
-    for current in range(mip, to_mip, step):
-        ratios = _ratios(info, current, current + step)
-        low = [math.floor(Fraction(v) * ratio) for v, ratio in zip(low, ratios, strict=True)]
-        high = [math.ceil(Fraction(v) * ratio) for v, ratio in zip(high, ratios, strict=True)]
+    low, high = bbox._corners()
     if mip == to_mip:
-        low, high = [math.floor(v) for v in low], [math.ceil(v) for v in high]
-    return Bbox(low, high)
+        return Bbox([math.floor(v) for v in low], [math.ceil(v) for v in high])
+    steps = ratios_of_axes(info, mip, to_mip)
+    ends = [interval_to_mip(*axis) for axis in zip(low, high, steps, strict=True)]
+    return Bbox([a for a, _ in ends], [b for _, b in ends])
+
+
+def ratios_of_axes(info: Mapping[str, Any], mip: int, to_mip: int) -> list[list[Fraction]]:
+    """Return for x, y and z what each step from a mip to another multiplies coordinates by.
+
+    Raises
+    ------
+    ScaleUnavailableError
+        There is no such mip.
+    """
+    step = 1 if to_mip > mip else -1
+    steps = [_ratios(info, current, current + step) for current in range(mip, to_mip, step)]
+    return [[ratios[axis] for ratios in steps] for axis in range(3)]
+
+
+def interval_to_mip(low: Number, high: Number, ratios: Sequence[Fraction]) -> tuple[int, int]:
+    """Convert both ends along one axis, rounding outwards at each step."""
+    first, last = Fraction(low), Fraction(high)
+    for ratio in ratios:
+        first, last = Fraction(math.floor(first * ratio)), Fraction(math.ceil(last * ratio))
+    return math.floor(first), math.ceil(last)
 
 
 def _ratios(info: Mapping[str, Any], mip: int, to_mip: int) -> list[Fraction]:

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from cloudvolume_fast.errors import (
     CyclicRedirect,
@@ -516,6 +517,31 @@ class PrecomputedMetadata:
             point = self.point_to_mip(pt_or_bbox, mip, 0)
             box = Bbox(point, point + 1)
         return any(roi.overlaps_bbox(box) for roi in self._rois)
+
+    def voxels_overlap_rois(self, points: NDArray[np.int64], mip: int) -> NDArray[np.bool_]:
+        """Say of each voxel whether, as a box, it touches a region of interest; all do where there is none.
+
+        Parameters
+        ----------
+        points : ndarray of int64, shape (n, 3)
+            In voxels of `mip`.
+        mip : int
+
+        Returns
+        -------
+        ndarray of bool, shape (n,)
+        """
+        if not self._rois:
+            return np.ones(len(points), np.bool_)
+        touched = np.ones((len(self._rois), len(points)), np.bool_)
+        for axis, ratios in enumerate(mips.ratios_of_axes(self.info, mip, 0)):
+            values, places = np.unique(points[:, axis], return_inverse=True)
+            ends = [mips.interval_to_mip(v, v + 1, ratios) for v in values.tolist()]
+            low, high = np.array(ends, np.int64).reshape(-1, 2).T
+            for number, roi in enumerate(self._rois):
+                here = (roi.minpt[axis] <= high) & (low <= roi.maxpt[axis])
+                touched[number] &= here[places.reshape(-1)]
+        return np.asarray(touched.any(axis=0))
 
     # Scales added and locked.
 
