@@ -13,15 +13,9 @@ from hypothesis import strategies as st
 
 from cloudvolume_fast.errors import InfoValidationError
 from cloudvolume_fast.model.bbox import Bbox
-from cloudvolume_fast.model.info import (
-    bbox_to_mip,
-    create_info,
-    dump_info,
-    load_info,
-    parse_scale,
-    point_to_mip,
-    validate_info,
-)
+from cloudvolume_fast.model.info import dump_info, load_info, parse_scale, validate_info
+from cloudvolume_fast.model.info_creation import create_info
+from cloudvolume_fast.model.mips import bbox_to_mip, point_to_mip
 
 scalar = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5)
 anything = st.recursive(

@@ -78,3 +78,50 @@ def test_malformed_region_raises_on_opening(make_layer):
     layer = make_layer(members={"rois": [[1, 2, 3]]})
     with pytest.raises(InfoValidationError, match=r"rois\[0\]"):
         layer.open()
+
+
+OUTSIDE = Bbox((20, -12, 30), (24, -8, 34))
+
+
+def test_unique_outside_is_the_background(layer):
+    assert layer.open(background_color=7).unique(OUTSIDE) == {7}
+
+
+def test_unique_of_a_box_that_touches_a_region_covers_the_whole_box(layer):
+    box = Bbox((10, -20, 30), (20, -10, 39))
+    assert layer.open().unique(box) == set(np.unique(layer.data[:10, :10]).tolist())
+
+
+def test_unique_and_points_outside_do_not_touch_the_chunks(layer):
+    for path in (layer.folder / "4_4_40").iterdir():
+        path.write_bytes(b"corrupt")
+    vol = layer.open()
+    assert vol.unique(OUTSIDE) == {0}
+    assert vol.scattered_points([[20, -12, 30]]) == {(20, -12, 30): 0}
+
+
+@pytest.mark.parametrize("mip", [0, 1])
+def test_points_follow_the_rule_of_boxes(layer, mip):
+    vol = layer.open(mip=mip, background_color=201)
+    if mip == 1:
+        vol[:] = np.random.default_rng(2).integers(1, 200, vol.shape).astype(np.uint8)
+    low, high = vol.bounds.minpt, vol.bounds.maxpt
+    points = np.stack(
+        np.meshgrid(*[np.arange(a, b) for a, b in zip(low, high, strict=True)]), axis=-1
+    ).reshape(-1, 3)
+    expected = [vol[tuple(point)].item() for point in points]
+    assert 201 in expected
+    assert set(expected) != {201}
+    assert vol[points[:, 0], points[:, 1], points[:, 2]].tolist() == expected
+
+
+def test_points_outside_of_regions_and_volume_are_background(layer):
+    vol = layer.open(bounded=False, background_color=7)
+    assert vol.scattered_points([[20, -12, 30], [900, 0, 0]]) == {(20, -12, 30): 7, (900, 0, 0): 7}
+
+
+def test_crackle_of_a_box_that_touches_a_region_covers_the_whole_box(make_layer):
+    regions = {"rois": [[12, -18, 31, 16, -14, 32]]}  # in one of three layers of chunks
+    layer = make_layer(dtype="uint32", layer_type="segmentation", members=regions)
+    labels = layer.open().download(Bbox((10, -20, 30), (30, -2, 39)), crackle=True)
+    np.testing.assert_array_equal(labels.decompress(), layer.data[..., 0])

@@ -28,13 +28,6 @@ from cloudvolume_fast.sources.precomputed import (
 )
 from cloudvolume_fast.sources.precomputed.image_access import ImageAccess
 from cloudvolume_fast.sources.precomputed.metadata import MipLike, PrecomputedMetadata
-from cloudvolume_fast.sources.precomputed.transfer import (
-    TransferOptions,
-    check_sharded,
-    checked_block_size,
-    open_destination,
-    transfer,
-)
 from cloudvolume_fast.sources.precomputed.voxels import bounds_of
 
 
@@ -208,6 +201,15 @@ class PrecomputedImageSource(ImageAccess):
         OutOfBoundsError, ReadOnlyException, UnsupportedOptionError, UnsupportedProtocolError
         ChunkReadError, ChunkWriteError, DecompressionError, ChunkDecodeError, EncodingError, CompressionError
         """
+        # Imported when needed, as few calls need it.
+        from cloudvolume_fast.sources.precomputed.transfer import (
+            TransferOptions,
+            check_sharded,
+            checked_block_size,
+            open_destination,
+            transfer,
+        )
+
         check_sharded(sharded)
         block = checked_block_size(block_size)
         if compress is not None and compress != "auto":

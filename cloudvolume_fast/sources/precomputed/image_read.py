@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Boxes and points of an image, read under the volume's settings."""
+"""Boxes and points of an image, read under the volume's settings.
+
+What touches none of the layer's regions of interest is background and is not fetched.
+"""
 
 from __future__ import annotations
 
@@ -44,6 +47,20 @@ def read(
     options = source.read_options(scale, threads)
     if source.is_outside_rois(bounds, mip):
         return _background_box(bounds, scale, options, channels, label)
+    return _read_stored(scale, bounds, options, channels, label, segids, preserve_zeros, order)
+
+
+def _read_stored(
+    scale: ImageScale,
+    bounds: Bounds,
+    options: ReadOptions,
+    channels: slice = _ALL_CHANNELS,
+    label: int | None = None,
+    segids: Iterable[int] | None = None,
+    preserve_zeros: bool = False,
+    order: str = "F",
+) -> NDArray[Any]:
+    """Read a box of which some lies in the regions of interest, where there are any."""
     if label is None and segids is None:
         return read_image.read_box(scale, bounds, options, channels=channels, order=order)
     if scale.dtype.kind not in "iub":
@@ -176,18 +193,21 @@ def read_crackle(
         clip((*bounds[:2], origin + i * depth, *bounds[3:5], origin + (i + 1) * depth), bounds)
         for i in range(first, last)
     )
-    return compress_layers(
-        read(source, layer, mip, segids=keep, preserve_zeros=preserve_zeros, threads=threads)[
-            ..., 0
-        ]
-        for layer in layers
-    )
+    options = source.read_options(scale, threads)
+    is_background = source.is_outside_rois(bounds, mip)
+
+    def read_layer(layer: Bounds) -> NDArray[Any]:
+        if is_background:
+            return _background_box(layer, scale, options, _ALL_CHANNELS, None)
+        return _read_stored(scale, layer, options, segids=keep, preserve_zeros=preserve_zeros)
+
+    return compress_layers(read_layer(layer)[..., 0] for layer in layers)
 
 
 def read_point_values(source: ImageAccess, points: NDArray[np.int64], mip: int) -> NDArray[Any]:
     """Return the values of the first channel at points of shape (n, 3), in their order.
 
-    Outside of an unbounded volume they are background, as for boxes.
+    Outside of an unbounded volume, and outside of the regions of interest, they are background, as for boxes.
 
     Raises
     ------
@@ -196,19 +216,21 @@ def read_point_values(source: ImageAccess, points: NDArray[np.int64], mip: int) 
     scale = source.image_scale(mip)
     options = source.read_options(scale)
     low, high = np.array(scale.bounds[:3]), np.array(scale.bounds[3:])
-    inside = np.logical_and(points >= low, points < high).all(axis=1)
-    if inside.all():
-        return read_image.read_points(scale, points, options, (0, 1))[:, 0]
-    if source.config.bounded:
-        first = points[int(np.argmin(inside))].tolist()
+    wanted: NDArray[np.bool_] = np.asarray(((points >= low) & (points < high)).all(axis=1))
+    if source.config.bounded and not wanted.all():
+        first = points[int(np.argmin(wanted))].tolist()
         raise OutOfBoundsError(
             f"{scale.folder}: point {first} is outside of the volume's {show(scale.bounds)}",
             key=scale.folder,
             expected=scale.bounds,
             found=first,
         )
+    if source.meta._rois:
+        wanted[wanted] = source.meta.voxels_overlap_rois(points[wanted], mip)
+    if wanted.all():
+        return read_image.read_points(scale, points, options, (0, 1))[:, 0]
     out = np.full(len(points), np.frombuffer(options.background, scale.dtype)[0])
-    out[inside] = read_image.read_points(scale, points[inside], options, (0, 1))[:, 0]
+    out[wanted] = read_image.read_points(scale, points[wanted], options, (0, 1))[:, 0]
     return out
 
 
@@ -217,6 +239,7 @@ def unique(source: ImageAccess, bbox: Bbox, mip: int) -> set[Any]:  # Any: numpy
     mip = source.meta.to_mip(mip)
     scale = source.image_scale(mip)
     bounds = source.resolve_bounds(bounds_of(bbox, source.meta, mip), scale)
-    return set(
-        read_image.read_unique(scale, bounds, source.read_options(scale, title="Finding labels"))
-    )
+    options = source.read_options(scale, title="Finding labels")
+    if source.is_outside_rois(bounds, mip):
+        return {np.frombuffer(options.background, scale.dtype)[0]}
+    return set(read_image.read_unique(scale, bounds, options))

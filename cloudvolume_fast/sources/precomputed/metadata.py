@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from cloudvolume_fast.errors import (
     CyclicRedirect,
@@ -26,6 +27,7 @@ from cloudvolume_fast.errors import (
 )
 from cloudvolume_fast.fetch.file import FileStore
 from cloudvolume_fast.model import info as info_model
+from cloudvolume_fast.model import info_creation, mips
 from cloudvolume_fast.model.bbox import Bbox
 from cloudvolume_fast.model.dtypes import parse_data_type
 from cloudvolume_fast.model.info import Info, Scale
@@ -470,7 +472,7 @@ class PrecomputedMetadata:
 
     def point_to_mip(self, pt: Sequence[float], mip: MipLike, to_mip: MipLike) -> Vec:
         """Convert a point between scales, rounded down."""
-        return info_model.point_to_mip(self.info, pt, self.to_mip(mip), self.to_mip(to_mip))
+        return mips.point_to_mip(self.info, pt, self.to_mip(mip), self.to_mip(to_mip))
 
     def bbox_to_mip(
         self, bbox: Any, mip: MipLike, to_mip: MipLike
@@ -480,7 +482,7 @@ class PrecomputedMetadata:
         box = Bbox.create(bbox, self.bounds(source))
         if box.is_physical:
             box = box.convert_units("vx", self.resolution(source).tolist())
-        return info_model.bbox_to_mip(self.info, box, source, self.to_mip(to_mip))
+        return mips.bbox_to_mip(self.info, box, source, self.to_mip(to_mip))
 
     # Regions of interest.
 
@@ -516,12 +518,39 @@ class PrecomputedMetadata:
             box = Bbox(point, point + 1)
         return any(roi.overlaps_bbox(box) for roi in self._rois)
 
+    def voxels_overlap_rois(self, points: NDArray[np.int64], mip: int) -> NDArray[np.bool_]:
+        """Say of each voxel whether, as a box, it touches a region of interest; all do where there is none.
+
+        Parameters
+        ----------
+        points : ndarray of int64, shape (n, 3)
+            In voxels of `mip`.
+        mip : int
+
+        Returns
+        -------
+        ndarray of bool, shape (n,)
+        """
+        if not self._rois:
+            return np.ones(len(points), np.bool_)
+        touched = np.ones((len(self._rois), len(points)), np.bool_)
+        for axis, ratios in enumerate(mips.ratios_of_axes(self.info, mip, 0)):
+            values, places = np.unique(points[:, axis], return_inverse=True)
+            ends = [mips.interval_to_mip(v, v + 1, ratios) for v in values.tolist()]
+            low, high = np.array(ends, np.int64).reshape(-1, 2).T
+            for number, roi in enumerate(self._rois):
+                here = (roi.minpt[axis] <= high) & (low <= roi.maxpt[axis])
+                touched[number] &= here[places.reshape(-1)]
+        return np.asarray(touched.any(axis=0))
+
     # Scales added and locked.
 
     @classmethod
-    def create_info(cls, *args: Any, **kwargs: Any) -> Info:  # Any: as model.info.create_info
-        """See `model.info.create_info`."""
-        return info_model.create_info(*args, **kwargs)
+    def create_info(
+        cls, *args: Any, **kwargs: Any
+    ) -> Info:  # Any: as model.info_creation.create_info
+        """See `model.info_creation.create_info`."""
+        return info_creation.create_info(*args, **kwargs)
 
     def add_scale(
         self,
@@ -531,8 +560,8 @@ class PrecomputedMetadata:
         info: Info | None = None,
         encoding_level: float | None = None,
     ) -> Info:
-        """Add a scale to the info, or replace the one of its resolution; see `model.info.add_scale`."""
-        return info_model.add_scale(
+        """Add a scale to the info, or replace the one of its resolution; see `model.info_creation.add_scale`."""
+        return info_creation.add_scale(
             self.info if info is None else info,
             factor,
             encoding=encoding,
@@ -555,7 +584,7 @@ class PrecomputedMetadata:
 
     def reset_scales(self) -> None:
         """Remove all scales but mip 0 from the info; nothing is written."""
-        info_model.reset_scales(self.info)
+        info_creation.reset_scales(self.info)
 
     def locked_mips(self) -> set[int]:
         """Mips that are write locked."""

@@ -13,17 +13,14 @@ import pytest
 from cloudvolume_fast.errors import InfoValidationError, InvalidArgumentError, ScaleUnavailableError
 from cloudvolume_fast.model.bbox import Bbox
 from cloudvolume_fast.model.info import (
-    add_scale,
-    bbox_to_mip,
-    create_info,
     dump_info,
     load_info,
     parse_scale,
-    point_to_mip,
-    reset_scales,
     validate_for_commit,
     validate_info,
 )
+from cloudvolume_fast.model.info_creation import add_scale, create_info, reset_scales
+from cloudvolume_fast.model.mips import bbox_to_mip, point_to_mip
 from cloudvolume_fast.model.vec import Vec
 
 ABSENT = object()

@@ -1,0 +1,242 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The volume that upstream's users expect: its attributes, all over `Volume`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import Any
+
+from cloudvolume_fast.compat.attributes import Derived, Setting
+from cloudvolume_fast.compat.options import (
+    checked_cdn_cache,
+    checked_compress,
+    checked_green_threads,
+    checked_parallel,
+    unchecked,
+)
+from cloudvolume_fast.model.bbox import Bbox
+from cloudvolume_fast.model.info import Info
+from cloudvolume_fast.model.info_creation import create_info
+from cloudvolume_fast.model.vec import Vec
+from cloudvolume_fast.sources.precomputed.metadata import MipLike
+from cloudvolume_fast.volume import Volume
+
+
+class CloudVolumePrecomputed(Volume):
+    """A Precomputed volume with upstream's properties, all over `Volume`."""
+
+    # Settings.
+
+    autocrop = Setting(bool, "Cut requests at the volume's bounds.")
+    bounded = Setting(bool, "Raise for requests that leave the volume.")
+    fill_missing = Setting(bool, "Read absent chunks as background.")
+    background_color = Setting(unchecked, "Value of what is not stored.")
+    non_aligned_writes = Setting(bool, "Allow writes that cover chunks in part.")
+    overwrite_partial_chunks = Setting(
+        bool, "Replace partly covered chunks instead of merging with them."
+    )
+    delete_black_uploads = Setting(
+        bool, "Remove chunks that are all background instead of writing them."
+    )
+    green_threads = Setting(checked_green_threads, "Whether green threads are used.")
+    parallel = Setting(checked_parallel, "Threads to use; 1 for as many as the process may.")
+    cdn_cache = Setting(
+        checked_cdn_cache, "Cache-Control of uploads to stores that have such a header."
+    )
+    compress = Setting(checked_compress, "Second-stage compression of uploads.")
+    progress = Setting(bool, "Show progress bars.")
+
+    # Paths.
+
+    dataset_name = Derived(lambda vol: vol.meta.dataset, "Name of the dataset.")
+    layer = Derived(lambda vol: vol.meta.layer, "Name of the layer.")
+    cloudpath = Derived(lambda vol: vol.meta.cloudpath, "Path of the layer.")
+    layer_cloudpath = Derived(lambda vol: vol.meta.cloudpath, "As `cloudpath`.")
+    basepath = Derived(lambda vol: vol.meta.basepath, "Path of the dataset without the protocol.")
+    layerpath = Derived(lambda vol: vol.meta.layerpath, "Path of the layer without the protocol.")
+    base_cloudpath = Derived(lambda vol: vol.meta.base_cloudpath, "Path of the dataset.")
+    info_cloudpath = Derived(lambda vol: vol.meta.infopath, "Path of the info file.")
+
+    @property
+    def cache_path(self) -> str:
+        """Folder where a disk cache of this layer lies, or would lie."""
+        base = os.environ.get("CLOUD_VOLUME_CACHE_DIR")
+        if not base:
+            home = os.environ.get("CLOUD_VOLUME_DIR") or os.path.join(
+                os.path.expanduser("~"), ".cloudvolume"
+            )
+            base = os.path.join(home, "cache")
+        return os.path.join(base, self.meta.path.protocol, self.meta.layerpath.lstrip("/"))
+
+    # The whole layer.
+
+    @property
+    def scales(self) -> list[Info]:
+        """The scales of the info, live."""
+        return self.meta.scales
+
+    @scales.setter
+    def scales(self, value: list[Info]) -> None:
+        self.meta.scales = value
+
+    available_mips = Derived(lambda vol: vol.meta.available_mips, "Indices of the scales.")
+    available_resolutions = Derived(
+        lambda vol: vol.meta.available_resolutions, "Resolutions of the scales in nm."
+    )
+    layer_type = Derived(lambda vol: vol.meta.layer_type, "``image`` or ``segmentation``.")
+    dtype = Derived(lambda vol: vol.meta.dtype, "Type of a voxel.")
+    data_type = Derived(lambda vol: vol.meta.data_type, "Name of the type of a voxel.")
+    num_channels = Derived(lambda vol: vol.meta.num_channels, "Number of channels.")
+
+    # The current scale.
+
+    @property
+    def scale(self) -> Info:
+        """The current entry of ``info["scales"]``, live."""
+        return self.mip_scale(self.mip)
+
+    @scale.setter
+    def scale(self, value: Info) -> None:
+        self.info["scales"][self.mip] = value
+
+    ndim = Derived(lambda vol: len(vol.shape), "Number of axes.")
+    volume_size = Derived(lambda vol: vol.meta.volume_size(vol.mip), "Extents in voxels.")
+    voxel_offset = Derived(lambda vol: vol.meta.voxel_offset(vol.mip), "First voxel.")
+    downsample_ratio = Derived(
+        lambda vol: vol.meta.downsample_ratio(vol.mip), "Resolution relative to mip 0's."
+    )
+    chunk_size = Derived(lambda vol: vol.meta.chunk_size(vol.mip), "Extents of a chunk in voxels.")
+    underlying = Derived(lambda vol: vol.meta.chunk_size(vol.mip), "As `chunk_size`.")
+    key = Derived(lambda vol: vol.meta.key(vol.mip), "Folder of the chunks.")
+    encoding = Derived(lambda vol: vol.meta.encoding(vol.mip), "Encoding of the chunks.")
+    compressed_segmentation_block_size = Derived(
+        lambda vol: vol.meta.compressed_segmentation_block_size(vol.mip),
+        "Extents of a sub-block in voxels, or None.",
+    )
+
+    # Any scale.
+
+    def mip_scale(self, mip: MipLike) -> Info:
+        """Entry of ``info["scales"]``, live."""
+        return self.meta.scale(self.meta.to_mip(mip))
+
+    def mip_bounds(self, mip: MipLike) -> Bbox:
+        """Box of all voxels."""
+        return self.meta.bounds(self.meta.to_mip(mip))
+
+    def mip_shape(self, mip: MipLike) -> tuple[int, int, int, int]:
+        """(x, y, z, channel) extents in voxels."""
+        return self.meta.shape(self.meta.to_mip(mip))
+
+    def mip_ndim(self, mip: MipLike) -> int:
+        """Number of axes."""
+        return len(self.mip_shape(mip))
+
+    def mip_volume_size(self, mip: MipLike) -> Vec:
+        """Extents in voxels."""
+        return self.meta.volume_size(self.meta.to_mip(mip))
+
+    def mip_voxel_offset(self, mip: MipLike) -> Vec:
+        """First voxel."""
+        return self.meta.voxel_offset(self.meta.to_mip(mip))
+
+    def mip_resolution(self, mip: MipLike) -> Vec:
+        """Size of a voxel in nm."""
+        return self.meta.resolution(self.meta.to_mip(mip))
+
+    def mip_chunk_size(self, mip: MipLike) -> Vec:
+        """Extents of a chunk in voxels."""
+        return self.meta.chunk_size(self.meta.to_mip(mip))
+
+    mip_underlying = mip_chunk_size
+
+    def mip_key(self, mip: MipLike) -> str:
+        """Folder of the chunks."""
+        return self.meta.key(self.meta.to_mip(mip))
+
+    def mip_encoding(self, mip: MipLike) -> str:
+        """Encoding of the chunks."""
+        return self.meta.encoding(self.meta.to_mip(mip))
+
+    def mip_compressed_segmentation_block_size(self, mip: MipLike) -> list[int] | None:
+        """Extents of a sub-block in voxels, or None."""
+        return self.meta.compressed_segmentation_block_size(self.meta.to_mip(mip))
+
+    # Scales and coordinates.
+
+    def add_scale(
+        self,
+        factor: float | Sequence[float],
+        encoding: str | None = None,
+        chunk_size: Sequence[int] | None = None,
+        info: Info | None = None,
+    ) -> Info:
+        """Add a scale to the info; nothing is written until `commit_info`."""
+        return self.meta.add_scale(factor, encoding, chunk_size, info)
+
+    def reset_scales(self) -> None:
+        """Remove all scales but mip 0 from the info; nothing is written until `commit_info`."""
+        self.meta.reset_scales()
+
+    def point_to_mip(self, pt: Sequence[float], mip: MipLike, to_mip: MipLike) -> Vec:
+        """Convert a point between scales, rounded down."""
+        return self.meta.point_to_mip(pt, mip, to_mip)
+
+    def bbox_to_mip(
+        self, bbox: Any, mip: MipLike, to_mip: MipLike
+    ) -> Bbox:  # Any: what Bbox.create takes
+        """Convert a box between scales, rounded outwards."""
+        return self.meta.bbox_to_mip(bbox, mip, to_mip)
+
+    def slices_to_global_coords(
+        self, slices: Any
+    ) -> tuple[slice, ...]:  # Any: what Bbox.create takes
+        """Convert a box of the current mip to mip 0."""
+        return self.bbox_to_mip(slices, self.mip, 0).to_slices()
+
+    def slices_from_global_coords(
+        self, slices: Any
+    ) -> tuple[slice, ...]:  # Any: what Bbox.create takes
+        """Convert a box of mip 0 to the current mip."""
+        return self.bbox_to_mip(slices, 0, self.mip).to_slices()
+
+    @classmethod
+    def create_new_info(
+        cls,
+        num_channels: int,
+        layer_type: str,
+        data_type: Any,  # a name, or what numpy.dtype takes
+        encoding: str,
+        resolution: Sequence[float],
+        voxel_offset: Sequence[int],
+        volume_size: Sequence[int],
+        mesh: str | bool | None = None,
+        skeletons: str | bool | None = None,
+        chunk_size: Sequence[int] = (64, 64, 64),
+        compressed_segmentation_block_size: Sequence[int] = (8, 8, 8),
+        max_mip: int = 0,
+        factor: Sequence[int] = (2, 2, 1),
+        redirect: str | None = None,
+        *args: Any,  # encoding_level, encoding_effort
+        **kwargs: Any,
+    ) -> Info:
+        """Return a new info; see `model.info_creation.create_info`."""
+        return create_info(
+            num_channels,
+            layer_type,
+            data_type,
+            encoding,
+            resolution,
+            voxel_offset,
+            volume_size,
+            mesh,
+            skeletons,
+            chunk_size,
+            compressed_segmentation_block_size,
+            max_mip,
+            factor,
+            redirect,
+            *args,
+            **kwargs,
+        )
