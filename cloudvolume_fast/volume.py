@@ -368,7 +368,7 @@ class Volume:
         coord_resolution: Sequence[float] | None = None,
         cache_only: bool = False,
         decompress: bool = True,
-    ) -> dict[str, bytes | None]:
+    ) -> dict[str, bytes | None] | dict[int, bytes | None]:
         """Return the files of the chunks that a box touches, without decoding them.
 
         Parameters

@@ -55,7 +55,12 @@ class ImageAccess:
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave out what is cheaply made again and cannot be pickled."""
-        left_out = {"_scales": {}, "_background": None, "_origins": {}, "_shard_indexes": None}
+        left_out: dict[str, Any] = {
+            "_scales": {},
+            "_background": None,
+            "_origins": {},
+            "_shard_indexes": None,
+        }
         return {**self.__dict__, **left_out}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
