@@ -198,7 +198,7 @@ register(Codec("fpzip", frozenset({"float32", "float64"}), implementation=f"{_HE
 register(
     Codec(
         "kempressed",
-        frozenset({"float32"}),
+        frozenset({"float32", "float64"}),
         implementation=f"{_HERE}.fpzip:KEMPRESSED",
         is_lossless=False,
     )
