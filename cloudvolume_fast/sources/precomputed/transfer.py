@@ -2,8 +2,8 @@
 """Chunks of one layer to another, in the cheapest way that is right.
 
 Where both grids agree whole chunks pass through the core one by one: as they are stored, or with another compression,
-or transcoded.  What is left (the rim of a box that cuts chunks, or everything where the grids differ) is read and
-written in blocks of the destination's chunks.
+or transcoded; between jpeg and jxl they are recoded without loss, here.  What is left (the rim of a box that cuts
+chunks, or everything where the grids differ) is read and written in blocks of the destination's chunks.
 """
 
 from __future__ import annotations
@@ -11,9 +11,13 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
+from cloudvolume_fast._runtime import default_threads
 from cloudvolume_fast.decode import registry
+from cloudvolume_fast.decode.codec import ChunkSpec
+from cloudvolume_fast.deliver.files import read_files
 from cloudvolume_fast.deliver.outcome import raise_outcome
 from cloudvolume_fast.deliver.progress import ChunkProgress
 from cloudvolume_fast.deliver.read_image import read_box
@@ -25,8 +29,10 @@ from cloudvolume_fast.errors import (
     UnsupportedOptionError,
 )
 from cloudvolume_fast.fetch.content_encoding import level_of, suffix_of
+from cloudvolume_fast.fetch.file import FileStore
 from cloudvolume_fast.locate.indexing import Bounds, check_bounds, clip, show
 from cloudvolume_fast.model import info as info_model
+from cloudvolume_fast.model.bbox import Bbox
 from cloudvolume_fast.model.info import Info
 from cloudvolume_fast.model.provenance import DataLayerProvenance
 from cloudvolume_fast.options import WriteOptions, max_inflight_bytes, sync_writes
@@ -166,7 +172,12 @@ def transfer(
         )
     make_folder(path, there.folder)
     core = common_chunks(bounds, here, there)
-    if core is not None:
+    spec = ChunkSpec(there.dtype, there.num_channels, destination.meta.scale(destination_mip))
+    recode = registry.recoder(here.encoding, there.encoding, spec)
+    if core is not None and recode is not None:
+        for box in _recode_chunks(source, here, path, spec, recode, core, options):
+            _transfer_chunks(source, mip, destination, destination_mip, box, options)
+    elif core is not None:
         _transfer_chunks(source, mip, destination, destination_mip, core, options)
     for rest in subtract(bounds, core):
         _render(source, here, destination, destination_mip, rest, options)
@@ -295,6 +306,47 @@ def _transfer_chunks(
         )
     if outcome is not None:
         raise_outcome(outcome, (there if in_destination else here).folder, writing=in_destination)
+
+
+def _recode_chunks(
+    source: PrecomputedImageSource,
+    here: ImageScale,
+    path: str,
+    spec: ChunkSpec,
+    recode: registry.Recode,
+    bounds: Bounds,
+    options: TransferOptions,
+) -> Iterator[Bounds]:
+    """Write chunks in the other encoding without their voxels; yield the boxes of those that need another way.
+
+    These are absent, damaged, or of a form that the other encoding cannot hold.
+    """
+    read_options = source.read_options(here, title="Transferring")
+    store = FileStore(path)
+
+    def pass_on(name: str, data: bytes | None) -> Bounds | None:
+        box = Bbox.from_filename(name)
+        size = box.size3()
+        recoded = None
+        if data is not None:
+            recoded = recode(data, (int(size[0]), int(size[1]), int(size[2])), spec)
+        if recoded is None:
+            return bounds_of_box(box)
+        store.put(name, recoded, sync=sync_writes())
+        return None
+
+    with ThreadPoolExecutor(read_options.threads or default_threads()) as pool:
+        for block in blocks(bounds, here, options.block_size):
+            files = read_files(here, block, read_options)
+            for box in pool.map(pass_on, files.keys(), files.values()):
+                if box is not None:
+                    yield box
+
+
+def bounds_of_box(box: Bbox) -> Bounds:
+    """Return a box as six integers."""
+    low, high = box.minpt, box.maxpt
+    return (int(low[0]), int(low[1]), int(low[2]), int(high[0]), int(high[1]), int(high[2]))
 
 
 def _render(
