@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -10,7 +11,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from cloudvolume_fast.errors import ChunkDecodeError
+from cloudvolume_fast.errors import ChunkDecodeError, InvalidArgumentError
 
 Triple = tuple[int, int, int]
 BoxInChunk = tuple[int, int, int, int, int, int]
@@ -94,3 +95,41 @@ def check_claim(what: str, expected: object, found: object) -> None:
         raise ChunkDecodeError(
             f"{what}: expected {expected}, found {found}", expected=expected, found=found
         )
+
+
+def number(
+    scale: Mapping[str, Any], name: str, low: float, high: float, *, is_whole: bool = True
+) -> float | None:
+    """Return a member of a scale that is a number, from `low` to `high`; None where there is none.
+
+    Parameters
+    ----------
+    scale : mapping
+    name : str
+    low, high : float
+        What the encoder takes; packages do not look, and some write out of bounds.
+    is_whole : bool
+        Whether it must be a whole number.
+
+    Raises
+    ------
+    InvalidArgumentError
+    """
+    value = scale.get(name)
+    if value is None:
+        return None
+    if (
+        isinstance(value, bool)
+        or not isinstance(value, (int, float))
+        or not low <= value <= high
+        or (is_whole and value != int(value))
+    ):
+        kind = "a whole number" if is_whole else "a number"
+        bounds = f"of at least {low}" if high == math.inf else f"from {low} to {high}"
+        raise InvalidArgumentError(
+            f"{name}: expected {kind} {bounds}, found {value!r}",
+            key=name,
+            expected=(low, high),
+            found=value,
+        )
+    return value

@@ -19,6 +19,7 @@ from cloudvolume_fast.decode.codec import (
     Triple,
     check_claim,
     crop,
+    number,
 )
 
 
@@ -41,7 +42,10 @@ class FpzipCodec(DecodedCodec):
 
     def encode(self, voxels: NDArray[Any], spec: ChunkSpec) -> bytes:
         """Return a chunk; ``fpzip_precision`` of the scale, default 0 for lossless."""
-        return fpzip.encode(voxels, precision=int(spec.scale.get("fpzip_precision") or 0))
+        precision = number(
+            spec.scale, "fpzip_precision", 0, 64
+        )  # the core knows which of them there are
+        return fpzip.encode(voxels, precision=int(precision or 0))
 
 
 class KempressedCodec(DecodedCodec):

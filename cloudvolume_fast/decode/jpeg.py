@@ -14,10 +14,11 @@ from cloudvolume_fast.decode.codec import (
     Triple,
     check_claim,
     crop,
+    number,
 )
 from cloudvolume_fast.decode.picture import check_pixels, to_pixels, to_voxels
 from cloudvolume_fast.decode.registry import require
-from cloudvolume_fast.errors import ChunkDecodeError, InvalidArgumentError
+from cloudvolume_fast.errors import ChunkDecodeError
 
 simplejpeg = require("simplejpeg")
 
@@ -25,6 +26,29 @@ _MAX_EXTENT = 65500  # libjpeg's limit
 _DEFAULT_QUALITY = 85
 _START_OF_SCAN = b"\xff\xda"
 _MAX_SCANS = 500  # a progressive picture has about ten; each one costs a pass over all pixels, however few its bytes
+
+
+def check_header(raw: bytes, chunk_shape: Triple, spec: ChunkSpec) -> None:
+    """Raise unless a picture claims to be one of a chunk, and costs no more than one.
+
+    Raises
+    ------
+    ChunkDecodeError
+    ValueError
+        The package finds no header.
+    """
+    height, width, colorspace, _ = simplejpeg.decode_jpeg_header(raw)
+    check_pixels(width, height, chunk_shape)
+    check_claim(
+        "components of a pixel", spec.num_channels, 1 if colorspace.upper() == "GRAY" else 3
+    )
+    scans = raw.count(_START_OF_SCAN)
+    if scans > _MAX_SCANS:
+        raise ChunkDecodeError(
+            f"scans: expected at most {_MAX_SCANS}, found {scans}",
+            expected=_MAX_SCANS,
+            found=scans,
+        )
 
 
 class JpegCodec(DecodedCodec):
@@ -35,31 +59,14 @@ class JpegCodec(DecodedCodec):
     ) -> NDArray[Any]:
         """Return the voxels of a box."""
         raw = bytes(data)
-        height, width, colorspace, _ = simplejpeg.decode_jpeg_header(raw)
-        check_pixels(width, height, chunk_shape)
-        check_claim(
-            "components of a pixel", spec.num_channels, 1 if colorspace.upper() == "GRAY" else 3
-        )
-        scans = raw.count(_START_OF_SCAN)
-        if scans > _MAX_SCANS:
-            raise ChunkDecodeError(
-                f"scans: expected at most {_MAX_SCANS}, found {scans}",
-                expected=_MAX_SCANS,
-                found=scans,
-            )
+        check_header(raw, chunk_shape, spec)
         pixels = simplejpeg.decode_jpeg(raw, "GRAY" if spec.num_channels == 1 else "RGB")
         return crop(to_voxels(pixels, chunk_shape, spec.num_channels), box)
 
     def encode(self, voxels: NDArray[Any], spec: ChunkSpec) -> bytes:
         """Return a chunk; ``jpeg_quality`` of the scale, default 85."""
-        quality = spec.scale.get("jpeg_quality")
+        quality = number(spec.scale, "jpeg_quality", 0, 100)
         quality = _DEFAULT_QUALITY if quality is None else int(quality)
-        if not 0 <= quality <= 100:
-            raise InvalidArgumentError(
-                f"jpeg_quality: expected 0 to 100, found {quality}",
-                key="jpeg_quality",
-                found=quality,
-            )
         colorspace = "GRAY" if spec.num_channels == 1 else "RGB"
         return bytes(
             simplejpeg.encode_jpeg(to_pixels(voxels, _MAX_EXTENT), quality, colorspace, "444")

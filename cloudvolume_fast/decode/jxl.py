@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +17,7 @@ from cloudvolume_fast.decode.codec import (
     DecodedCodec,
     Triple,
     crop,
+    number,
 )
 from cloudvolume_fast.decode.picture import check_pixels, to_pixels, to_voxels
 from cloudvolume_fast.decode.registry import require
@@ -33,13 +36,10 @@ _RATIOS = ((1, 1), (12, 10), (4, 3), (3, 2), (16, 9), (5, 4), (2, 1))
 _HEADER_BYTES = 40  # more than the fields below can take
 
 
-def _codestream(data: bytes) -> bytes:
-    """Return the start of the codestream, out of its container if it has one (ISO/IEC 18181-2, box structure)."""
-    start = b""
-    if data.startswith(_SIGNATURE):
-        start = data[:_HEADER_BYTES]
+def _boxes(data: bytes) -> Iterator[tuple[bytes, int, int]]:
+    """Yield kind, begin and end of the boxes of a container (ISO/IEC 18181-2, box structure)."""
     offset = len(_CONTAINER)
-    while data.startswith(_CONTAINER) and offset + 8 <= len(data) and len(start) < _HEADER_BYTES:
+    while data.startswith(_CONTAINER) and offset + 8 <= len(data):
         size, kind = int.from_bytes(data[offset : offset + 4], "big"), data[offset + 4 : offset + 8]
         skip = 8
         if size == 1:
@@ -47,11 +47,27 @@ def _codestream(data: bytes) -> bytes:
         elif size == 0:  # to the end of the file
             size = len(data) - offset
         if size < skip:
+            return
+        yield kind, offset + skip, offset + size
+        offset += size
+
+
+def holds_jpeg(data: bytes) -> bool:
+    """Return whether a file holds what gives back the jpeg that it was made from."""
+    return any(kind == b"jbrd" for kind, _, _ in _boxes(data))
+
+
+def _codestream(data: bytes) -> bytes:
+    """Return the start of the codestream, out of its container if it has one."""
+    start = b""
+    if data.startswith(_SIGNATURE):
+        start = data[:_HEADER_BYTES]
+    for kind, begin, end in _boxes(data):
+        if len(start) >= _HEADER_BYTES:
             break
         if kind in (b"jxlc", b"jxlp"):
-            begin = offset + skip + (4 if kind == b"jxlp" else 0)
-            start += data[begin : min(offset + size, begin + _HEADER_BYTES)]
-        offset += size
+            first = begin + (4 if kind == b"jxlp" else 0)
+            start += data[first : min(end, first + _HEADER_BYTES)]
     if not start.startswith(_SIGNATURE):
         raise ChunkDecodeError(
             "signature: expected that of JPEG XL, found another", found=data[:12].hex()
@@ -188,6 +204,16 @@ def _pixels_shape(
     return shape, is_planar
 
 
+def check_header(data: bytes, chunk_shape: Triple, spec: ChunkSpec) -> None:
+    """Raise unless a picture claims to be one of a chunk.
+
+    Raises
+    ------
+    ChunkDecodeError
+    """
+    _pixels_shape(picture_header(data), chunk_shape, spec.num_channels)
+
+
 class JxlCodec(DecodedCodec):
     """See the module."""
 
@@ -206,9 +232,14 @@ class JxlCodec(DecodedCodec):
         return crop(to_voxels(pixels, chunk_shape, spec.num_channels), box)
 
     def encode(self, voxels: NDArray[Any], spec: ChunkSpec) -> bytes:
-        """Return a chunk as a bare codestream; ``jxl_quality`` of the scale, default 85, from 100 on lossless."""
-        quality = spec.scale.get("jxl_quality")
-        quality = _DEFAULT_QUALITY if quality is None else float(quality)
+        """Return a chunk as a bare codestream; ``jxl_{quality,effort,decodingspeed}`` of the scale.
+
+        The quality is 85 by default, and lossless from 100 on.
+        """
+        quality = number(spec.scale, "jxl_quality", 0, math.inf, is_whole=False)
+        quality = _DEFAULT_QUALITY if quality is None else quality
+        effort = number(spec.scale, "jxl_effort", 1, 10)
+        speed = number(spec.scale, "jxl_decodingspeed", 0, 4)
         pixels = to_pixels(voxels, _MAX_EXTENT)
         if spec.num_channels == 1:
             pixels = pixels[..., 0]
@@ -218,8 +249,8 @@ class JxlCodec(DecodedCodec):
                 pixels,
                 level=None if is_lossless else quality,
                 lossless=is_lossless,
-                effort=spec.scale.get("jxl_effort"),
-                decodingspeed=spec.scale.get("jxl_decodingspeed"),
+                effort=None if effort is None else int(effort),
+                decodingspeed=None if speed is None else int(speed),
                 numthreads=1,
             )
         )

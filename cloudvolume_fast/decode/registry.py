@@ -7,12 +7,14 @@ One entry per encoding, and the only place that knows them.  Implementations are
 from __future__ import annotations
 
 import importlib
+import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from cloudvolume_fast.decode.codec import ChunkCodec, ChunkEncoder
+from cloudvolume_fast.decode.codec import ChunkCodec, ChunkEncoder, ChunkSpec, Triple, number
 from cloudvolume_fast.errors import EncodingError, UnsupportedEncodingError
 
 
@@ -90,9 +92,13 @@ class Codec:
         """
         if self.implementation is None:
             return None
-        module, _, attribute = self.implementation.partition(":")
-        codec: ChunkCodec | ChunkEncoder = getattr(importlib.import_module(module), attribute)
+        codec: ChunkCodec | ChunkEncoder = _named(self.implementation)
         return codec
+
+
+def _named(what: str) -> Any:  # Any: what ``module:attribute`` is
+    module, _, attribute = what.partition(":")
+    return getattr(importlib.import_module(module), attribute)
 
 
 _CODECS: dict[str, Codec] = {}
@@ -198,7 +204,7 @@ register(Codec("fpzip", frozenset({"float32", "float64"}), implementation=f"{_HE
 register(
     Codec(
         "kempressed",
-        frozenset({"float32"}),
+        frozenset({"float32", "float64"}),
         implementation=f"{_HERE}.fpzip:KEMPRESSED",
         is_lossless=False,
     )
@@ -211,3 +217,39 @@ register(
         is_lossless=False,
     )
 )
+
+Recode = Callable[[bytes, Triple, ChunkSpec], bytes | None]
+"""Takes a chunk as stored; returns it in another encoding, or None where its voxels must be encoded anew."""
+
+_RECODERS = {
+    ("jpeg", "jxl"): f"{_HERE}.jpeg_in_jxl:jpeg_to_jxl",
+    ("jxl", "jpeg"): f"{_HERE}.jpeg_in_jxl:jxl_to_jpeg",
+}
+_LOSSLESS_QUALITY = 100
+
+
+def recoder(source: str, destination: str, spec: ChunkSpec) -> Recode | None:
+    """Return what turns chunks of one encoding into another's without their voxels, and without loss, if anything does.
+
+    Parameters
+    ----------
+    source, destination : str
+        Encodings.
+    spec : ChunkSpec
+        Of the destination: a scale with a quality below 100 asks for pictures of that quality (upstream behaviour).
+
+    Raises
+    ------
+    InvalidArgumentError
+        The quality is none.
+    ImportError
+        A package is not installed.
+    """
+    what = _RECODERS.get((source, destination))
+    if what is None:
+        return None
+    quality = number(spec.scale, f"{destination}_quality", 0, math.inf, is_whole=False)
+    if quality is not None and quality < _LOSSLESS_QUALITY:
+        return None
+    recode: Recode = _named(what)
+    return recode

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import itertools
 import struct
+import sys
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -20,6 +22,7 @@ from cloudvolume_fast.decode.codec import (
     Triple,
     check_claim,
     crop,
+    number,
 )
 from cloudvolume_fast.decode.registry import require
 from cloudvolume_fast.errors import ChunkDecodeError, InvalidArgumentError
@@ -94,6 +97,51 @@ def _padded(stream: bytes, size: int) -> NDArray[np.uint8]:
     return room
 
 
+def _correlated_dims(spec: ChunkSpec) -> list[bool]:
+    found = spec.scale.get("zfpc_correlated_dims")
+    if found is None:
+        return [True] * 4
+    if (
+        not isinstance(found, Sequence)
+        or len(found) != 4
+        or any(axis not in (0, 1) for axis in found)
+        or not any(found)
+    ):
+        raise InvalidArgumentError(
+            f"zfpc_correlated_dims: expected 4 booleans, one of them true, found {found!r}",
+            key="zfpc_correlated_dims",
+            found=found,
+        )
+    return [bool(axis) for axis in found]
+
+
+def _modes(spec: ChunkSpec, axes: int) -> dict[str, float]:
+    """Return what the package takes as rate, precision and tolerance: -1 for those not asked for.
+
+    A rate that leaves a block of floats no room for its exponent makes zfp write past its buffer; one of more than
+    twice the bits of a value makes blocks that no reader has to accept.
+    """
+    least = {"float32": 9, "float64": 12}.get(spec.dtype.name, 1) / 4**axes
+    bounds = {
+        "rate": (least, 16 * spec.dtype.itemsize, False),
+        "precision": (0, 64, True),
+        "tolerance": (0, sys.float_info.max, False),
+    }
+    modes: dict[str, float] = {}
+    for name, (low, high, is_whole) in bounds.items():
+        member = f"zfpc_{name}"
+        value = spec.scale.get(member)
+        is_off = value is None or (isinstance(value, (int, float)) and value < 0)
+        found = None if is_off else number(spec.scale, member, low, high, is_whole=is_whole)
+        modes[name] = -1.0 if found is None else float(found)
+    if sum(value >= 0 for value in modes.values()) > 1:
+        raise InvalidArgumentError(
+            f"zfpc: expected at most one of rate, precision and tolerance, found {modes}",
+            found=modes,
+        )
+    return modes
+
+
 class ZfpcCodec(DecodedCodec):
     """See the module."""
 
@@ -148,17 +196,8 @@ class ZfpcCodec(DecodedCodec):
 
     def encode(self, voxels: NDArray[Any], spec: ChunkSpec) -> bytes:
         """Return a chunk; ``zfpc_{rate,precision,tolerance,correlated_dims}`` of the scale."""
-        scale = spec.scale
-        modes = {
-            name: float(-1 if scale.get(f"zfpc_{name}") is None else scale[f"zfpc_{name}"])
-            for name in ("rate", "precision", "tolerance")
-        }
-        if sum(value >= 0 for value in modes.values()) > 1:
-            raise InvalidArgumentError(
-                f"zfpc: expected at most one of rate, precision and tolerance, found {modes}",
-                found=modes,
-            )
-        correlated = scale.get("zfpc_correlated_dims") or [True] * 4
+        correlated = _correlated_dims(spec)
+        modes = _modes(spec, sum(correlated))
         package = require("zfpc")
         return bytes(
             package.compress(np.asfortranarray(voxels), correlated_dims=correlated, **modes)

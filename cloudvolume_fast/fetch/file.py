@@ -69,8 +69,10 @@ class FileStore:
             errno=error.errno,
         )
 
-    def put(self, key: str, data: bytes) -> None:
+    def put(self, key: str, data: bytes, *, sync: bool = False) -> None:
         """Replace an object; copies of it under compression suffixes are removed.
+
+        With `sync` the bytes are flushed to the disk before the object gets its name.
 
         Raises
         ------
@@ -87,6 +89,9 @@ class FileStore:
             descriptor, temporary = tempfile.mkstemp(prefix=".", suffix=".tmp", dir=folder)
             with os.fdopen(descriptor, "wb") as file:
                 file.write(data)
+                if sync:
+                    file.flush()
+                    os.fsync(file.fileno())
             # mkstemp makes private files; metadata are as readable as any new file.
             mask = umask()
             os.chmod(temporary, 0o666 & ~mask)

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Reads layers with another package; run by `test_interop.py` in a python that has it.
+"""Reads layers with another package; run in a python that has it.
 
-Standard input is a JSON list of [path, mip]; standard output a JSON list of {shape, dtype, sha256} or {error}.
+Arguments: the package, and a folder to save the voxels in, if they are wanted.  Standard input is a JSON list of
+[path, mip]; standard output a JSON list of {shape, dtype, sha256} or {error}.
 """
 
 from __future__ import annotations
@@ -40,9 +41,11 @@ def main() -> None:
     warnings.simplefilter("ignore")
     read = {"cloud-volume": with_cloud_volume, "tensorstore": with_tensorstore}[sys.argv[1]]
     found = []
-    for path, mip in json.load(sys.stdin):
+    for number, (path, mip) in enumerate(json.load(sys.stdin)):
         try:
             image = read(path, mip)
+            if len(sys.argv) > 2:
+                np.save(f"{sys.argv[2]}/{number}.npy", image)
             digest = hashlib.sha256(image.tobytes(order="F")).hexdigest()
             found.append({"shape": list(image.shape), "dtype": image.dtype.name, "sha256": digest})
         except Exception as error:  # it is the result of this one layer

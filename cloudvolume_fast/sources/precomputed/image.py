@@ -186,7 +186,7 @@ class PrecomputedImageSource(ImageAccess):
         encoding : str, optional
             Of the scale, where it is made.
         sharded : bool, optional
-            True raises: shards cannot be written yet.
+            Whether the scale is sharded, where it is made; default as this one.
 
         Returns
         -------
@@ -204,20 +204,20 @@ class PrecomputedImageSource(ImageAccess):
         # Imported when needed, as few calls need it.
         from cloudvolume_fast.sources.precomputed.transfer import (
             TransferOptions,
-            check_sharded,
             checked_block_size,
             open_destination,
             transfer,
         )
 
-        check_sharded(sharded)
         block = checked_block_size(block_size)
         if compress is not None and compress != "auto":
             suffix_of(compress)
         index = self.to_mip(mip)
         bounds = bounds_of(bbox, self.meta, index)
         self.resolve_bounds(bounds, self.image_scale(index))
-        meta, destination_mip = open_destination(self.meta, os.fspath(cloudpath), index, encoding)
+        meta, destination_mip = open_destination(
+            self.meta, os.fspath(cloudpath), index, encoding, sharded
+        )
         config = dataclasses.replace(self.config, mip=destination_mip)
         destination = PrecomputedImageSource(meta, config, volume_type=self._volume_type)
         options = TransferOptions(compress, compress_level, encoding, sharded, block)

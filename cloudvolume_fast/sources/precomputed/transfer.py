@@ -2,18 +2,23 @@
 """Chunks of one layer to another, in the cheapest way that is right.
 
 Where both grids agree whole chunks pass through the core one by one: as they are stored, or with another compression,
-or transcoded.  What is left (the rim of a box that cuts chunks, or everything where the grids differ) is read and
-written in blocks of the destination's chunks.
+or transcoded; between jpeg and jxl they are recoded without loss, here.  What is left (the rim of a box that cuts
+chunks, or everything where the grids differ) is read and written in blocks of the destination's chunks.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import json
+import math
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+from cloudvolume_fast._runtime import default_threads
 from cloudvolume_fast.decode import registry
+from cloudvolume_fast.decode.codec import ChunkSpec
+from cloudvolume_fast.deliver.files import read_files
 from cloudvolume_fast.deliver.outcome import raise_outcome
 from cloudvolume_fast.deliver.progress import ChunkProgress
 from cloudvolume_fast.deliver.read_image import read_box
@@ -22,19 +27,22 @@ from cloudvolume_fast.deliver.write_image import make_folder, write_box
 from cloudvolume_fast.errors import (
     InfoUnavailableError,
     InvalidArgumentError,
-    UnsupportedOptionError,
 )
 from cloudvolume_fast.fetch.content_encoding import level_of
+from cloudvolume_fast.fetch.file import FileStore
 from cloudvolume_fast.locate.indexing import Bounds, check_bounds, clip, show
 from cloudvolume_fast.model import info as info_model
+from cloudvolume_fast.model.bbox import Bbox
 from cloudvolume_fast.model.info import Info
 from cloudvolume_fast.model.provenance import DataLayerProvenance
+from cloudvolume_fast.model.shard_params import compute_shard_params_for_image
 from cloudvolume_fast.options import WriteOptions, max_inflight_bytes, sync_writes
 from cloudvolume_fast.sources.precomputed.image_access import ImageAccess
 from cloudvolume_fast.sources.precomputed.image_write import chunk_suffix
 from cloudvolume_fast.sources.precomputed.metadata import PrecomputedMetadata
 
 _BLOCK_BYTES = 64 << 20
+_SHARD_BYTES = 4 << 30
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -49,7 +57,8 @@ class TransferOptions:
     encoding : str or None
         Of the destination's scale, where it is made; that of an existing one must be it.
     sharded : bool or None
-        True raises: shards cannot be written yet.
+        Of the destination's scale, where it is made: whether it is sharded, None for as the source; that of an existing
+        one must be it.
     block_size : int or None
         Chunks of the destination that a block has at most, where blocks are needed.
     """
@@ -62,7 +71,11 @@ class TransferOptions:
 
 
 def open_destination(
-    source: PrecomputedMetadata, cloudpath: str, mip: int, encoding: str | None
+    source: PrecomputedMetadata,
+    cloudpath: str,
+    mip: int,
+    encoding: str | None,
+    sharded: bool | None,
 ) -> tuple[PrecomputedMetadata, int]:
     """Open a layer to transfer to, made like the source where there is none.
 
@@ -75,10 +88,11 @@ def open_destination(
     Raises
     ------
     InvalidArgumentError
-        The layer holds other voxels, or the scale has another encoding than the one asked for.
+        The layer holds other voxels, or the scale has another encoding than the one asked for, or is sharded and should
+        not be, or the other way round.
     UnsupportedProtocolError, UnsupportedFormatError, UnsupportedEncodingError
     """
-    scale = _unsharded(source.scale(mip), encoding)
+    scale = _scale_like(source, mip, encoding, sharded)
     if encoding is not None:
         registry.lookup(encoding, source.cloudpath).check(
             source.dtype, source.num_channels, cloudpath
@@ -89,7 +103,8 @@ def open_destination(
         info = _plain(source.info)
         info.pop("redirect", None)
         info["scales"] = [
-            scale if i == mip else _unsharded(s, None) for i, s in enumerate(source.scales)
+            scale if i == mip else _scale_like(source, i, None, sharded and None)
+            for i in range(len(source.scales))
         ]
         provenance = DataLayerProvenance().from_json(source.provenance.serialize())
         meta = PrecomputedMetadata(cloudpath, info, provenance)
@@ -111,6 +126,14 @@ def open_destination(
             expected=encoding,
             found=found,
         )
+    if sharded is not None and meta.is_sharded(index) != sharded:
+        expected = "a sharded scale" if sharded else "an unsharded scale"
+        raise InvalidArgumentError(
+            f"{meta.infopath}: expected {expected} {meta.key(index)}, found sharding {meta.scale(index).get('sharding')}",
+            key=meta.infopath,
+            expected=expected,
+            found=meta.scale(index).get("sharding"),
+        )
     return meta, index
 
 
@@ -119,15 +142,25 @@ def _plain(value: Any) -> Any:  # Any: JSON
     return json.loads(info_model.dump_info(value, "info"))
 
 
-def _unsharded(scale: Info, encoding: str | None) -> Info:
-    out: Info = _plain(scale)
-    out.pop("sharding", None)
+def _scale_like(
+    source: PrecomputedMetadata, mip: int, encoding: str | None, sharded: bool | None
+) -> Info:
+    """Return a scale like the source's, in an encoding, sharded or not; None leaves either as it is."""
+    out: Info = _plain(source.scale(mip))
     out.pop("locked", None)
     if encoding is not None and encoding != out["encoding"]:
         out["encoding"] = encoding
         out.pop("compressed_segmentation_block_size", None)
         if encoding == "compressed_segmentation":
             out["compressed_segmentation_block_size"] = [8, 8, 8]
+    if sharded is False or out.get("sharding") is None:
+        out.pop("sharding", None)
+    if sharded and "sharding" not in out:
+        spec = compute_shard_params_for_image(
+            out["size"], out["chunk_sizes"][0], out["encoding"], source.dtype
+        )
+        out["sharding"] = spec.to_dict()
+        del out["chunk_sizes"][1:]
     return out
 
 
@@ -165,26 +198,18 @@ def transfer(
         )
     make_folder(path, there.folder)
     core = common_chunks(bounds, here, there)
-    if core is not None:
+    spec = ChunkSpec(there.dtype, there.num_channels, destination.meta.scale(destination_mip))
+    # Files are written one by one there.
+    recode = None
+    if there.sharding is None:
+        recode = registry.recoder(here.encoding, there.encoding, spec)
+    if core is not None and recode is not None:
+        for box in _recode_chunks(source, here, path, spec, recode, core, options):
+            _transfer_chunks(source, mip, destination, destination_mip, box, options)
+    elif core is not None:
         _transfer_chunks(source, mip, destination, destination_mip, core, options)
     for rest in subtract(bounds, core):
         _render(source, here, destination, destination_mip, rest, options)
-
-
-def check_sharded(sharded: bool | None) -> None:
-    """Raise where shards are asked for.
-
-    Raises
-    ------
-    UnsupportedOptionError
-    """
-    if sharded:
-        raise UnsupportedOptionError(
-            f"sharded: expected False or None, found {sharded!r}: writing shards is not available in this version",
-            key="sharded",
-            expected=False,
-            found=sharded,
-        )
 
 
 def common_chunks(bounds: Bounds, here: ImageScale, there: ImageScale) -> Bounds | None:
@@ -245,6 +270,25 @@ def blocks(bounds: Bounds, scale: ImageScale, block_size: int | None) -> Iterato
                 yield clip((x, y, z, x + sizes[0], y + sizes[1], z + sizes[2]), bounds)
 
 
+def _write_blocks(bounds: Bounds, scale: ImageScale, block_size: int | None) -> Iterator[Bounds]:
+    """Yield a box in blocks that are written one after the other.
+
+    A shard is written as a whole if its voxels are not too many, because every further part of it rewrites it.
+    """
+    low = list(scale.bounds[:3])
+    first = scale.layout.shard_bounds((*low, *(v + 1 for v in low))) if scale.sharding else None
+    if first is not None and block_size is None:
+        sizes = [first[i + 3] - first[i] for i in range(3)]
+        if math.prod(sizes) * scale.num_channels * scale.dtype.itemsize <= _SHARD_BYTES:
+            starts = [low[i] + (bounds[i] - low[i]) // sizes[i] * sizes[i] for i in range(3)]
+            for z in range(starts[2], bounds[5], sizes[2]):
+                for y in range(starts[1], bounds[4], sizes[1]):
+                    for x in range(starts[0], bounds[3], sizes[0]):
+                        yield clip((x, y, z, x + sizes[0], y + sizes[1], z + sizes[2]), bounds)
+            return
+    yield from blocks(bounds, scale, block_size)
+
+
 def _compression(scale: ImageScale, options: TransferOptions) -> tuple[str | None, int]:
     """Return suffix and level of what the options ask for; no suffix for ``auto``."""
     is_free = options.compress is None or options.compress == "auto"
@@ -295,6 +339,47 @@ def _transfer_chunks(
         raise_outcome(outcome, (there if in_destination else here).folder, writing=in_destination)
 
 
+def _recode_chunks(
+    source: ImageAccess,
+    here: ImageScale,
+    path: str,
+    spec: ChunkSpec,
+    recode: registry.Recode,
+    bounds: Bounds,
+    options: TransferOptions,
+) -> Iterator[Bounds]:
+    """Write chunks in the other encoding without their voxels; yield the boxes of those that need another way.
+
+    These are absent, damaged, or of a form that the other encoding cannot hold.
+    """
+    read_options = source.read_options(here, title="Transferring")
+    store = FileStore(path)
+
+    def pass_on(name: str, data: bytes | None) -> Bounds | None:
+        box = Bbox.from_filename(name)
+        size = box.size3()
+        recoded = None
+        if data is not None:
+            recoded = recode(data, (int(size[0]), int(size[1]), int(size[2])), spec)
+        if recoded is None:
+            return bounds_of_box(box)
+        store.put(name, recoded, sync=sync_writes())
+        return None
+
+    with ThreadPoolExecutor(read_options.threads or default_threads()) as pool:
+        for block in blocks(bounds, here, options.block_size):
+            files = read_files(here, block, read_options)
+            for box in pool.map(pass_on, files.keys(), files.values()):
+                if box is not None:
+                    yield box
+
+
+def bounds_of_box(box: Bbox) -> Bounds:
+    """Return a box as six integers."""
+    low, high = box.minpt, box.maxpt
+    return (int(low[0]), int(low[1]), int(low[2]), int(high[0]), int(high[1]), int(high[2]))
+
+
 def _render(
     source: ImageAccess,
     here: ImageScale,
@@ -315,7 +400,7 @@ def _render(
         threads=read_options.threads,
     )
     path = destination.folder_path(destination.meta.key(destination_mip))
-    for block in blocks(bounds, there, options.block_size):
+    for block in _write_blocks(bounds, there, options.block_size):
         write_box(there, path, block, read_box(here, block, read_options), write_options)
 
 

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from cloudvolume_fast import Bbox, CloudVolume
 from cloudvolume_fast.errors import (
+    ChunkDecodeError,
     ChunkWriteError,
     DecompressionError,
     EmptyVolumeException,
@@ -27,6 +28,7 @@ from cloudvolume_fast.locate.indexing import clip
 from cloudvolume_fast.sources.precomputed.transfer import blocks, common_chunks, subtract
 
 SIZE = (20, 18, 21)
+LABELS = ["raw", "compressed_segmentation", "compresso", "crackle"]
 ODD = Bbox((3, 1, 2), (19, 17, 20))
 
 
@@ -291,3 +293,160 @@ def test_blocks_make_up_the_box(bounds, chunk, block_size):
     expected = np.zeros_like(seen)
     expected[tuple(slice(bounds[i] + 5, bounds[i + 3] + 5) for i in range(3))] = 1
     np.testing.assert_array_equal(seen, expected)
+
+
+def picture(shape, channels):
+    x, y, z, c = np.indices((*shape, channels))
+    noise = np.random.default_rng(1).integers(0, 20, x.shape)
+    return (3 * x + 2 * y + 4 * z + 20 * c + noise).astype(np.uint8)
+
+
+def make_pictures(folder, encoding, channels=1, **members):
+    info = support.make_info(
+        size=SIZE,
+        encoding=encoding,
+        data_type="uint8",
+        num_channels=channels,
+        voxel_offset=(-3, 0, 5),
+    )
+    info["type"] = "image"
+    info["scales"][0].update(members)
+    vol = CloudVolume(f"file://{folder}", info=info)
+    vol.commit_info()
+    vol[:, :, :] = picture(SIZE, channels)
+    return vol
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_jpeg_goes_to_jxl_and_back_without_loss(tmp_path, channels):
+    vol = make_pictures(tmp_path / "jpeg", "jpeg", channels, jpeg_quality=70)
+    jxl = vol.transfer_to(f"file://{tmp_path}/jxl", vol.bounds, encoding="jxl")
+    assert jxl.encoding == "jxl"
+    stored = contents(tmp_path / "jxl" / support.KEY)
+    assert len(stored) == 27
+    assert all(b"jbrd" in content for content in stored.values())
+    # Both decode the same coefficients; one rounds between the steps of the transform and in the colours.
+    difference = np.abs(jxl[:].astype(int) - vol[:])
+    assert difference.max() <= 8
+    assert difference.mean() < 1
+    path = f"file://{tmp_path}/back"
+    info = json.loads(json.dumps(jxl.info))
+    info["scales"][0].update(encoding="jpeg")
+    del info["scales"][0]["jpeg_quality"]
+    CloudVolume(path, info=info).commit_info()
+    back = jxl.transfer_to(path, jxl.bounds, compress="gzip")
+    assert contents(tmp_path / "back" / support.KEY) == contents(tmp_path / "jpeg" / support.KEY)
+    np.testing.assert_array_equal(back[:], vol[:])
+
+
+def test_pictures_of_a_given_quality_are_encoded_anew(tmp_path):
+    vol = make_pictures(tmp_path / "jpeg", "jpeg", jxl_quality=20)
+    vol.transfer_to(f"file://{tmp_path}/jxl", vol.bounds, encoding="jxl")
+    assert not any(b"jbrd" in c for c in contents(tmp_path / "jxl" / support.KEY).values())
+    lossless = make_pictures(tmp_path / "jpeg2", "jpeg", jxl_quality=100)
+    lossless.transfer_to(f"file://{tmp_path}/jxl2", vol.bounds, encoding="jxl")
+    assert all(b"jbrd" in c for c in contents(tmp_path / "jxl2" / support.KEY).values())
+
+
+def test_jxl_that_holds_no_jpeg_is_encoded_anew(tmp_path):
+    vol = make_pictures(tmp_path / "jxl", "jxl", jxl_quality=100)
+    copy = vol.transfer_to(f"file://{tmp_path}/jpeg", vol.bounds, encoding="jpeg")
+    assert np.abs(copy[:].astype(int) - vol[:]).max() < 20
+
+
+def test_rim_of_a_box_of_pictures_is_merged(tmp_path):
+    vol = make_pictures(tmp_path / "jpeg", "jpeg")
+    box = Bbox((-1, 1, 6), (16, 17, 25))
+    copy = vol.transfer_to(f"file://{tmp_path}/jxl", box, encoding="jxl")
+    difference = np.abs(copy[box].astype(int) - vol[box])
+    assert difference.mean() < 4  # the rim is encoded anew, beside background
+    whole = [b"jbrd" in c for c in contents(tmp_path / "jxl" / support.KEY).values()]
+    assert whole.count(True) == 1
+    assert whole.count(False) == 26
+
+
+def test_picture_chunks_that_are_absent_or_damaged_are_as_elsewhere(tmp_path):
+    vol = make_pictures(tmp_path / "jpeg", "jpeg")
+    chunk = tmp_path / "jpeg" / support.KEY / "5-13_8-16_13-21"
+    good = chunk.read_bytes()
+    for bad in (good[:40], good[: len(good) // 2], b"junk"):
+        chunk.write_bytes(bad)
+        with pytest.raises(ChunkDecodeError, match="5-13_8-16_13-21"):
+            vol.transfer_to(f"file://{tmp_path}/jxl", vol.bounds, encoding="jxl")
+    chunk.unlink()
+    with pytest.raises(EmptyVolumeException, match="5-13_8-16_13-21"):
+        vol.transfer_to(f"file://{tmp_path}/jxl", vol.bounds, encoding="jxl")
+    copied = tmp_path / "jxl" / support.KEY / chunk.name
+    copied.write_bytes(b"old")
+    vol.fill_missing = True
+    vol.transfer_to(f"file://{tmp_path}/jxl", vol.bounds, encoding="jxl")
+    assert not copied.exists()
+
+
+def test_jxl_of_much_metadata_is_not_made_a_jpeg(tmp_path):
+    """Few bytes of a jxl can stand for megabytes of a jpeg's comments."""
+    imagecodecs = pytest.importorskip("imagecodecs")
+    vol = make_pictures(tmp_path / "jpeg", "jpeg")
+    for path in (tmp_path / "jpeg" / support.KEY).iterdir():
+        good = path.read_bytes()
+        comment = b"\xff\xfe" + (65535).to_bytes(2, "big") + bytes(65533)
+        path.write_bytes(imagecodecs.jpegxl_encode_jpeg(good[:2] + 100 * comment + good[2:]))
+    info = json.loads(json.dumps(vol.info))
+    info["scales"][0]["encoding"] = "jxl"
+    (tmp_path / "jpeg" / "info").write_text(json.dumps(info))
+    source = CloudVolume(vol.cloudpath)
+    copy = source.transfer_to(f"file://{tmp_path}/copy", source.bounds, encoding="jpeg")
+    assert all(len(c) < 2000 for c in contents(tmp_path / "copy" / support.KEY).values())
+    assert np.abs(copy[:].astype(int) - source[:]).max() < 40
+
+
+@pytest.mark.parametrize("mip", [1, (8, 8, 40), [8, 8, 40]])
+def test_mip_may_be_a_resolution(make_layer, tmp_path, mip):
+    vol = make_layer(max_mip=1).open()
+    half = CloudVolume(vol.cloudpath, mip=1)
+    half[:] = np.random.default_rng(0).integers(0, 9, half.shape).astype(np.uint8)
+    resolution = tuple(int(n) for n in half.resolution)
+    asked = type(mip)(resolution) if mip != 1 else 1
+    copy = vol.image.transfer_to(f"file://{tmp_path}/copy", half.bounds, mip=asked)
+    assert copy.mip == 1
+    np.testing.assert_array_equal(copy[:], half[:])
+
+
+ENCODINGS = [
+    *[(a, b, "uint32") for a in LABELS for b in LABELS],
+    ("raw", "png", "uint8"),
+    ("png", "raw", "uint16"),
+    ("fpzip", "zfpc", "float64"),
+    ("zfpc", "fpzip", "float32"),
+    ("raw", "fpzip", "float32"),
+]
+
+
+@pytest.mark.parametrize("same_grid", [True, False])
+@pytest.mark.parametrize(("before", "after", "dtype"), ENCODINGS)
+def test_every_encoding_becomes_every_other(tmp_path, before, after, dtype, same_grid):
+    """From one compression to another, across grids and offsets, in a box that cuts chunks: the voxels are the same."""
+    path, voxels = support.write_layer(
+        tmp_path / "a",
+        size=SIZE,
+        encoding=before,
+        data_type=dtype,
+        voxel_offset=(-3, 0, 5),
+        compress="br",
+    )
+    vol = CloudVolume(path)
+    chunk, offset = ((8, 8, 8), (-11, 0, 5)) if same_grid else ((7, 9, 16), (-5, -1, 0))
+    copy_path = support.make_layer(
+        tmp_path / "b",
+        size=(40, 40, 40),
+        chunk_size=chunk,
+        encoding=after,
+        data_type=dtype,
+        voxel_offset=offset,
+    )
+    box = Bbox((-2, 1, 6), (15, 18, 24))
+    copy = vol.transfer_to(copy_path, box, compress="zstd")
+    np.testing.assert_array_equal(copy[box], voxels[1:18, 1:18, 1:19])
+    names = support.files_in(tmp_path / "b" / support.KEY)
+    assert names
+    assert all(name.endswith("" if after == "png" else ".zstd") for name in names)
