@@ -103,7 +103,7 @@ def open_destination(
         info = _plain(source.info)
         info.pop("redirect", None)
         info["scales"] = [
-            scale if i == mip else _scale_like(source, i, None, sharded and None)
+            scale if i == mip else _scale_like(source, i, None, None if sharded else sharded)
             for i in range(len(source.scales))
         ]
         provenance = DataLayerProvenance().from_json(source.provenance.serialize())
@@ -129,7 +129,7 @@ def open_destination(
     if sharded is not None and meta.is_sharded(index) != sharded:
         expected = "a sharded scale" if sharded else "an unsharded scale"
         raise InvalidArgumentError(
-            f"{meta.infopath}: expected {expected} {meta.key(index)}, found sharding {meta.scale(index).get('sharding')}",
+            f"{meta.infopath}: expected {expected} {meta.key(index)}, found the other",
             key=meta.infopath,
             expected=expected,
             found=meta.scale(index).get("sharding"),
@@ -275,8 +275,9 @@ def _write_blocks(bounds: Bounds, scale: ImageScale, block_size: int | None) -> 
 
     A shard is written as a whole if its voxels are not too many, because every further part of it rewrites it.
     """
-    low = list(scale.bounds[:3])
-    first = scale.layout.shard_bounds((*low, *(v + 1 for v in low))) if scale.sharding else None
+    low = scale.bounds[:3]
+    voxel = (*low, low[0] + 1, low[1] + 1, low[2] + 1)
+    first = scale.layout.shard_bounds(voxel) if scale.sharding is not None else None
     if first is not None and block_size is None:
         sizes = [first[i + 3] - first[i] for i in range(3)]
         if math.prod(sizes) * scale.num_channels * scale.dtype.itemsize <= _SHARD_BYTES:

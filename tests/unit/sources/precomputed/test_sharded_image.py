@@ -18,6 +18,7 @@ from cloudvolume_fast.errors import (
     AlignmentError,
     ChunkWriteError,
     EmptyVolumeException,
+    InvalidArgumentError,
     OutOfBoundsError,
     ShardIndexError,
     SpecViolation,
@@ -278,6 +279,75 @@ def test_specifications_come_and_go(make):
 def test_a_volume_of_shards_pickles(filled):
     volume = pickle.loads(pickle.dumps(filled.open()))
     assert np.array_equal(volume[filled.all][..., 0], filled.data)
+
+
+@pytest.fixture
+def plain(make_layer):
+    return make_layer(dtype="uint32", encoding="raw", max_mip=1)
+
+
+def test_transfer_builds_copies_and_dissolves_shards(plain, tmp_path):
+    volume = plain.open()
+    sharded = volume.transfer_to(f"file://{tmp_path}/sharded", volume.bounds, sharded=True)
+    assert sharded.image.is_sharded(0)
+    assert not sharded.image.is_sharded(1)
+    assert np.array_equal(sharded[:], plain.data.reshape(sharded[:].shape))
+    names = {path.name for path in (tmp_path / "sharded" / sharded.key).iterdir()}
+    assert names == {"0.shard", "1.shard", ".shards.lock"}
+    again = sharded.transfer_to(f"file://{tmp_path}/again", sharded.bounds)
+    assert again.image.is_sharded(0)
+    assert np.array_equal(again[:], sharded[:])
+    for name in ("0.shard", "1.shard"):
+        first, second = (tmp_path / layer / sharded.key / name for layer in ("sharded", "again"))
+        assert first.read_bytes() == second.read_bytes()
+    transcoded = sharded.transfer_to(
+        f"file://{tmp_path}/cseg", sharded.bounds, encoding="compressed_segmentation"
+    )
+    assert transcoded.image.is_sharded(0)
+    assert np.array_equal(transcoded[:], sharded[:])
+    dissolved = again.transfer_to(f"file://{tmp_path}/files", again.bounds, sharded=False)
+    assert not dissolved.image.is_sharded(0)
+    assert np.array_equal(dissolved[:], sharded[:])
+
+
+def test_transfer_merges_what_a_box_cuts(plain, tmp_path):
+    volume = plain.open()
+    sharded = volume.transfer_to(f"file://{tmp_path}/sharded", volume.bounds, sharded=True)
+    sharded[:] = 0
+    low, high = (int(v) for v in volume.bounds.minpt), (int(v) for v in volume.bounds.maxpt)
+    low, high = list(low), list(high)
+    box = Bbox([v + 3 for v in low], [v - 2 for v in high])
+    volume.transfer_to(f"file://{tmp_path}/sharded", box)
+    expected = np.zeros_like(np.asarray(sharded[:]))
+    part = (slice(3, -2),) * 3
+    expected[part] = volume[:][part]
+    assert np.array_equal(CloudVolume(f"file://{tmp_path}/sharded")[:], expected)
+
+
+def test_transfer_to_another_grid_writes_whole_shards(plain, tmp_path):
+    volume = plain.open()
+    info = CloudVolume.create_new_info(
+        1,
+        "image",
+        "uint32",
+        "raw",
+        volume.resolution,
+        volume.voxel_offset,
+        volume.volume_size,
+        chunk_size=(5, 7, 3),
+    )
+    info["scales"][0]["sharding"] = sharding(preshift=3, minishard=2, shard=8)
+    other = CloudVolume(f"file://{tmp_path}/other", info=info)
+    other.commit_info()
+    volume.transfer_to(f"file://{tmp_path}/other", volume.bounds)
+    assert np.array_equal(other[:], volume[:])
+
+
+def test_an_existing_scale_stays_as_it_is_stored(plain, tmp_path):
+    volume = plain.open()
+    volume.transfer_to(f"file://{tmp_path}/sharded", volume.bounds, sharded=True)
+    with pytest.raises(InvalidArgumentError, match="expected an unsharded scale"):
+        volume.transfer_to(f"file://{tmp_path}/sharded", volume.bounds, sharded=False)
 
 
 @pytest.mark.parametrize(

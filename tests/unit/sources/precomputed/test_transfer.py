@@ -21,7 +21,6 @@ from cloudvolume_fast.errors import (
     OutOfBoundsError,
     ReadOnlyException,
     ScaleUnavailableError,
-    UnsupportedOptionError,
     UnsupportedProtocolError,
 )
 from cloudvolume_fast.locate.indexing import clip
@@ -183,8 +182,6 @@ def test_locks_are_not_copied(source, tmp_path):
 def test_what_cannot_be_transferred_raises(source, tmp_path):
     vol, _ = source
     copy = f"file://{tmp_path}/copy"
-    with pytest.raises(UnsupportedOptionError, match="sharded"):
-        vol.transfer_to(copy, vol.bounds, sharded=True)
     with pytest.raises(InvalidArgumentError, match="block_size"):
         vol.transfer_to(copy, vol.bounds, block_size=0)
     with pytest.raises(ValueError, match="compress"):
