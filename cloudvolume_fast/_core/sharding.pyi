@@ -141,7 +141,8 @@ def assemble(
     InvalidArgumentError
         If a parameter is out of range or of another length.
     SpecViolation
-        If an id occurs twice or belongs to another shard, more is left out than there is, or ``minishard_bits`` exceeds 30.
+        If an id occurs twice or belongs to another shard, more is left out than there is, or ``minishard_bits`` exceeds
+        30.
     MemoryError
         If memory ran out.
     """
