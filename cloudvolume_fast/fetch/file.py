@@ -5,10 +5,12 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Sequence
 from pathlib import Path
 
 from cloudvolume_fast.errors import ChunkReadError, ChunkWriteError
 from cloudvolume_fast.fetch.content_encoding import SUFFIXES, decompress
+from cloudvolume_fast.fetch.store import KeyRange
 
 _LIMIT_BYTES = 1 << 30
 
@@ -62,6 +64,47 @@ class FileStore:
             raise self._unreadable(key + best[1], error) from error
         return decompress(best[1], data, _LIMIT_BYTES)
 
+    def get_range(self, key: str, offset: int, size: int) -> bytes | None:
+        """Return a range of an object, or None where it is absent; only its bare name is looked at.
+
+        Raises
+        ------
+        ChunkReadError
+            When it cannot be read.
+        """
+        return self.get_ranges([KeyRange(key, offset, size)])[0]
+
+    def get_ranges(self, ranges: Sequence[KeyRange]) -> list[bytes | None]:
+        """Return ranges of objects in the order given, None where the object is absent; each file is opened once.
+
+        Raises
+        ------
+        ChunkReadError
+            When one cannot be read.
+        """
+        by_key: dict[str, list[int]] = {}
+        for i, wanted in enumerate(ranges):
+            by_key.setdefault(wanted.key, []).append(i)
+        out: list[bytes | None] = [None] * len(ranges)
+        for key, numbers in by_key.items():
+            try:  # not to wait for a writer where the name is a pipe's
+                descriptor = os.open(self.path(key), os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+            except (FileNotFoundError, NotADirectoryError):
+                continue
+            except OSError as error:
+                raise self._unreadable(key, error) from error
+            try:
+                status = os.fstat(descriptor)
+                if not stat.S_ISREG(status.st_mode):
+                    continue  # as for `get`
+                for i in numbers:
+                    out[i] = _read_at(descriptor, ranges[i], status.st_size)
+            except OSError as error:
+                raise self._unreadable(key, error) from error
+            finally:
+                os.close(descriptor)
+        return out
+
     def _unreadable(self, key: str, error: OSError) -> ChunkReadError:
         return ChunkReadError(
             f"{self.path(key)}: cannot be read: {error.strerror}",
@@ -105,6 +148,19 @@ class FileStore:
             raise ChunkWriteError(
                 f"{path}: cannot be written: {error.strerror}", key=path, errno=error.errno
             ) from error
+
+
+def _read_at(descriptor: int, wanted: KeyRange, file_bytes: int) -> bytes:
+    end = min(wanted.offset + wanted.size, file_bytes)
+    parts = []
+    offset = wanted.offset
+    while offset < end:  # a single call reads at most 2 GiB
+        part = os.pread(descriptor, end - offset, offset)
+        if not part:
+            break  # cut short meanwhile
+        parts.append(part)
+        offset += len(part)
+    return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
 def umask() -> int:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import operator
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 
 from cloudvolume_fast.errors import InvalidArgumentError
 
-__all__ = ["as_label", "as_labels"]
+__all__ = ["as_label", "as_labels", "is_scalar"]
 
 _MOST = 2**64 - 1
 
@@ -61,6 +62,13 @@ def as_labels(values: Any) -> NDArray[np.uint64]:  # Any: array, sequence or set
             as_label(int(values.min()))
         return np.ascontiguousarray(values, dtype=np.uint64).reshape(-1)
     return np.fromiter((as_label(value) for value in _each(values)), dtype=np.uint64)
+
+
+def is_scalar(value: object) -> bool:
+    """Say whether one label is given, rather than several."""
+    if isinstance(value, np.ndarray):
+        return value.ndim == 0
+    return isinstance(value, str | bytes) or not isinstance(value, Iterable)
 
 
 def _each(values: Any) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import json
 import operator
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal, NamedTuple, TypedDict, cast
 
 import numpy as np
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from cloudvolume_fast._core import murmurhash3, sharding
 from cloudvolume_fast.errors import InvalidArgumentError, SpecViolation
-from cloudvolume_fast.model.labels import as_label, as_labels
+from cloudvolume_fast.model.labels import as_label, as_labels, is_scalar
 from cloudvolume_fast.model.shard_synthesis import (
     Labelled,
     synthesize_shard_file,
@@ -343,7 +343,7 @@ class ShardingSpecification:
         """Return the hash of shifted ids: an integer for one, an array for many."""
         values = as_labels(_listed(key))
         hashes = murmurhash3.hash_uint64(values) if self.hash != "identity" else values
-        return int(hashes[0]) if _is_scalar(key) else hashes
+        return int(hashes[0]) if is_scalar(key) else hashes
 
     def locate(self, labels: Any) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
         """Return the numbers of shards and minishards where labels are stored.
@@ -390,7 +390,7 @@ class ShardingSpecification:
         labels = as_labels(_listed(key))
         shards, minishards = self.locate(labels)
         remainders = _remainders(self, labels)
-        if _is_scalar(key):
+        if is_scalar(key):
             return ShardLocation(
                 self.format_shard(int(shards[0])), int(minishards[0]), int(remainders[0])
             )
@@ -552,16 +552,10 @@ def grid_size(dataset_size: Sequence[int], chunk_size: Sequence[int]) -> tuple[i
     return x, y, z
 
 
-def _is_scalar(key: object) -> bool:
-    if isinstance(key, np.ndarray):
-        return key.ndim == 0
-    return isinstance(key, str | bytes) or not isinstance(key, Iterable)
-
-
 def _listed(key: Any) -> Any:
     if isinstance(key, np.ndarray):
         return np.atleast_1d(key)
-    return [as_label(key)] if _is_scalar(key) else key
+    return [as_label(key)] if is_scalar(key) else key
 
 
 def _remainders(spec: ShardingSpecification, labels: NDArray[np.uint64]) -> NDArray[np.uint64]:
