@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 from numpy.typing import NDArray
@@ -62,10 +63,7 @@ def write(
         if not config.non_aligned_writes:
             raise _unaligned(bounds, scale)
         partial = "overwrite" if config.overwrite_partial_chunks else "merge"
-    codec = registry.lookup(scale.encoding, scale.folder)
-    suffix = suffix_of(codec.default_compress if config.compress is None else config.compress)
-    if not codec.is_compressible:
-        suffix = ""
+    suffix = stored_suffix(scale, config.compress, stacklevel=4)
     options = WriteOptions(
         suffix=suffix,
         level=level_of(suffix, config.compress_level),
@@ -77,6 +75,34 @@ def write(
         progress=(config.progress_title or "Uploading") if config.progress else None,
     )
     write_box(scale, source.folder_path(source.meta.key(mip)), bounds, array, options)
+
+
+def stored_suffix(scale: ImageScale, compress: str | bool | None, *, stacklevel: int) -> str:
+    """Return the file suffix under which chunks are stored when they are written with ``compress=``.
+
+    Parameters
+    ----------
+    scale : ImageScale
+    compress : str, bool or None
+        None for what goes with the encoding.
+    stacklevel : int
+        Where a warning is shown, as `warnings.warn` takes it.
+
+    Warns
+    -----
+    UserWarning
+        A method is named, but chunks of the encoding are never compressed a second time.
+    """
+    codec = registry.lookup(scale.encoding, scale.folder)
+    if codec.is_compressible:
+        return suffix_of(codec.default_compress if compress is None else compress)
+    if isinstance(compress, str) and suffix_of(compress):
+        warnings.warn(
+            f"{scale.folder}: compress={compress!r} is not applied to {codec.name} chunks, which it would only make "
+            "slower to read",
+            stacklevel=stacklevel,
+        )
+    return ""
 
 
 def _unaligned(bounds: Bounds, scale: ImageScale) -> AlignmentError:

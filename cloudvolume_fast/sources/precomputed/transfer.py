@@ -24,13 +24,14 @@ from cloudvolume_fast.errors import (
     InvalidArgumentError,
     UnsupportedOptionError,
 )
-from cloudvolume_fast.fetch.content_encoding import level_of, suffix_of
+from cloudvolume_fast.fetch.content_encoding import level_of
 from cloudvolume_fast.locate.indexing import Bounds, check_bounds, clip, show
 from cloudvolume_fast.model import info as info_model
 from cloudvolume_fast.model.info import Info
 from cloudvolume_fast.model.provenance import DataLayerProvenance
 from cloudvolume_fast.options import WriteOptions, max_inflight_bytes, sync_writes
 from cloudvolume_fast.sources.precomputed.image_access import ImageAccess
+from cloudvolume_fast.sources.precomputed.image_write import stored_suffix
 from cloudvolume_fast.sources.precomputed.metadata import PrecomputedMetadata
 
 _BLOCK_BYTES = 64 << 20
@@ -248,16 +249,14 @@ def _compression(scale: ImageScale, options: TransferOptions) -> tuple[str | Non
     """Return suffix and level of what the options ask for; no suffix for ``auto``."""
     if options.compress is None or options.compress == "auto":
         return None, 0
-    suffix = suffix_of(options.compress)
-    if not registry.lookup(scale.encoding, scale.folder).is_compressible:
-        suffix = ""
+    suffix = stored_suffix(scale, options.compress, stacklevel=2)
     return suffix, level_of(suffix, options.compress_level)
 
 
 def _own_compression(scale: ImageScale, options: TransferOptions) -> tuple[str, int]:
     suffix, level = _compression(scale, options)
     if suffix is None:
-        suffix = suffix_of(registry.lookup(scale.encoding, scale.folder).default_compress)
+        suffix = stored_suffix(scale, None, stacklevel=2)
         level = level_of(suffix, options.compress_level)
     return suffix, level
 
