@@ -297,7 +297,7 @@ class DecodingError(CloudVolumeError):
 
 
 class ChunkDecodeError(DecodingError, ValueError):
-    """A chunk's bytes, after any decompression, do not conform to its encoding."""
+    """A chunk's bytes, after any decompression, do not conform to its encoding, or are too many."""
 
 
 class SpecViolation(CloudVolumeError):

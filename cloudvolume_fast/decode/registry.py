@@ -40,7 +40,7 @@ class Codec:
     native_decode : bool
         Whether the core decodes what `implementation` encodes: reading then needs no package.
     is_lossless : bool
-        Whether what is decoded is what was encoded, bit for bit.
+        Whether what is decoded is what was encoded, bit for bit, unless the scale asks for less.
     """
 
     name: str

@@ -87,8 +87,12 @@ def level_of(suffix: str, level: int | None) -> int:
     return int(level)
 
 
-def _too_large(limit: int) -> DecompressionError:
-    return DecompressionError(f"expected at most {limit} bytes, found more", expected=limit)
+class ContentTooLongError(DecompressionError):
+    """The content of a stream is longer than allowed; whether the rest of the stream is sound is not known."""
+
+
+def _too_large(limit: int) -> ContentTooLongError:
+    return ContentTooLongError(f"expected at most {limit} bytes, found more", expected=limit)
 
 
 def _stream(

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
 from collections.abc import Sequence
@@ -122,29 +123,26 @@ class FileStore:
         ChunkWriteError
             When it cannot be written; then it is as it was.
         """
-        import tempfile  # imported when needed: it is slow to load
-
         path = self.path(key)
         folder = os.path.dirname(path)
-        temporary = None
+        # Named before it is made, so that it is found again whatever interrupts.
+        temporary = os.path.join(folder, f".{os.urandom(8).hex()}.tmp")
         try:
             os.makedirs(folder, exist_ok=True)
-            descriptor, temporary = tempfile.mkstemp(prefix=".", suffix=".tmp", dir=folder)
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(data)
-                if sync:
-                    file.flush()
-                    os.fsync(file.fileno())
-            # mkstemp makes private files; metadata are as readable as any new file.
-            mask = umask()
-            os.chmod(temporary, 0o666 & ~mask)
-            os.replace(temporary, path)
-            temporary = None
+            try:
+                with open(temporary, "xb") as file:
+                    file.write(data)
+                    if sync:
+                        file.flush()
+                        os.fsync(file.fileno())
+                os.replace(temporary, path)
+            except BaseException:
+                with contextlib.suppress(OSError):
+                    os.unlink(temporary)
+                raise
             for suffix in SUFFIXES[1:]:
                 Path(path + suffix).unlink(missing_ok=True)
         except OSError as error:
-            if temporary is not None:
-                Path(temporary).unlink(missing_ok=True)
             raise ChunkWriteError(
                 f"{path}: cannot be written: {error.strerror}", key=path, errno=error.errno
             ) from error

@@ -104,7 +104,7 @@ def test_raw_chunk_of_another_length_is_never_filled(layer, fill_missing, length
 def test_gzip_of_more_than_a_chunk_is_never_filled(layer, fill_missing):
     path = chunk_path(layer)
     path.with_name(path.name + ".gz").write_bytes(gzip.compress(bytes(257)))
-    with pytest.raises(DecompressionError, match="10-18_-20--12_30-34"):
+    with pytest.raises(ChunkDecodeError, match="10-18_-20--12_30-34"):
         layer.open(fill_missing=fill_missing)[FIRST]
 
 

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import gzip
+import warnings
 
 import numpy as np
 import pytest
@@ -593,3 +594,37 @@ def test_parallel_writes_the_same(layer, parallel):
     image = voxels((20, 18, 9, 1))
     layer.open(parallel=parallel)[:] = image
     np.testing.assert_array_equal(layer.open()[:], image)
+
+
+PICTURES = [("png", "uint8"), ("jpeg", "uint8"), ("jxl", "uint8"), ("png", "uint16")]
+
+
+@pytest.mark.parametrize("compress", ["gzip", "br"])
+@pytest.mark.parametrize(("encoding", "dtype"), PICTURES)
+def test_compression_over_pictures_is_not_applied_and_says_so(
+    make_layer, encoding, dtype, compress
+):
+    layer = make_layer(encoding=encoding, dtype=dtype, data=False)
+    vol = layer.open(compress=compress)
+    with pytest.warns(UserWarning, match=f"4_4_40: compress='{compress}'.* {encoding}"):
+        vol[ALIGNED] = 7
+    assert list(files(layer)) == ["10-18_-20--12_30-34"]
+    # jpeg and jxl lose a little
+    np.testing.assert_allclose(layer.open()[ALIGNED].astype(int), 7, atol=2)
+
+
+def test_warning_about_compression_over_pictures_names_the_callers_line_once(make_layer):
+    vol = make_layer(encoding="png", data=False).open(compress="gzip")
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("default")
+        for _ in range(3):
+            vol[ALIGNED] = 7
+    assert [(warning.filename, warning.category) for warning in caught] == [(__file__, UserWarning)]
+
+
+@pytest.mark.parametrize("compress", [None, True, False, ""])
+@pytest.mark.parametrize(("encoding", "dtype"), PICTURES)
+def test_pictures_are_stored_without_compression_silently(make_layer, encoding, dtype, compress):
+    layer = make_layer(encoding=encoding, dtype=dtype, data=False)
+    layer.open(compress=compress)[ALIGNED] = 7
+    assert list(files(layer)) == ["10-18_-20--12_30-34"]

@@ -148,12 +148,14 @@ def _attach_lru(
         codec = _lru_codec(meta, lru.encoding)
     is_external = codec is not None and not codec.is_native
     needs_package = codec is not None and codec.implementation is not None
+    # Without the scale's members, such as a precision that loses bits of what is to be held.
+    entry_spec = ChunkSpec(spec.dtype, spec.num_channels, {})
     lru.attach(
         layout,
         key=parsed.key,
         encoding=parsed.encoding,
         entry_codec="external" if is_external else codec.name if codec is not None else "raw",
-        hooks=ChunkHooks(codec.load, spec) if codec is not None and needs_package else None,
+        hooks=ChunkHooks(codec.load, entry_spec) if codec is not None and needs_package else None,
         dtype=spec.dtype,
         num_channels=spec.num_channels,
     )

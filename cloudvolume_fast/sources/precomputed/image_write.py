@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 from numpy.typing import NDArray
@@ -62,7 +63,7 @@ def write(
         if not config.non_aligned_writes:
             raise _unaligned(bounds, scale)
         partial = "overwrite" if config.overwrite_partial_chunks else "merge"
-    suffix = chunk_suffix(scale, config.compress)
+    suffix = stored_suffix(scale, config.compress, stacklevel=4)
     options = WriteOptions(
         suffix=suffix,
         level=level_of(suffix, config.compress_level),
@@ -77,15 +78,22 @@ def write(
     write_box(scale, source.folder_path(source.meta.key(mip)), bounds, array, options)
 
 
-def chunk_suffix(scale: ImageScale, compress: str | bool | None) -> str:
-    """Return the suffix of the second-stage compression that chunks of a scale are written with.
+def stored_suffix(scale: ImageScale, compress: str | bool | None, *, stacklevel: int) -> str:
+    """Return the file suffix under which chunks are stored when they are written with ``compress=``.
 
     Parameters
     ----------
     scale : ImageScale
         In shards, the specification's ``data_encoding`` decides.
     compress : str, bool or None
-        As in the constructor; None for the encoding's own.
+        None for what goes with the encoding.
+    stacklevel : int
+        Where a warning is shown, as `warnings.warn` takes it.
+
+    Warns
+    -----
+    UserWarning
+        A method is named, but shards have another one, or chunks of the encoding are never compressed a second time.
 
     Raises
     ------
@@ -93,9 +101,25 @@ def chunk_suffix(scale: ImageScale, compress: str | bool | None) -> str:
     """
     codec = registry.lookup(scale.encoding, scale.folder)
     suffix = suffix_of(codec.default_compress if compress is None else compress)
+    fixed = _fixed_suffix(scale, codec)
+    if fixed is None:
+        return suffix
+    if isinstance(compress, str) and suffix not in ("", fixed):
+        why = (
+            f"shards of data_encoding {scale.sharding.data_encoding}"
+            if scale.sharding is not None
+            else f"{codec.name} chunks, which it would only make slower to read"
+        )
+        warnings.warn(
+            f"{scale.folder}: compress={compress!r} is not applied to {why}", stacklevel=stacklevel
+        )
+    return fixed
+
+
+def _fixed_suffix(scale: ImageScale, codec: registry.Codec) -> str | None:
     if scale.sharding is not None:
         return ".gz" if scale.sharding.data_encoding == "gzip" else ""
-    return suffix if codec.is_compressible else ""
+    return None if codec.is_compressible else ""
 
 
 def _unaligned(bounds: Bounds, scale: ImageScale) -> AlignmentError:

@@ -38,7 +38,7 @@ from cloudvolume_fast.model.provenance import DataLayerProvenance
 from cloudvolume_fast.model.shard_params import compute_shard_params_for_image
 from cloudvolume_fast.options import WriteOptions, max_inflight_bytes, sync_writes
 from cloudvolume_fast.sources.precomputed.image_access import ImageAccess
-from cloudvolume_fast.sources.precomputed.image_write import chunk_suffix
+from cloudvolume_fast.sources.precomputed.image_write import stored_suffix
 from cloudvolume_fast.sources.precomputed.metadata import PrecomputedMetadata
 
 _BLOCK_BYTES = 64 << 20
@@ -295,14 +295,14 @@ def _compression(scale: ImageScale, options: TransferOptions) -> tuple[str | Non
     is_free = options.compress is None or options.compress == "auto"
     if is_free and scale.sharding is None:
         return None, 0
-    suffix = chunk_suffix(scale, None if is_free else options.compress)
+    suffix = stored_suffix(scale, None if is_free else options.compress, stacklevel=2)
     return suffix, level_of(suffix, options.compress_level)
 
 
 def _own_compression(scale: ImageScale, options: TransferOptions) -> tuple[str, int]:
     suffix, level = _compression(scale, options)
     if suffix is None:
-        suffix = chunk_suffix(scale, None)
+        suffix = stored_suffix(scale, None, stacklevel=2)
         level = level_of(suffix, options.compress_level)
     return suffix, level
 

@@ -71,6 +71,12 @@ bool StoredChunk::fail_io(const fetch::IoError& io, ChunkError& error) const {
   return false;
 }
 
+bool StoredChunk::fail_too_long(std::uint64_t limit, ChunkError& error) const {
+  // As of a file that is not compressed: its content is wrong, not the stream around it.
+  error.detail = "expected at most " + std::to_string(limit) + " bytes, found more";
+  return fail(ErrorKind::kDecode, {Code::kTooLarge, limit, limit, limit + 1}, error);
+}
+
 fetch::FetchState StoredChunk::open(const fetch::ChunkAddress& chunk, const Int3& chunk_shape, ChunkError& error) {
   chunk_ = chunk;
   chunk_shape_ = chunk_shape;
@@ -97,7 +103,7 @@ fetch::FetchState StoredChunk::open(const fetch::ChunkAddress& chunk, const Int3
     }
   } else if (file_.size_bytes / 2 > limit + (std::uint64_t{1} << 16)) {
     // No compressor doubles its input; do not read such a file into memory to find out.
-    (void)fail(ErrorKind::kDecompress, {Code::kTooLarge, 0, limit, file_.size_bytes}, error);
+    (void)fail(ErrorKind::kDecode, {Code::kTooLarge, 0, limit, file_.size_bytes}, error);
     return fetch::FetchState::kError;
   }
   return fetch::FetchState::kData;
@@ -131,6 +137,7 @@ bool StoredChunk::load(const std::optional<decode::ByteRange>& range, std::byte*
     if (out == nullptr) return no_memory(*fixed);
     std::size_t written = 0;
     const Status status = decode::gzip::decompress(in, out, *fixed, written);
+    if (status.code == Code::kTooLarge) return fail_too_long(*fixed, error);
     if (!status.ok()) return fail(ErrorKind::kDecompress, status, error);
     if (written != *fixed) {
       return fail(ErrorKind::kDecode, {Code::kTruncated, written, *fixed, written}, error);
@@ -142,11 +149,13 @@ bool StoredChunk::load(const std::optional<decode::ByteRange>& range, std::byte*
   std::vector<std::byte>& inflated = scratch.inflated;
   if (file_.encoding == fetch::ContentEncoding::kGzip) {
     const Status status = decode::gzip::decompress(in, limit, inflated);
+    if (status.code == Code::kTooLarge) return fail_too_long(limit, error);
     if (!status.ok()) return fail(ErrorKind::kDecompress, status, error);
   } else {
     const auto bound = static_cast<std::int64_t>(std::min<std::uint64_t>(limit, INT64_MAX));
     error.detail = options_.decompress(file_.encoding, in, bound, inflated);
     if (!error.detail.empty()) return fail(ErrorKind::kDecompress, {Code::kCorrupt, 0, 0, 0}, error);
+    if (inflated.size() > limit) return fail_too_long(limit, error);
   }
   if (fixed && inflated.size() != *fixed) {
     const Code code = inflated.size() < *fixed ? Code::kTruncated : Code::kTrailingBytes;

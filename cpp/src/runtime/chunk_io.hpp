@@ -113,6 +113,7 @@ class StoredChunk {
  private:
   [[nodiscard]] bool fail(ErrorKind kind, Status status, ChunkError& error) const;
   [[nodiscard]] bool fail_io(const fetch::IoError& io, ChunkError& error) const;
+  [[nodiscard]] bool fail_too_long(std::uint64_t limit, ChunkError& error) const;
 
   const ImageLayout& layout_;
   const LazySession& session_;

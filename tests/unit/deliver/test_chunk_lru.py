@@ -446,3 +446,16 @@ print(json.dumps([most - before, vol.image.lru.nbytes, limit]))
     grown, held_bytes, limit = support.run_python(script, path, held, timeout_seconds=300)
     assert 0.8 * limit < held_bytes <= limit
     assert grown <= 1.1 * limit + (4 << 20)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_fpzip_entries_keep_every_bit_whatever_the_scale_says_of_precision(make_layer, dtype):
+    layer = make_layer(dtype=dtype, members={"fpzip_precision": 8}, data=False)
+    vol = layer.open(lru_bytes=1 << 20, lru_encoding="fpzip")
+    voxels = np.random.default_rng(4).random(vol.shape).astype(dtype)
+    layer.open()[:] = voxels
+    for _ in range(2):  # from the files, then from memory
+        np.testing.assert_array_equal(vol[:], voxels)
+    assert {encoding for encoding, _ in vol.image.lru.values()} == {"fpzip"}
+    vol[:] = voxels + 1
+    np.testing.assert_array_equal(vol[:], voxels + 1)

@@ -142,6 +142,50 @@ def test_raw_chunk_of_another_length_names_both_lengths(
         assert caught.value.key.endswith(NAME + suffix)
 
 
+@pytest.mark.parametrize("read", WAYS)
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_chunk_with_longer_content_is_a_decode_error_in_every_compression(
+    tmp_path: Path, suffix: str, read: object
+) -> None:
+    (tmp_path / support.KEY).mkdir()
+    vol = CloudVolume(support.make_layer(tmp_path, size=(8, 8, 8)), fill_missing=True)
+    for found in (2049, 5000, 1 << 20):
+        chunk_file(tmp_path, suffix).write_bytes(support.COMPRESS[suffix](b"\1" * found))
+        with pytest.raises(
+            ChunkDecodeError, match=f"{support.KEY}/{NAME}{suffix}: cannot decode: .* 2048"
+        ) as caught:
+            read(vol)
+        error = caught.value
+        assert error.key.endswith(NAME + suffix)
+        assert error.expected == 2048
+        assert error.found > 2048
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+@pytest.mark.parametrize("encoding", ["compressed_segmentation", "png", "crackle"])
+def test_content_longer_than_any_chunk_of_an_encoding_is_a_decode_error(
+    tmp_path: Path, encoding: str, suffix: str
+) -> None:
+    (tmp_path / support.KEY).mkdir()
+    data_type = "uint8" if encoding == "png" else "uint32"
+    path = support.make_layer(tmp_path, size=(8, 8, 8), encoding=encoding, data_type=data_type)
+    chunk_file(tmp_path, suffix).write_bytes(support.COMPRESS[suffix](b"\1" * (1 << 22)))
+    with pytest.raises(ChunkDecodeError, match=f"{NAME}{suffix}: cannot decode: ") as caught:
+        CloudVolume(path)[:]
+    assert caught.value.found > caught.value.expected > 0
+
+
+@pytest.mark.parametrize("suffix", COMPRESSED)
+def test_file_that_is_longer_than_any_compressor_makes_it_is_a_decode_error(
+    tmp_path: Path, suffix: str
+) -> None:
+    (tmp_path / support.KEY).mkdir()
+    vol = CloudVolume(support.make_layer(tmp_path, size=(8, 8, 8)))
+    chunk_file(tmp_path, suffix).write_bytes(bytes(1 << 20))
+    with pytest.raises(ChunkDecodeError, match=f"{NAME}{suffix}: cannot decode: .*{1 << 20}"):
+        vol[:]
+
+
 @pytest.mark.parametrize("suffix", COMPRESSED)
 def test_garbage_under_a_compression_suffix_is_a_decompression_error(
     tmp_path: Path, layer: str, suffix: str

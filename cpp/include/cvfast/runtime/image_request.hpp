@@ -51,7 +51,8 @@ struct ChunkError {
 };
 
 /// Compression of whole objects that the core does not have itself (brotli, zstd, xz, bzip2), either direction.  Called
-/// on pool threads.  `parameter` is the limit of the output when decompressing, the level when compressing.
+/// on pool threads.  `parameter` is the limit of the output when decompressing, the level when compressing.  Output
+/// beyond the limit says that there is too much, and is not looked at.
 /// Returns an empty string, or what went wrong.  Must not throw anything but std::bad_alloc.
 using ByteTransform = std::function<std::string(fetch::ContentEncoding, std::span<const std::byte> in,
                                                 std::int64_t parameter, std::vector<std::byte>& out)>;

@@ -154,6 +154,15 @@ def test_failure_at_the_destination_names_it(source, tmp_path):
         vol.transfer_to(f"file://{tmp_path}/copy", vol.bounds)
 
 
+def test_compression_over_pictures_is_not_applied_and_says_so(make_layer, tmp_path):
+    layer = make_layer(encoding="png")
+    vol = layer.open()
+    with pytest.warns(UserWarning, match="copy/4_4_40: compress='gzip'.* png"):
+        copy = vol.transfer_to(f"file://{tmp_path}/copy", vol.bounds, compress="gzip")
+    assert not [name for name in support.files_in(tmp_path / "copy") if name.endswith(".gz")]
+    np.testing.assert_array_equal(copy[:], layer.data)
+
+
 def test_scale_is_added_where_it_is_absent(make_layer, tmp_path):
     vol = make_layer(max_mip=1).open()
     half = CloudVolume(vol.cloudpath, mip=1)
