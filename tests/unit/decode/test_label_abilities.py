@@ -76,7 +76,7 @@ def ruin_last_slice(encoding: str, chunk: bytes, depth: int) -> bytes:
     if encoding == "compresso":
         _, end = compresso_windows(chunk, depth)
         return ruin(chunk, end - 2, end)
-    begin, end, sizes = crackle_codes(chunk, depth)
+    _, end, sizes = crackle_codes(chunk, depth)
     return ruin(chunk, end - sizes[-1], end)
 
 
