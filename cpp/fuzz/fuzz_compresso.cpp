@@ -56,7 +56,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* input, std::size_t siz
   std::vector<std::uint8_t> mask(count);
   const Status mask_status = decode::compresso::decode_box(
       data, item_size, shape, box, equals, reinterpret_cast<std::byte*>(mask.data()), fortran_strides(extent, 1));
-  require(mask_status.ok() == status.ok());
+  if (status.ok()) require(mask_status.ok());  // which may not need what is damaged
   std::vector<std::uint64_t> distinct;
   const Status unique_status = decode::compresso::unique_box(data, item_size, shape, box, distinct);
   if (!expected) return 0;

@@ -92,7 +92,7 @@ std::vector<std::uint64_t> decode(std::span<const std::byte> data, std::int64_t 
   };
   const std::vector<std::int64_t> component =
       components(boundary.size(), [&](std::size_t voxel) { return !boundary[voxel]; }, neighbours, next);
-  demand(static_cast<std::uint64_t>(next) <= ids.size());
+  demand(static_cast<std::uint64_t>(next) == ids.size());
   if (version == 1) {
     std::int64_t largest = -1;
     for (std::size_t z = 0; z < sz; ++z) {
@@ -145,6 +145,7 @@ std::vector<std::uint64_t> decode(std::span<const std::byte> data, std::int64_t 
       labels[i] = code - 7;
     }
   }
+  demand(location == locations.size());
   return labels;
 }
 

@@ -106,6 +106,44 @@ TEST(Compresso, RejectsAbsurdRequests) {
   EXPECT_TRUE(decode_box(file.data, 4, file.shape, {{1, 0, 0}, {1, 3, 1}}, {}, nullptr, {}).ok());
 }
 
+TEST(Compresso, ReadsEmptyRunsOfWindows) {
+  // 1 x 1 x 1, version 0, one label; the windows are a run of one, and runs of none before and behind it.
+  const LabelFile file{
+      "empty runs",
+      {1, 1, 1},
+      1,
+      testing::from_hex("6370736f0001010001000100040401010000000000000001000000000000000000000004050000010003000100")};
+  Random random(5);
+  testing::expect_as_reference(kCodec, file, random);
+  const auto labels = testing::decode_labels(kCodec, file, {{0, 0, 0}, {1, 1, 1}}, {}, random);
+  ASSERT_TRUE(labels.has_value());
+  EXPECT_EQ(*labels, (Labels{5}));
+}
+
+TEST(Compresso, RefusesLabelsAndLocationsThatAreNotUsed) {
+  const auto file = [](unsigned ids, unsigned locations) {
+    std::vector<std::byte> data = testing::from_hex("6370736f0001010001000100040401");
+    const auto add = [&](std::uint64_t value, std::size_t width) {
+      for (std::size_t i = 0; i < width; ++i) data.push_back(static_cast<std::byte>((value >> (8 * i)) & 0xff));
+    };
+    add(ids, 8);
+    add(1, 4);
+    add(locations, 8);
+    add(4, 1);
+    for (unsigned i = 0; i < ids; ++i) add(5, 1);
+    add(0, 2);
+    for (unsigned i = 0; i < locations; ++i) add(9, 1);
+    add(3, 2);
+    return LabelFile{"unused", {1, 1, 1}, 1, data};
+  };
+  Random random(6);
+  EXPECT_TRUE(testing::decode_labels(kCodec, file(1, 0), {{0, 0, 0}, {1, 1, 1}}, {}, random).has_value());
+  for (const auto& [ids, locations] : {std::pair{2U, 0U}, std::pair{1U, 1U}}) {
+    EXPECT_FALSE(testing::decode_labels(kCodec, file(ids, locations), {{0, 0, 0}, {1, 1, 1}}, {}, random).has_value());
+    testing::expect_as_reference(kCodec, file(ids, locations), random);
+  }
+}
+
 TEST(Compresso, ReadsLocationsThatLeaveTheSlice) {
   // 1 x 1 x 3, version 0: the middle voxel alone is on a boundary, and its location names a slice.
   const auto file = [](unsigned code) {

@@ -14,8 +14,10 @@
 #include <bit>
 #include <cstring>
 #include <exception>
+#include <optional>
 #include <utility>
 
+#include "../paint/recent_labels.hpp"
 #include "cvfast/core/checked.hpp"
 #include "cvfast/core/endian.hpp"
 #include "label_rows.hpp"
@@ -166,8 +168,13 @@ class WindowReader {
 
   /// Whether the code ends with the last layer.
   Status finish() const noexcept {
-    if (repeats_ != 0 || at_ != file_.num_windows) {
-      return {Code::kTrailingBytes, file_.offset_of(file_.windows) + at_ * file_.window_width, at_, file_.num_windows};
+    std::uint64_t at = at_;
+    const auto is_empty_run = [&] {
+      return at != file_.num_windows && load_uint(file_.windows + at * file_.window_width, file_.window_width) == 1;
+    };
+    while (is_empty_run()) ++at;
+    if (repeats_ != 0 || at != file_.num_windows) {
+      return {Code::kTrailingBytes, file_.offset_of(file_.windows) + at * file_.window_width, at, file_.num_windows};
     }
     return {};
   }
@@ -240,6 +247,15 @@ class WindowReader {
   std::uint64_t at_ = 0;
   std::uint64_t repeats_ = 0;  // of the first value, still to come
 };
+
+/// Whether every label and every location was used: those listed are those that there are.
+Status check_end(const File& file, std::uint64_t ids, std::uint64_t locations) noexcept {
+  if (ids != file.num_ids) return {Code::kTrailingBytes, file.offset_of(file.ids), ids, file.num_ids};
+  if (locations != file.num_locations) {
+    return {Code::kTrailingBytes, file.offset_of(file.locations), locations, file.num_locations};
+  }
+  return {};
+}
 
 /// Adds a row of voxels that are not on a boundary.
 void add_row(SliceRuns& runs, std::size_t extent, const std::uint64_t* boundary) {
@@ -408,8 +424,8 @@ class ChunkDecoder {
       if (row % sy != 0) runs_.join_rows(row - 1, row, kOverlapConnects);
       if (file_.connectivity == 6 && row >= sy) runs_.join_rows(row - sy, row, kOverlapConnects);
     }
-    const std::uint64_t count = runs_.number();
-    if (count > file_.num_ids) return {Code::kTruncated, file_.offset_of(file_.ids), count, file_.num_ids};
+    count_ = runs_.number();
+    if (count_ > file_.num_ids) return {Code::kTruncated, file_.offset_of(file_.ids), count_, file_.num_ids};
     status = check_counts();
     if (!status.ok()) return status;
     voxels_.resize(sx * sy * sz + kFillBytes / sizeof(T));
@@ -511,12 +527,13 @@ class ChunkDecoder {
         if (!is_good) return {Code::kBadValue, at, 0, code};
       }
     }
-    return {};
+    return check_end(file_, count_, next);
   }
 
   const File& file_;
   std::size_t words_;
   SliceRuns runs_;
+  std::uint64_t count_ = 0;  // of components
   std::vector<std::uint64_t> boundary_;
   std::vector<T> voxels_;
 };
@@ -577,9 +594,78 @@ Outcome decode_slices(const File& file, const Box3& box, const VoxelMap& map, st
       }
     }
   }
-  if (z_end == sz) status = windows.finish();
+  if (z_end == sz) {
+    status = windows.finish();
+    if (status.ok()) status = check_end(file, painter.next_id, painter.next_location);
+  }
   writer.finish();
   return status.ok() ? Outcome::kDone : Outcome::kFailed;
+}
+
+/// What came of going through the labels of some slices.
+enum class Listing : std::uint8_t {
+  kAll,
+  kStopped,   ///< the visitor has seen enough
+  kNotKnown,  ///< the sections contradict each other, or a label is one of another slice
+};
+
+/// Calls visit(label) with every label of slices [z_begin, z_end), repeatedly where it occurs so, until it returns
+/// false.  Only version 1 tells slices apart: without it the labels are those of the chunk.  No window is read.
+template <typename Visit>
+Listing visit_labels(const File& file, std::size_t z_begin, std::size_t z_end, Visit&& visit) {
+  std::uint64_t id = 0;
+  std::uint64_t id_end = file.num_ids;
+  std::uint64_t location = 0;
+  std::uint64_t location_end = file.num_locations;
+  if (file.version == 1) location = std::min(file.start_step(0), file.num_locations);
+  const bool is_part = file.version == 1 && (z_begin != 0 || z_end != file.shape[2]);
+  if (is_part) {
+    std::uint64_t ids = 0;
+    std::uint64_t start = 0;
+    for (std::size_t z = 0; z <= z_end; ++z) {
+      if (z == z_begin) id = ids;
+      if (z == z_end) id_end = ids;
+      if (z == file.shape[2]) break;
+      if (file.count(z) > file.num_ids - ids || file.start_step(z) > file.num_locations - start) {
+        return Listing::kNotKnown;
+      }
+      ids += file.count(z);
+      start += file.start_step(z);
+      if (z == z_begin) location = start;
+      if (z == z_end) location_end = start;
+    }
+  }
+  for (; id < id_end; ++id) {
+    if (!visit(file.id(id))) return Listing::kStopped;
+  }
+  while (location < location_end) {
+    const std::uint64_t code = file.location(location++);
+    if (code >= kFirstLabelCode) {
+      if (!visit(code - kFirstLabelCode)) return Listing::kStopped;
+    } else if (code == kLiteralCode) {
+      if (location == location_end) return Listing::kNotKnown;
+      if (!visit(file.location(location++))) return Listing::kStopped;
+    } else if (code == 4 || code == 5) {
+      if (is_part) return Listing::kNotKnown;
+    } else if (code != 1 && code != 3) {
+      return Listing::kNotKnown;
+    }
+  }
+  return Listing::kAll;
+}
+
+/// The item that all voxels of a box become, where that follows from the labels alone: mostly since none of them is
+/// asked for.
+template <typename U>
+std::optional<U> constant_item(const File& file, const Box3& box, const VoxelMap& map) noexcept {
+  std::optional<U> item;
+  const Listing listing = visit_labels(file, static_cast<std::size_t>(box.min[2]), static_cast<std::size_t>(box.max[2]),
+                                       [&](std::uint64_t label) {
+                                         const U found = map_label<U>(map, label);
+                                         if (!item) item = found;
+                                         return *item == found;
+                                       });
+  return listing == Listing::kAll ? item : std::nullopt;
 }
 
 Status check_request(std::int64_t item_size, const Int3& chunk_shape, const Box3& box) noexcept {
@@ -601,6 +687,14 @@ Status decode_box(std::span<const std::byte> data, std::int64_t item_size, const
     File file;
     status = open(data, item_size, chunk_shape, file);
     if (!status.ok()) return status;
+    if (map.op != paint::VoxelOp::kCopy) {
+      const bool is_filled = with_item(map.output_item_size(static_cast<std::size_t>(item_size)), [&]<typename U>() {
+        const std::optional<U> item = constant_item<U>(file, box, map);
+        if (item) fill_box<U>(box, file.shape[0], *item, dst, dst_strides);
+        return item.has_value();
+      });
+      if (is_filled) return status;
+    }
     if (file.connectivity == 4) {
       const Outcome outcome = with_item(map.output_item_size(static_cast<std::size_t>(item_size)), [&]<typename U>() {
         return decode_slices<U>(file, box, map, dst, dst_strides, status);
@@ -623,6 +717,20 @@ Status unique_box(std::span<const std::byte> data, std::int64_t item_size, const
   File file;
   status = open(data, item_size, chunk_shape, file);  // before memory is taken for a shape that the file contradicts
   if (!status.ok()) return status;
+  const bool has_whole_slices = shape[0] == chunk_shape[0] && shape[1] == chunk_shape[1];
+  if (has_whole_slices && (file.version == 1 || shape[2] == chunk_shape[2])) {
+    const auto z_begin = static_cast<std::size_t>(box.min[2]);
+    const auto z_end = static_cast<std::size_t>(box.max[2]);
+    if (visit_labels(file, z_begin, z_end, [](std::uint64_t) { return true; }) == Listing::kAll) {
+      paint::UniqueCollector collector(out);
+      visit_labels(file, z_begin, z_end, [&](std::uint64_t label) {
+        collector.add(label);
+        return true;
+      });
+      collector.finish();
+      return status;
+    }
+  }
   std::vector<std::byte> voxels(static_cast<std::size_t>(*bytes));
   const Int4 strides = fortran_strides(shape, item_size);
   status = decode_box(data, item_size, chunk_shape, box, {}, voxels.data(), strides);

@@ -10,6 +10,7 @@
 #include <array>
 #include <cstring>
 #include <exception>
+#include <optional>
 
 #include "../paint/recent_labels.hpp"
 #include "cvfast/core/checked.hpp"
@@ -541,6 +542,26 @@ Status decode_typed(const File& file, const Box3& box, const VoxelMap& map, std:
   return {};
 }
 
+/// The item that all voxels of a box become, where that follows from the labels of its slices alone: mostly since none
+/// of them is asked for.
+template <typename U>
+std::optional<U> constant_item(const File& file, const Box3& box, const VoxelMap& map) noexcept {
+  std::optional<U> item;
+  std::uint64_t component = 0;
+  for (std::size_t z = 0; z < static_cast<std::size_t>(box.max[2]); ++z) {
+    const std::uint64_t end = component + file.count(z);
+    if (z < static_cast<std::size_t>(box.min[2])) component = end;
+    for (; component < end; ++component) {
+      const std::uint64_t key = load_uint(file.keys + component * file.key_width, file.key_width);
+      if (key >= file.num_labels) return std::nullopt;
+      const U found = map_label<U>(map, file.label(key));
+      if (!item) item = found;
+      if (*item != found) return std::nullopt;
+    }
+  }
+  return item;
+}
+
 }  // namespace
 
 Status decode_box(std::span<const std::byte> data, std::int64_t item_size, const Int3& chunk_shape, const Box3& box,
@@ -551,8 +572,15 @@ Status decode_box(std::span<const std::byte> data, std::int64_t item_size, const
     File file;
     status = open(data, item_size, chunk_shape, file);
     if (!status.ok()) return status;
-    return with_item(map.output_item_size(static_cast<std::size_t>(item_size)),
-                     [&]<typename U>() { return decode_typed<U>(file, box, map, dst, dst_strides); });
+    return with_item(map.output_item_size(static_cast<std::size_t>(item_size)), [&]<typename U>() {
+      if (file.has_checksums && map.op != paint::VoxelOp::kCopy) {
+        if (const std::optional<U> item = constant_item<U>(file, box, map)) {
+          fill_box<U>(box, file.sx, *item, dst, dst_strides);
+          return Status{};
+        }
+      }
+      return decode_typed<U>(file, box, map, dst, dst_strides);
+    });
   } catch (const std::exception&) {
     return {Code::kNoMemory, 0, 0, 0};
   }

@@ -91,6 +91,17 @@ class RowWriter {
   std::vector<std::byte> packed_;
 };
 
+/// Writes one item to all of a box.  `row_items` are those of a whole row of the chunk.  May throw std::bad_alloc.
+template <typename U>
+void fill_box(const Box3& box, std::size_t row_items, U value, std::byte* dst, const Int4& strides) {
+  const std::vector<U> row(row_items, value);
+  RowWriter<U> writer(box, dst, strides);
+  for (std::int64_t z = box.min[2]; z < box.max[2]; ++z) {
+    for (std::int64_t y = box.min[1]; y < box.max[1]; ++y) writer.write(y, z, row.data());
+  }
+  writer.finish();
+}
+
 /// Calls f.template operator()<U>() with the unsigned type of an output item.
 template <typename F>
 auto with_item(std::size_t size, F&& f) {

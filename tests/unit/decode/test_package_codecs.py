@@ -422,7 +422,7 @@ def test_encoding_level_of_an_added_scale_is_respected(
     stored = []
     for name, encoding_level in (("set", level), ("default", None)):
         vol = make_volume(tmp_path / name, "raw", dtype, size=(32, 32, 16))
-        vol.add_scale(
+        vol.meta.add_scale(
             (2, 2, 1), encoding=encoding, chunk_size=(16, 16, 16), encoding_level=encoding_level
         )
         vol.commit_info()

@@ -25,13 +25,15 @@ namespace cvfast::decode::compresso {
 /// Decodes a box (relative to the chunk, inside it) into dst, whose items have map.output_item_size(item_size) bytes.
 ///
 /// Version 1 decodes the slices of the box alone, version 0 also those before it, connectivity 6 all of the chunk.
+/// Where a map makes the same of every label that the file lists for them, nothing is decoded.
 /// Memory is bounded by the size of the chunk, whatever the data claim.
 /// @return kTruncated, kTrailingBytes, kBadMagic, kBadValue, kOffsetRange, kCorrupt or kUnsupported with the byte
 /// offset.
 Status decode_box(std::span<const std::byte> data, std::int64_t item_size, const Int3& chunk_shape, const Box3& box,
                   const paint::VoxelMap& map, std::byte* dst, const Int4& dst_strides) noexcept;
 
-/// Adds the distinct labels of a box to `out` (ascending, no duplicates).  May throw std::bad_alloc.
+/// Adds the distinct labels of a box to `out` (ascending, no duplicates).  Those of whole slices of version 1, and of a
+/// whole chunk, are read off the lists of labels and locations, and not decoded.  May throw std::bad_alloc.
 Status unique_box(std::span<const std::byte> data, std::int64_t item_size, const Int3& chunk_shape, const Box3& box,
                   std::vector<std::uint64_t>& out);
 

@@ -25,6 +25,7 @@ namespace cvfast::decode::crackle {
 /// Decodes a box (relative to the chunk, inside it) into dst, whose items have map.output_item_size(item_size) bytes.
 ///
 /// Only the slices of the box are decoded, and only their checksums and those of the index and the labels are checked.
+/// Where a map makes the same of every label of these slices in version 1, they are not decoded either.
 /// Memory is bounded by the size of the box and of its slices, whatever the data claim.
 /// @return kTruncated, kBadMagic, kBadValue, kOffsetRange, kChecksum, kCorrupt or kUnsupported with the byte offset.
 Status decode_box(std::span<const std::byte> data, std::int64_t item_size, const Int3& chunk_shape, const Box3& box,
