@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import importlib
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -39,6 +39,11 @@ class Codec:
         Whether the core decodes what `implementation` encodes: reading then needs no package.
     is_lossless : bool
         Whether what is decoded is what was encoded, bit for bit.
+    holds_gil : frozenset of {"decode", "encode"}
+        What `implementation` does with the GIL held.  Chunks are worked on by several threads all the same, and what
+        the core does around the call (files, second-stage compression, copies) still overlaps; but the calls follow
+        each other, and the program's other threads wait.  Whatever is not named here releases the GIL, runs on every
+        thread, and is measured by a test.
     """
 
     name: str
@@ -49,6 +54,7 @@ class Codec:
     implementation: str | None = None
     native_decode: bool = False
     is_lossless: bool = True
+    holds_gil: frozenset[Literal["decode", "encode"]] = frozenset()
 
     @property
     def is_native(self) -> bool:
@@ -182,6 +188,7 @@ register(
         default_compress="gzip",
         implementation=f"{_HERE}.compresso:CODEC",
         native_decode=True,
+        holds_gil=frozenset({"encode"}),
     )
 )
 register(
