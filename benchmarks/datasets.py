@@ -10,16 +10,60 @@ import gzip
 import hashlib
 import io
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-CHUNK_SIZE = (64, 64, 64)
 RESOLUTION_NM = (16, 16, 40)
-_FORMAT = 3
+_FORMAT = 4
+_CUBE = (64, 64, 64)
+_SLAB = (128, 128, 64)
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """How a volume of the benchmark is stored.
+
+    Attributes
+    ----------
+    encoding : str
+        As in info.
+    compress : str or bool
+        Second-stage compression, as upstream's argument.
+    is_labels : bool
+        Whether it holds the segmentation, not the image.
+    chunk_size : tuple of int
+    scale : dict
+        Further members of the scale.
+    """
+
+    encoding: str
+    compress: str | bool = False
+    is_labels: bool = False
+    chunk_size: tuple[int, int, int] = _SLAB
+    scale: dict[str, Any] = field(default_factory=dict)
+
+
+# tensorstore's default quality is 75, upstream's is 85: all of them are told.
+_JPEG = {"jpeg_quality": 85}
+
+LAYERS = {
+    "raw": Layer("raw", chunk_size=_CUBE),
+    "raw_gzip": Layer("raw", "gzip", chunk_size=_CUBE),
+    "cseg": Layer("compressed_segmentation", is_labels=True, chunk_size=_CUBE),
+    "slab_raw": Layer("raw"),
+    "slab_raw_labels": Layer("raw", is_labels=True),
+    "slab_cseg": Layer("compressed_segmentation", is_labels=True),
+    "slab_brotli": Layer("raw", "br"),
+    "png": Layer("png"),
+    "jpeg": Layer("jpeg", scale=_JPEG),
+    "compresso": Layer("compresso", is_labels=True),
+    "crackle": Layer("crackle", is_labels=True),
+}
+"""The volumes by the name of their folder."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,13 +77,26 @@ class Dataset:
     image : ndarray of uint8, shape (x, y, z), Fortran order
     labels : ndarray of uint64, shape (x, y, z), Fortran order
     folder : Path
-        Holds the layers raw, raw_gzip and cseg.
+        Holds the volumes.
     """
 
     title: str
     image: NDArray[np.uint8]
     labels: NDArray[np.uint64]
     folder: Path
+
+    def voxels(self, name: str) -> NDArray[Any]:
+        """Return what a volume of `LAYERS` was made from."""
+        return self.labels if LAYERS[name].is_labels else self.image
+
+    def path(self, name: str) -> Path:
+        """Return the path of a volume of `LAYERS`, written by upstream when it is first asked for."""
+        path = self.folder / name
+        if not path.exists():
+            unfinished = self.folder / f"unfinished-{name}"
+            write_upstream(unfinished, self.voxels(name), LAYERS[name])
+            unfinished.rename(path)
+        return path
 
 
 def make_dataset(root: Path, data: str | None, size: int, seed: int, threads: int) -> Dataset:
@@ -75,10 +132,6 @@ def make_dataset(root: Path, data: str | None, size: int, seed: int, threads: in
         image, labels = _make_arrays(brought, shape, seed, threads)
         for name, array in (("image", image), ("labels", labels)):
             np.save(folder / f"{name}.npy", array)
-        write_upstream(folder / "raw", image, "raw", compress=False)
-        write_upstream(folder / "raw_gzip", image, "raw", compress="gzip")
-        write_upstream(folder / "png", image, "png", compress=None)
-        write_upstream(folder / "cseg", labels, "compressed_segmentation", compress=False)
         marker.touch()
     if brought is not None:
         part = "image" if brought.dtype.itemsize == 1 else "segmentation"
@@ -135,7 +188,7 @@ def load_array(data: str) -> NDArray[Any]:
     return array
 
 
-def make_info(array: NDArray[Any], encoding: str) -> dict[str, Any]:
+def make_info(array: NDArray[Any], layer: Layer) -> dict[str, Any]:
     """Describe a volume of one scale."""
     from cloudvolume import CloudVolume
 
@@ -143,30 +196,30 @@ def make_info(array: NDArray[Any], encoding: str) -> dict[str, Any]:
         num_channels=1,
         layer_type="image" if array.dtype == np.uint8 else "segmentation",
         data_type=str(array.dtype),
-        encoding=encoding,
+        encoding=layer.encoding,
         resolution=RESOLUTION_NM,
         voxel_offset=(0, 0, 0),
         volume_size=array.shape[:3],
-        chunk_size=CHUNK_SIZE,
+        chunk_size=layer.chunk_size,
     )
+    info["scales"][0].update(layer.scale)
     # tensorstore insists on it.
     info["@type"] = "neuroglancer_multiscale_volume"
     return info
 
 
-def create_upstream(path: Path, array: NDArray[Any], encoding: str) -> None:
+def create_upstream(path: Path, array: NDArray[Any], layer: Layer) -> None:
     """Create an empty volume: the info only."""
     from cloudvolume import CloudVolume
 
     shutil.rmtree(path, ignore_errors=True)
-    CloudVolume(f"file://{path}", info=make_info(array, encoding)).commit_info()
+    CloudVolume(f"file://{path}", info=make_info(array, layer)).commit_info()
 
 
-def write_upstream(
-    path: Path, array: NDArray[Any], encoding: str, *, compress: str | bool | None
-) -> None:
+def write_upstream(path: Path, array: NDArray[Any], layer: Layer) -> None:
     """Write a volume with upstream."""
     from cloudvolume import CloudVolume
 
-    create_upstream(path, array, encoding)
-    CloudVolume(f"file://{path}", compress=compress, progress=False)[:, :, :] = array
+    create_upstream(path, array, layer)
+    volume = CloudVolume(f"file://{path}", compress=layer.compress, progress=False)
+    volume[:, :, :] = array

@@ -46,9 +46,10 @@ class Contest:
             for name in names[i % len(names) :] + names[: i % len(names)]:
                 if self.before is not None:
                     self.before(name)
-                cpu = time.process_time()
-                self.seconds[name].append(measure(self.entries[name])[0])
-                self.cpu_seconds[name].append(time.process_time() - cpu)
+                measured = measure(self.entries[name])
+                self.seconds[name].append(measured.seconds)
+                self.cpu_seconds[name].append(measured.cpu_seconds)
+                del measured
 
     def ratios(self, name: str, to: str) -> list[float]:
         """Ratios of the times of the same turn."""
@@ -56,14 +57,23 @@ class Contest:
         return [theirs / ours for theirs, ours in pairs]
 
 
-def measure(work: Callable[[], Any]) -> tuple[float, Any]:
-    """Time a call; return seconds and result. Results of earlier calls are gone by then."""
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What a call took, in seconds and in seconds of this process's processors, and its result."""
+
+    seconds: float
+    cpu_seconds: float
+    result: Any
+
+
+def measure(work: Callable[[], Any]) -> Measured:
+    """Time a call. Results of earlier calls are gone by then, and their garbage is collected."""
     gc.collect()
     gc.disable()
     try:
-        start = time.perf_counter()
+        cpu, start = time.process_time(), time.perf_counter()
         result = work()
-        return time.perf_counter() - start, result
+        return Measured(time.perf_counter() - start, time.process_time() - cpu, result)
     finally:
         gc.enable()
 

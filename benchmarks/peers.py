@@ -3,8 +3,8 @@
 
 An adapter opens a volume in one or more *variants*: settings that its documentation offers and of
 which none is best for everything. The benchmark tries all variants of a row and keeps the fastest,
-for each implementation alike. For all of them: no cache, no fsync, the same number of threads,
-Fortran order (the order in which Precomputed is stored).
+for each implementation alike. For all of them: no cache unless the row is about it, no fsync, the
+same number of threads, Fortran order (the order in which Precomputed is stored).
 """
 
 from __future__ import annotations
@@ -53,26 +53,43 @@ class Variant:
     name : str
         The settings that differ from the other variants'; empty if there is only one.
     open : callable
-        ``open(path, threads)`` opens a volume that exists, to read, or to write uncompressed.
+        ``open(path, threads, cache_bytes)`` opens a volume that exists, to read, or to write
+        uncompressed; up to so many bytes of its chunks are held in memory.
     starts_processes : bool
         Each call does, which takes from 0.1 to 1 second; tried for whole volumes only.
     """
 
     name: str
-    open: Callable[[Path, int], Volume]
+    open: Callable[[Path, int, int], Volume]
     starts_processes: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """An implementation."""
+    """An implementation.
+
+    Attributes
+    ----------
+    name, module, distribution : str
+    reading, writing : tuple of Variant
+    encodings : frozenset of str or None
+        Which it has; None for all.
+    reads_suffixes : bool
+        Whether it finds chunks that are compressed a second time, whose names have a suffix.
+    """
 
     name: str
     module: str
     distribution: str
     reading: tuple[Variant, ...]
     writing: tuple[Variant, ...]
-    reads_gzip: bool = True
+    encodings: frozenset[str] | None = None
+    reads_suffixes: bool = True
+
+    def has(self, encoding: str, *, compressed: bool = False) -> bool:
+        """Whether it reads chunks of an encoding, with or without a second compression."""
+        is_known = self.encodings is None or encoding in self.encodings
+        return is_known and (self.reads_suffixes or not compressed)
 
     @property
     def version(self) -> str:
@@ -103,13 +120,13 @@ class _CloudVolumeLike:
 
 
 class _TensorStore:
-    def __init__(self, path: Path, threads: int, file_io_mode: str) -> None:
+    def __init__(self, path: Path, threads: int, cache_bytes: int, file_io_mode: str) -> None:
         import tensorstore as ts
 
         self._ts = ts
         context = ts.Context(
             {
-                "cache_pool": {"total_bytes_limit": 0},
+                "cache_pool": {"total_bytes_limit": cache_bytes},
                 "data_copy_concurrency": {"limit": threads},
                 "file_io_concurrency": {"limit": threads},
                 "file_io_sync": False,
@@ -125,6 +142,8 @@ class _TensorStore:
                 "scale_index": 0,
             },
             context=context,
+            # What is in memory is taken as it is, as the others do.
+            recheck_cached_data=False if cache_bytes else None,
             open=True,
             read=True,
             write=True,
@@ -151,15 +170,22 @@ class _TensorStoreReadF(_TensorStore):
 
 
 def _upstream(name: str, **options: Any) -> Variant:
-    def open_(path: Path, threads: int) -> Volume:
+    def open_(path: Path, threads: int, cache_bytes: int = 0) -> Volume:
         filled = {k: threads if v is _THREADS else v for k, v in options.items()}
-        return _CloudVolumeLike("cloudvolume", path, **filled)
+        return _CloudVolumeLike("cloudvolume", path, lru_bytes=cache_bytes, **filled)
 
     return Variant(name, open_, starts_processes=options["parallel"] is _THREADS)
 
 
-def _ours(path: Path, threads: int) -> Volume:
-    return _CloudVolumeLike("cloudvolume_fast", path, parallel=threads)
+def _ours(path: Path, threads: int, cache_bytes: int = 0) -> Volume:
+    return _CloudVolumeLike("cloudvolume_fast", path, parallel=threads, lru_bytes=cache_bytes)
+
+
+def _tensorstore(name: str, kind: type[_TensorStore], file_io_mode: str) -> Variant:
+    def open_(path: Path, threads: int, cache_bytes: int = 0) -> Volume:
+        return kind(path, threads, cache_bytes, file_io_mode)
+
+    return Variant(name, open_)
 
 
 _THREADS = object()
@@ -187,14 +213,15 @@ TENSORSTORE = Peer(
     "tensorstore",
     "tensorstore",
     reading=(
-        Variant("own array", lambda path, threads: _TensorStore(path, threads, "default")),
-        Variant("own array, mmap", lambda path, threads: _TensorStore(path, threads, "memmap")),
-        Variant("read F", lambda path, threads: _TensorStoreReadF(path, threads, "default")),
-        Variant("read F, mmap", lambda path, threads: _TensorStoreReadF(path, threads, "memmap")),
+        _tensorstore("own array", _TensorStore, "default"),
+        _tensorstore("own array, mmap", _TensorStore, "memmap"),
+        _tensorstore("read F", _TensorStoreReadF, "default"),
+        _tensorstore("read F, mmap", _TensorStoreReadF, "memmap"),
     ),
-    writing=(Variant("", lambda path, threads: _TensorStore(path, threads, "default")),),
+    writing=(_tensorstore("", _TensorStore, "default"),),
+    encodings=frozenset({"raw", "png", "jpeg", "compressed_segmentation"}),
     # Its file driver looks for the bare name only.
-    reads_gzip=False,
+    reads_suffixes=False,
 )
 
 

@@ -10,7 +10,7 @@ import importlib
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -41,6 +41,11 @@ class Codec:
         Whether the core decodes what `implementation` encodes: reading then needs no package.
     is_lossless : bool
         Whether what is decoded is what was encoded, bit for bit, unless the scale asks for less.
+    holds_gil : frozenset of {"decode", "encode"}
+        What `implementation` does with the GIL held.  Chunks are worked on by several threads all the same, and what
+        the core does around the call (files, second-stage compression, copies) still overlaps; but the calls follow
+        each other, and the program's other threads wait.  Whatever is not named here releases the GIL, runs on every
+        thread, and is measured by a test.
     """
 
     name: str
@@ -51,6 +56,7 @@ class Codec:
     implementation: str | None = None
     native_decode: bool = False
     is_lossless: bool = True
+    holds_gil: frozenset[Literal["decode", "encode"]] = frozenset()
 
     @property
     def is_native(self) -> bool:
@@ -188,6 +194,7 @@ register(
         default_compress="gzip",
         implementation=f"{_HERE}.compresso:CODEC",
         native_decode=True,
+        holds_gil=frozenset({"encode"}),
     )
 )
 register(

@@ -10,6 +10,7 @@ from __future__ import annotations
 import importlib
 import sys
 import zlib
+from dataclasses import dataclass
 from typing import Any
 
 from cloudvolume_fast.errors import (
@@ -34,14 +35,35 @@ _SUFFIX_OF = {
 # Memory that an xz header may ask for: four times what the highest preset does.
 _XZ_MEMORY_BYTES = 256 << 20
 
-_LEVELS = {  # suffix: (lowest, highest, default); brotli's and gzip's defaults are upstream's
-    "": (0, 0, 0),
-    ".gz": (0, 9, 9),
-    ".br": (0, 11, 5),
-    ".zstd": (-131072, 22, 3),
-    ".xz": (0, 9, 6),
-    ".bz2": (1, 9, 9),
+
+@dataclass(frozen=True, slots=True)
+class Compression:
+    """A second-stage compression.
+
+    Attributes
+    ----------
+    lowest, highest, default : int
+        Levels; brotli's and gzip's defaults are upstream's.
+    releases_gil : bool
+        Whether `compress` and `decompress` leave the GIL to others while the package works, so that chunks are worked
+        on by every thread at once.  Measured by a test.
+    """
+
+    lowest: int
+    highest: int
+    default: int
+    releases_gil: bool = True
+
+
+COMPRESSIONS = {
+    "": Compression(0, 0, 0),
+    ".gz": Compression(0, 9, 9),
+    ".br": Compression(0, 11, 5),
+    ".zstd": Compression(-131072, 22, 3),
+    ".xz": Compression(0, 9, 6),
+    ".bz2": Compression(1, 9, 9),
 }
+"""What is known about each method, by its suffix."""
 
 
 def suffix_of(compress: str | bool | int | None) -> str:
@@ -74,9 +96,10 @@ def level_of(suffix: str, level: int | None) -> int:
     InvalidArgumentError
         For a level that the method does not have.
     """
-    low, high, default = _LEVELS[suffix]
+    method = COMPRESSIONS[suffix]
+    low, high = method.lowest, method.highest
     if level is None:
-        return default
+        return method.default
     if suffix and not low <= int(level) <= high:
         raise InvalidArgumentError(
             f"compress_level: expected {low} to {high} for {suffix}, found {level}",

@@ -8,6 +8,8 @@
 #include <algorithm>
 #include <atomic>
 #include <cstring>
+#include <fstream>
+#include <iterator>
 #include <random>
 #include <string>
 #include <thread>
@@ -199,6 +201,55 @@ TEST(ChunkCache, BlockOutlivesItsEntry) {
     EXPECT_EQ(cache.size(), 0U);
   }
   EXPECT_EQ(value_of(held), 9);
+}
+
+#if defined(__linux__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+
+std::size_t resident_bytes() {
+  std::ifstream file("/proc/self/statm");
+  std::size_t all = 0;
+  std::size_t resident = 0;
+  file >> all >> resident;
+  return resident * static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
+}
+
+// Large ones lie on huge pages, which must not back more than is charged.
+TEST(ChunkCache, LargeBlocksTakeWhatTheyAreChargedFor) {
+  constexpr std::size_t kMiB = std::size_t{1} << 20;
+  constexpr std::size_t kSizes[] = {2 * kMiB, 2 * kMiB - 100, 3 * kMiB + 5000, 4 * kMiB, 5 * kMiB, 8 * kMiB, 9 * kMiB};
+  std::vector<CacheBlock> blocks(28);
+  for (std::size_t round = 0; round < 3; ++round) {
+    const std::size_t before = resident_bytes();
+    std::size_t charged = 0;
+    for (std::size_t i = 0; i < blocks.size(); ++i) {
+      blocks[i] = make_block(kSizes[(i + round) % std::size(kSizes)]);
+      charged += blocks[i].allocated_bytes();
+    }
+    const std::size_t taken = resident_bytes() - before;
+    EXPECT_LE(taken, charged + 2 * kMiB) << round;
+    EXPECT_GE(taken + charged / 8, charged) << round;
+    // A sixteenth of what is in use stays.
+    for (CacheBlock& block : blocks) block = {};
+    EXPECT_LE(resident_bytes(), before + charged / 16 + 2 * kMiB) << round;
+  }
+}
+
+#endif
+
+TEST(ChunkCache, LargeBlocksKeepTheirBytes) {
+  std::mt19937 random(2);
+  std::vector<std::pair<CacheBlock, unsigned char>> blocks(6);
+  for (int i = 0; i < 60; ++i) {
+    auto& [block, value] = blocks[random() % blocks.size()];
+    if (block) {
+      const auto bytes = block.bytes();
+      ASSERT_TRUE(std::all_of(bytes.begin(), bytes.end(),
+                              [v = value](std::byte b) { return std::to_integer<unsigned char>(b) == v; }));
+    }
+    value = static_cast<unsigned char>(random());
+    block = {};
+    block = make_block((std::size_t{1} << 20) + random() % (std::size_t{5} << 20), value);
+  }
 }
 
 TEST(ChunkCache, BlocksOfAllSizesKeepTheirBytes) {

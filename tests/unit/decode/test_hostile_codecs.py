@@ -7,6 +7,7 @@ chunks of each kind are damaged (default 2000).
 
 from __future__ import annotations
 
+import io
 import os
 import struct
 from pathlib import Path
@@ -23,6 +24,7 @@ from cloudvolume_fast.decode.codec import ChunkSpec
 from cloudvolume_fast.errors import ChunkDecodeError
 
 imagecodecs = pytest.importorskip("imagecodecs")
+image = pytest.importorskip("PIL.Image")
 zfpy = pytest.importorskip("zfpy")
 
 FLIPS = int(os.environ.get("CVFAST_FLIPS", "2000"))
@@ -215,6 +217,27 @@ def jpeg_of_many_scans() -> bytes:
     return chunk[:-2] + scan[:14] * 100_000 + chunk[-2:]
 
 
+def progressive_jpeg() -> bytes:
+    rng = np.random.default_rng(0)
+    pixels = rng.integers(0, 255, (SHAPE[1] * SHAPE[2], SHAPE[0]), np.uint8)
+    file = io.BytesIO()
+    image.fromarray(pixels).save(file, "JPEG", progressive=True)
+    return file.getvalue()
+
+
+def progressive_jpeg_of_many_scans() -> bytes:
+    """As above, where libjpeg would read every one of them."""
+    chunk = progressive_jpeg()
+    return chunk[:-2] + b"\xff\xda\x00\x08\x01\x01\x00\x01\x3f\x21" * 100_000 + chunk[-2:]
+
+
+def jpeg_of_many_scans_of_one_component() -> bytes:
+    """A sequential picture of three components, each in scans of its own."""
+    chunk = make_chunk(KINDS[5])
+    head = chunk[: chunk.index(b"\xff\xda")]
+    return head + b"\xff\xda\x00\x08\x01\x01\x00\x00\x3f\x00" * 100_000 + b"\xff\xd9"
+
+
 def jxl_header(width: int, height: int, extra_channels: int) -> bytes:
     """A picture that is a header with these claims, in front of nothing."""
     bits = [0]  # not small
@@ -268,6 +291,8 @@ def fpzip_bomb() -> bytes:
         (KINDS[3], fpzip_bomb),
         (KINDS[4], jpeg_bomb),
         (KINDS[4], jpeg_of_many_scans),
+        (KINDS[4], progressive_jpeg_of_many_scans),
+        (KINDS[5], jpeg_of_many_scans_of_one_component),
         (KINDS[6], jxl_bomb),
         (KINDS[6], jxl_of_many_frames),
         (KINDS[7], jxl_of_many_frames),
@@ -285,6 +310,23 @@ def test_bomb_is_refused_at_once(tmp_path: Path, kind: tuple, make: object) -> N
     assert "0-13_0-11_0-7" in result["found"]
     assert result["growth_mib"] < MAX_GROWTH_MIB
     assert result["seconds"] < 5
+
+
+def test_progressive_jpeg_is_read(tmp_path: Path) -> None:
+    chunk = progressive_jpeg()
+    assert chunk.count(b"\xff\xda") > 1
+    found = write_chunk_layer(tmp_path, KINDS[4], chunk)[:]
+    expected = simplejpeg.decode_jpeg(chunk, "GRAY").ravel().reshape(SHAPE, order="F")
+    np.testing.assert_array_equal(found[..., 0], expected)
+
+
+def test_jpeg_comment_that_looks_like_many_scans_is_none_of_them(tmp_path: Path) -> None:
+    chunk = make_chunk(KINDS[4])
+    text = b"\xff\xda" * 1000
+    comment = b"\xff\xfe" + (2 + len(text)).to_bytes(2, "big") + text
+    vol = write_chunk_layer(tmp_path, KINDS[4], chunk[:2] + comment + chunk[2:])
+    expected = simplejpeg.decode_jpeg(chunk, "GRAY").ravel().reshape(SHAPE, order="F")
+    np.testing.assert_array_equal(vol[:][..., 0], expected)
 
 
 def test_zfp_stream_shorter_than_its_blocks_reads_zeros_and_not_memory(tmp_path: Path) -> None:
