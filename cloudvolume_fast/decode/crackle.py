@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from cloudvolume_fast.decode.codec import ChunkSpec
 from cloudvolume_fast.decode.registry import require
 
-package = require("crackle", "crackle")
+package = require("crackle")
 
 
 class CrackleEncoder:

@@ -151,9 +151,8 @@ def require(package: str, extra: str | None = None) -> Any:  # Any: a module
         return importlib.import_module(package)
     except ImportError as error:
         what = f"cloudvolume-fast[{extra}]" if extra else "cloudvolume-fast"
-        raise ImportError(
-            f"the package {package} is not installed: pip install '{what}'"
-        ) from error
+        absent = (error.name or package).partition(".")[0]  # it, or what it needs itself
+        raise ImportError(f"the package {absent} is not installed: pip install '{what}'") from error
 
 
 _UNSIGNED = frozenset({"bool", "uint8", "uint16", "uint32", "uint64"})

@@ -32,7 +32,7 @@ def compress_layers(layers: Iterable[NDArray[Any]]) -> Any:  # a crackle.Crackle
     crackle chooses between two forms of its crack codes by the labels' looks, and stacks only layers of one form.
     Layers that differ in it are decompressed and compressed as a whole, which takes the memory of the whole image.
     """
-    crackle = require("crackle", "crackle")
+    crackle = require("crackle")
     parts = [crackle.compress(np.asfortranarray(layer)) for layer in layers]
     if len(parts) == 1:
         return crackle.CrackleArray(parts[0])
@@ -54,7 +54,7 @@ def open_crackle(
     InvalidArgumentError
         It is something else.
     """
-    crackle = require("crackle", "crackle")
+    crackle = require("crackle")
     if isinstance(src, crackle.CrackleArray):
         return src
     if isinstance(src, (bytes, bytearray, memoryview)):

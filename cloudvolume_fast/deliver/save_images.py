@@ -46,7 +46,9 @@ def save_images(
     try:
         from PIL import Image
     except ImportError as error:
-        raise ImportError("saving pictures needs Pillow: pip install pillow") from error
+        raise ImportError(
+            "the package PIL is not installed: pip install 'cloudvolume-fast[images]'"
+        ) from error
     axes = {"x": 0, "y": 1, "z": 2}
     if axis not in axes:
         raise InvalidArgumentError(

@@ -136,6 +136,18 @@ def _stream(
     return bytes(out)
 
 
+def _package(name: str) -> Any:  # Any: a module
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        remedy = (
+            "this Python was built without it"
+            if name in sys.stdlib_module_names
+            else "pip install 'cloudvolume-fast'"
+        )
+        raise ImportError(f"the package {name} is not installed: {remedy}") from error
+
+
 def _gunzip(data: bytes, limit: int) -> bytes:
     out, rest = b"", data
     while rest:  # members may follow each other, and zeros the last
@@ -150,7 +162,7 @@ def _gunzip(data: bytes, limit: int) -> bytes:
 
 
 def _unbrotli(data: bytes, limit: int) -> bytes:
-    brotli = importlib.import_module("brotli")
+    brotli = _package("brotli")
     decompressor = brotli.Decompressor()
     # Four bytes can stand for 16 MB, so what bounds the memory is the size of the output, never that of the input.
     out = decompressor.process(data, output_buffer_limit=limit + 1)
@@ -162,7 +174,7 @@ def _unbrotli(data: bytes, limit: int) -> bytes:
 
 
 def _unzstd(data: bytes, limit: int) -> bytes:
-    zstandard = importlib.import_module("zstandard")
+    zstandard = _package("zstandard")
     size = zstandard.frame_content_size(data)
     if size > limit:
         raise _too_large(limit)
@@ -221,11 +233,11 @@ def decompress(suffix: str, data: bytes | memoryview, limit: int) -> bytes:
         if suffix == ".zstd":
             return _unzstd(raw, limit)
         if suffix == ".xz":
-            lzma = importlib.import_module("lzma")
+            lzma = _package("lzma")
             return _stream(
                 lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=_XZ_MEMORY_BYTES), raw, limit, "xz"
             )
-        bz2 = importlib.import_module("bz2")
+        bz2 = _package("bz2")
         return _stream(bz2.BZ2Decompressor(), raw, limit, "bzip2")
     except (ImportError, CompressionError, DecompressionError):
         raise
@@ -247,15 +259,13 @@ def compress(suffix: str, data: bytes | memoryview, level: int) -> bytes:
             compressor = zlib.compressobj(level, zlib.DEFLATED, 31)
             return compressor.compress(raw) + compressor.flush()
         if suffix == ".br":
-            return bytes(importlib.import_module("brotli").compress(raw, quality=level))
+            return bytes(_package("brotli").compress(raw, quality=level))
         if suffix == ".zstd":
-            return bytes(
-                importlib.import_module("zstandard").ZstdCompressor(level=level).compress(raw)
-            )
+            return bytes(_package("zstandard").ZstdCompressor(level=level).compress(raw))
         if suffix == ".xz":
-            return bytes(importlib.import_module("lzma").compress(raw, preset=level))
+            return bytes(_package("lzma").compress(raw, preset=level))
         if suffix == ".bz2":
-            return bytes(importlib.import_module("bz2").compress(raw, level))
+            return bytes(_package("bz2").compress(raw, level))
     except ImportError:
         raise
     except Exception as error:  # as above

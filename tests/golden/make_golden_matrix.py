@@ -2,7 +2,7 @@
 """Has cloud-volume and tensorstore write every cell of the matrix that they can, and notes why they cannot others.
 
 How to run, with a python in which they and their codecs are installed
-(``pip install cloud-volume[all_codecs]==12.15.2 tensorstore==0.1.86 imagecodecs``)::
+(cloud-volume 12.15.2 and tensorstore 0.1.86 wrote what is there; the others are in `PACKAGES`)::
 
     PYTHONPATH=tests python -m golden.make_golden_matrix
 

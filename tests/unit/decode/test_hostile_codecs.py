@@ -51,6 +51,9 @@ KINDS = [
     ("zfpc", "float32", 1, {"zfpc_precision": 12.0}),
     ("zfpc", "float32", 1, {"zfpc_tolerance": 0.001}),
     ("zfpc", "float32", 2, {"zfpc_correlated_dims": [True, False, False, False]}),
+    ("kempressed", "float64", 2, {}),
+    ("jxl", "uint8", 1, {"holds": "jpeg"}),
+    ("jxl", "uint8", 3, {"holds": "jpeg"}),
 ]
 
 
@@ -60,6 +63,8 @@ def kind_id(kind: tuple) -> str:
 
 def make_chunk(kind: tuple, shape: tuple[int, int, int] = SHAPE) -> bytes:
     encoding, dtype, channels, members = kind
+    if "holds" in members:
+        return imagecodecs.jpegxl_encode_jpeg(make_chunk(("jpeg", dtype, channels, {}), shape))
     x, y, z, c = np.indices((*shape, channels)).astype(float)
     voxels = (np.sin(x / 3) * 50 + np.cos(y / 5) * 50 + z + 5 * c + 110).astype(dtype)
     spec = ChunkSpec(np.dtype(dtype), channels, members)
@@ -175,6 +180,9 @@ def test_chunk_of_another_shape_is_refused(tmp_path: Path, kind: tuple) -> None:
         (KINDS[6], ("jxl", "uint8", 3, {})),
         (KINDS[7], ("jxl", "uint8", 1, {})),
         (KINDS[7], ("jxl", "uint8", 4, {})),
+        (KINDS[17], ("kempressed", "float32", 2, {})),
+        (KINDS[18], ("jxl", "uint8", 3, {})),
+        (KINDS[19], ("jxl", "uint8", 1, {})),
         (KINDS[9], ("zfpc", "float64", 1, {})),
         (KINDS[9], ("zfpc", "int32", 1, {})),
         (KINDS[10], ("zfpc", "float64", 1, {})),
@@ -341,3 +349,56 @@ def test_zfp_stream_shorter_than_its_blocks_reads_zeros_and_not_memory(tmp_path:
         vol = write_chunk_layer(tmp_path, KINDS[13], bytes(cut))
         found.append(np.array(vol[:]))
     assert all(found[0].tobytes() == other.tobytes() for other in found)
+
+
+RECODE = """
+import collections, json, random, resource, sys
+import numpy as np
+from cloudvolume_fast.decode import registry
+from cloudvolume_fast.decode.codec import ChunkSpec
+path, source, destination, channels, flips = sys.argv[1:]
+chunk = open(path, "rb").read()
+shape = (13, 11, 7)
+spec = ChunkSpec(np.dtype("uint8"), int(channels), {})
+recode = registry.recoder(source, destination, spec)
+found = collections.Counter()
+
+def attempt(data):
+    recoded = recode(bytes(data), shape, spec)
+    assert recoded is None or isinstance(recoded, bytes)
+    found["refused" if recoded is None else "recoded"] += 1
+    return recoded
+
+good = attempt(chunk)
+back = registry.recoder(destination, source, spec)(good, shape, spec)
+assert source == "jxl" or back == chunk
+assert recode(chunk, (13, 11, 6), spec) is None
+assert recode(chunk, shape, ChunkSpec(np.dtype("uint8"), 4 - int(channels), {})) is None
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+for n in range(0, len(chunk), max(1, len(chunk) // 300)):
+    attempt(chunk[:n])
+draw = random.Random(1)
+for i in range(int(flips)):
+    data = bytearray(chunk)
+    end = 8 * min(len(data), 64) if i % 2 else 8 * len(data)
+    for _ in range(draw.randint(1, 4)):
+        bit = draw.randrange(end)
+        data[bit // 8] ^= 1 << bit % 8
+    attempt(data)
+growth = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+print(json.dumps({"found": found, "growth_mib": growth / 1024}))
+"""
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize(("source", "destination"), [("jpeg", "jxl"), ("jxl", "jpeg")])
+def test_damaged_picture_is_recoded_or_left_to_the_decoder(
+    tmp_path: Path, source: str, destination: str, channels: int
+) -> None:
+    members = {"holds": "jpeg"} if source == "jxl" else {}
+    (tmp_path / "chunk").write_bytes(make_chunk((source, "uint8", channels, members)))
+    result = support.run_python(
+        RECODE, tmp_path / "chunk", source, destination, channels, FLIPS // 2, timeout_seconds=300
+    )
+    assert result["growth_mib"] < MAX_GROWTH_MIB
+    assert result["found"]["refused"] > FLIPS // 8

@@ -275,47 +275,6 @@ def test_type_or_channel_count_that_an_encoding_cannot_hold_is_refused(
         round_trip(tmp_path, encoding, dtype, channels)
 
 
-MISSING = """
-import json, sys
-package, cloudpath = sys.argv[1:]
-class Blocker:
-    def find_spec(self, name, path=None, target=None):
-        if name.split(".")[0] == package:
-            raise ModuleNotFoundError("No module named " + repr(name), name=name)
-sys.meta_path.insert(0, Blocker())
-from cloudvolume_fast import CloudVolume
-try:
-    CloudVolume(cloudpath)[:]
-    found = None
-except ImportError as error:
-    found = str(error)
-print(json.dumps(found))
-"""
-
-
-@pytest.mark.parametrize(
-    ("package", "encoding", "dtype", "hint"),
-    [
-        ("simplejpeg", "jpeg", "uint8", "cloudvolume-fast'"),
-        ("imagecodecs", "jxl", "uint8", r"cloudvolume-fast\[jxl\]'"),
-        ("zfpy", "zfpc", "float32", "cloudvolume-fast'"),
-    ],
-)
-def test_missing_package_is_named_with_what_installs_it(
-    tmp_path: Path, package: str, encoding: str, dtype: str, hint: str
-) -> None:
-    round_trip(tmp_path, encoding, dtype, 1)
-    message = support.run_python(MISSING, package, f"file://{tmp_path}")
-    assert message is not None
-    assert f"the package {package} is not installed: pip install '" in message
-    assert hint.replace("\\", "") in message
-
-
-def test_fpzip_needs_no_package(tmp_path: Path) -> None:
-    round_trip(tmp_path, "fpzip", "float32", 1)
-    assert support.run_python(MISSING, "fpzip", f"file://{tmp_path}") is None
-
-
 def test_fpzip_chunk_is_a_stream_of_the_whole_chunk(tmp_path: Path) -> None:
     round_trip(tmp_path, "fpzip", "float64", 2, voxel_offset=(-5, 0, 0))
     chunk = (tmp_path / support.KEY / "-5-0_0-4_0-3").read_bytes()

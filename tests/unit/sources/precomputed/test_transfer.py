@@ -456,3 +456,36 @@ def test_every_encoding_becomes_every_other(tmp_path, before, after, dtype, same
     names = support.files_in(tmp_path / "b" / support.KEY)
     assert names
     assert all(name.endswith("" if after == "png" else ".zstd") for name in names)
+
+
+@pytest.mark.parametrize("same_grid", [True, False])
+@pytest.mark.parametrize(
+    ("before", "after", "dtype", "channels"),
+    [
+        ("raw", "png", "uint8", 3),
+        ("png", "raw", "uint16", 4),
+        ("raw", "compressed_segmentation", "uint64", 2),
+        ("kempressed", "zfpc", "float64", 3),
+        ("zfpc", "raw", "int64", 2),
+    ],
+)
+def test_channels_are_kept(tmp_path, before, after, dtype, channels, same_grid):
+    info = support.make_info(
+        size=SIZE, data_type=dtype, encoding=before, num_channels=channels, voxel_offset=(-3, 0, 5)
+    )
+    vol = CloudVolume(f"file://{tmp_path}/a", info=info)
+    vol.commit_info()
+    vol[:, :, :] = picture(SIZE, channels).astype(dtype)
+    stored = np.asarray(vol[:])
+    assert len(np.unique(stored[0, 0, 0])) == channels
+    copy_path = support.make_layer(
+        tmp_path / "b",
+        size=SIZE,
+        chunk_size=(8, 8, 8) if same_grid else (7, 9, 16),
+        encoding=after,
+        data_type=dtype,
+        num_channels=channels,
+        voxel_offset=(-3, 0, 5),
+    )
+    copy = vol.transfer_to(copy_path, vol.bounds)
+    np.testing.assert_array_equal(copy[:], stored)
