@@ -22,14 +22,13 @@ def read_with_cloud_volume(cases: list[dict[str, Any]]) -> list[dict[str, str | 
     info = CloudVolume.create_new_info(
         1, "image", "uint8", "raw", (1, 1, 1), (0, 0, 0), (1, 1, 1), chunk_size=(1, 1, 1)
     )
-    # It is off, hence may be that of any layer.
-    cache = CloudVolume(f"file://{cases[0]['folder']}", info=info, progress=False).cache
+    base = cases[0]["base"]
+    cache = CloudVolume(f"file://{base}", info=info, progress=False).cache
     found = []
     for case in cases:
-        reader = ShardReader(
-            f"file://{case['folder']}", cache, ShardingSpecification.from_dict(case["spec"])
-        )
-        data = reader.get_data([int(label) for label in case["labels"]])
+        spec = ShardingSpecification.from_dict(case["spec"])
+        reader = ShardReader(f"file://{base}", cache, spec)
+        data = reader.get_data([int(label) for label in case["labels"]], path=case["folder"])
         found.append({str(k): None if v is None else v.hex() for k, v in data.items()})
     return found
 
@@ -42,7 +41,7 @@ def read_with_tensorstore(cases: list[dict[str, Any]]) -> list[dict[str, str | N
         store = ts.KvStore.open(
             {
                 "driver": "neuroglancer_uint64_sharded",
-                "base": {"driver": "file", "path": f"{case['folder']}/"},
+                "base": {"driver": "file", "path": f"{case['base']}/{case['folder']}/"},
                 "metadata": case["spec"],
             }
         ).result()

@@ -71,14 +71,17 @@ def random_data(rng: np.random.Generator) -> dict[int, bytes]:
 def written(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[dict], list[dict]]:
     rng = np.random.default_rng(SEED)
     cases, expected = [], []
+    base = tmp_path_factory.mktemp("shards")
     for number in range(CASES):
-        folder = tmp_path_factory.mktemp(f"shards{number}")
+        folder = base / str(number)
+        folder.mkdir()
         spec, data = random_spec(rng), random_data(rng)
         for name, content in spec.synthesize_shards(data).items():
             (folder / name).write_bytes(content)
         absent = [label for label in random_data(rng) if label not in data][:3]
         labels = [str(label) for label in (*data, *absent)]
-        cases.append({"folder": str(folder), "spec": spec.to_dict(), "labels": labels})
+        case = {"folder": folder.name, "spec": spec.to_dict(), "labels": labels}
+        cases.append(case | {"base": str(base)})
         expected.append({str(k): None if k in absent else data[k].hex() for k in (*data, *absent)})
     return cases, expected
 
