@@ -113,7 +113,8 @@ cdef str shard_index_sentence(Status status):
         return (f"{where}: expected its index to end within the {status.expected} bytes behind the shard index, "
                 f"found {status.found}")
     if status.offset % 16 == 8:
-        return f"{where}: expected its index to end at {status.expected} or later, where it begins, found {status.found}"
+        return (f"{where}: expected its index to end at {status.expected} or later, where it begins, "
+                f"found {status.found}")
     return (f"{where}: expected its index to begin at {status.expected} or later, where another one ends, "
             f"found {status.found}")
 

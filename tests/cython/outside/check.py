@@ -28,6 +28,12 @@ np.testing.assert_array_equal(found, np.unique(labels[box]))
 
 assert kernels.morton_code((1, 2, 3), (4, 4, 4)) == 0b110101
 assert kernels.shard_hash(0) == murmurhash3.hash_uint64([0])[0]
+assert kernels.shard_location(1) == (0, 0xE8BD67D616D4CE9A >> 2 & 3, 0xE8BD67D616D4CE9A & 3)
+entry = np.array([7, 2, 90], dtype="<u8").view(np.uint8)
+assert kernels.first_minishard_entry(entry) == (0, (7, 2, 90), 0)
+assert kernels.first_minishard_entry(entry[:23])[0] == 2
+entry[8] = 11  # past the 100 bytes that there are
+assert kernels.first_minishard_entry(entry)[0::2] == (4, 16)
 
 assert headers.shared_shape(((0, 0, 0), (10, 10, 10)), ((5, 6, 7), (20, 20, 20))) == (5, 4, 3)
 assert headers.strides(((0, 0, 0), (5, 6, 7)), 4) == (4, 20, 120, 840)

@@ -3,7 +3,7 @@
 # Plain C, no include folder, no library: every kernel comes through the public Cython API.
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 
-from cloudvolume_fast._core cimport compressed_segmentation, gzip, morton, murmurhash3, paint
+from cloudvolume_fast._core cimport compressed_segmentation, gzip, morton, murmurhash3, paint, sharding
 from cloudvolume_fast._core.status cimport STATUS_OK, STATUS_TOO_LARGE, StatusDetail
 
 
@@ -77,3 +77,23 @@ def morton_code(point, grid_size):
 
 def shard_hash(uint64_t label):
     return murmurhash3.murmurhash3_uint64(label)
+
+
+def shard_location(uint64_t label):
+    """The shard and minishard of a label with two bits each, by its hash."""
+    cdef uint64_t shard = 0, minishard = 0
+    cdef int status
+    with nogil:
+        status = sharding.shard_locations(0, 2, 2, sharding.SHARD_HASH_MURMURHASH3, &label, 1, &shard, &minishard)
+    return status, shard, minishard
+
+
+def first_minishard_entry(const uint8_t[::1] data):
+    """Status and entry of a minishard index of one datum."""
+    cdef uint64_t[3] entry
+    cdef StatusDetail detail
+    cdef int status
+    entry[0] = entry[1] = entry[2] = 0
+    with nogil:
+        status = sharding.parse_minishard_index(&data[0], data.shape[0], 100, entry, &detail)
+    return status, (entry[0], entry[1], entry[2]), detail.offset
