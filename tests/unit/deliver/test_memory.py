@@ -40,6 +40,7 @@ vol[0, 0, 0]
 """
 
 
+@pytest.mark.peak_memory
 @pytest.mark.parametrize(
     ("encoding", "compress"),
     [("raw", False), ("raw", "gzip"), ("raw", "zstd"), ("compressed_segmentation", "gzip")],
@@ -59,6 +60,7 @@ def test_reading_a_whole_volume_takes_little_more_than_the_result(
     assert grown < size_bytes + 100 * MIB
 
 
+@pytest.mark.peak_memory
 @pytest.mark.parametrize("compress", [False, "gzip"])
 def test_writing_a_whole_volume_takes_little_more_than_the_array(
     tmp_path: Path, compress: object
@@ -79,6 +81,7 @@ print(json.dumps(peak() - before))
     assert grown < 100 * MIB
 
 
+@pytest.mark.peak_memory
 @pytest.mark.parametrize("action", ["vol[:4]", "vol[:] = image"])
 def test_bound_of_bytes_in_flight_holds_for_huge_chunks(tmp_path: Path, action: str) -> None:
     # Eight chunks of 16 MiB, each wanting twice that: with a bound of 40 MiB one at a time.
@@ -146,6 +149,7 @@ print(json.dumps(now() - before))
     assert grown < 16 * MIB
 
 
+@pytest.mark.peak_memory
 def test_renumbering_does_not_hold_the_labels_of_the_whole_box(tmp_path: Path) -> None:
     layer = support.make_layer(
         tmp_path, data_type="uint64", size=(256, 256, 512), chunk_size=(128, 128, 32)
