@@ -3,22 +3,17 @@
 // Input: 16 bytes of geometry and request, then the file.  The kernels and the reference must agree on whether the
 // file is good, on its labels, and on the bytes of encoding those labels again.
 #include <algorithm>
-#include <cstdlib>
 #include <cstring>
 
 #include "compressed_segmentation.hpp"
 #include "cvfast/decode/compressed_segmentation.hpp"
+#include "fuzz_input.hpp"
 
 namespace {
 
 using namespace cvfast;
 using decode::compressed_segmentation::Geometry;
-
-constexpr std::size_t kPrefix = 16;
-
-void require(bool condition) {
-  if (!condition) std::abort();
-}
+using fuzz::require;
 
 std::vector<std::uint64_t> decode_all(std::span<const std::byte> data, const Geometry& g, const Box3& box,
                                       const paint::VoxelMap& map, Status& status) {
@@ -35,33 +30,22 @@ std::vector<std::uint64_t> decode_all(std::span<const std::byte> data, const Geo
 
 }  // namespace
 
-extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* input, std::size_t size) {
-  if (size < kPrefix) return 0;
-  const auto field = [input](std::size_t i, std::int64_t low, std::int64_t high) {
-    return low + input[i] % (high - low + 1);
-  };
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* bytes, std::size_t size) {
+  if (size < fuzz::kPrefix) return 0;
+  const fuzz::Input input(bytes, size);
   Geometry g;
   for (std::size_t i = 0; i < 3; ++i) {
-    g.chunk_shape[i] = field(i, 1, 20);
-    g.block_shape[i] = field(3 + i, 1, 12);
+    g.chunk_shape[i] = input.number(i, 1, 20);
+    g.block_shape[i] = input.number(3 + i, 1, 12);
   }
   if ((input[6] & 1) != 0) g.block_shape = {8, 8, 8};
   g.item_size = (input[6] & 2) != 0 ? 4 : 8;
-  g.num_channels = field(7, 1, 2);
-  Box3 box{{0, 0, 0}, g.chunk_shape};
-  if ((input[6] & 4) != 0) {
-    for (std::size_t i = 0; i < 3; ++i) {
-      box.min[i] = field(8 + i, 0, g.chunk_shape[i] - 1);
-      box.max[i] = field(11 + i, box.min[i] + 1, g.chunk_shape[i]);
-    }
-  }
-  // Its own allocation, so that a read past the end is seen.
-  const std::vector<std::byte> data(reinterpret_cast<const std::byte*>(input) + kPrefix,
-                                    reinterpret_cast<const std::byte*>(input) + size);
+  g.num_channels = input.number(7, 1, 2);
+  const Box3 box = (input[6] & 4) != 0 ? input.box(8, 11, g.chunk_shape) : Box3{{0, 0, 0}, g.chunk_shape};
+  const std::vector<std::byte> data = input.content();
 
   std::vector<std::uint64_t> expected;
-  const bool is_good =
-      reference::decode_compressed_segmentation(data, g, box, 0, g.num_channels, expected).ok();
+  const bool is_good = reference::decode_compressed_segmentation(data, g, box, 0, g.num_channels, expected).ok();
   Status status;
   const std::vector<std::uint64_t> labels = decode_all(data, g, box, {}, status);
   require(status.ok() == is_good);

@@ -3,23 +3,20 @@
 // Input: one byte of choice, then either a stream, or values with their shape.  Kernel and reference must agree on what
 // a stream holds and on whether an encoder wrote it; values must come back.
 #include <algorithm>
-#include <cstdlib>
 #include <cstring>
 
 #include "cvfast/decode/fpzip.hpp"
 #include "fpzip.hpp"
+#include "fuzz_input.hpp"
 
 namespace {
 
 using namespace cvfast;
+using fuzz::require;
 using Bytes = std::vector<std::byte>;
 using Values = std::vector<std::uint64_t>;
 
 constexpr std::int64_t kMaxValues = 2048;
-
-void require(bool condition) {
-  if (!condition) std::abort();
-}
 
 Bytes to_items(const Values& values, std::int64_t item_size) {
   Bytes out(values.size() * static_cast<std::size_t>(item_size));

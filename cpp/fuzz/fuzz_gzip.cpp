@@ -8,17 +8,15 @@
 #include <optional>
 
 #include "cvfast/decode/gzip.hpp"
+#include "fuzz_input.hpp"
 
 namespace {
 
 using namespace cvfast;
+using fuzz::require;
 using Bytes = std::vector<std::byte>;
 
 constexpr std::size_t kLimit = 1 << 16;
-
-void require(bool condition) {
-  if (!condition) std::abort();
-}
 
 /// zlib, member by member, with the same rules for what lies between and after members.
 std::optional<Bytes> inflate_by_zlib(const Bytes& in) {

@@ -6,24 +6,19 @@
 #include <zlib.h>
 
 #include <algorithm>
-#include <cstdlib>
 #include <cstring>
 #include <optional>
 
 #include "cvfast/decode/png.hpp"
+#include "fuzz_input.hpp"
 #include "png.hpp"
 
 namespace {
 
 using namespace cvfast;
 using decode::png::Geometry;
+using fuzz::require;
 using Bytes = std::vector<std::byte>;
-
-constexpr std::size_t kPrefix = 16;
-
-void require(bool condition) {
-  if (!condition) std::abort();
-}
 
 std::size_t voxels_of(const Int3& shape) { return static_cast<std::size_t>(shape[0] * shape[1] * shape[2]); }
 
@@ -98,27 +93,17 @@ void compare_written(const Bytes& content, const Geometry& g, int level) {
 
 }  // namespace
 
-extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* input, std::size_t size) {
-  if (size < kPrefix) return 0;
-  const auto field = [input](std::size_t i, std::int64_t low, std::int64_t high) {
-    return low + input[i] % (high - low + 1);
-  };
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  if (size < fuzz::kPrefix) return 0;
+  const fuzz::Input input(data, size);
   Geometry g;
-  g.chunk_shape = {field(0, 1, 40), field(1, 1, 20), field(2, 1, 4)};
-  g.num_channels = field(3, 1, 4);
-  g.item_size = field(4, 1, 2);
-  Box3 box{{0, 0, 0}, g.chunk_shape};
-  if ((input[5] & 1) != 0) {
-    for (std::size_t i = 0; i < 3; ++i) {
-      box.min[i] = field(7 + i, 0, g.chunk_shape[i] - 1);
-      box.max[i] = field(10 + i, box.min[i] + 1, g.chunk_shape[i]);
-    }
-  }
-  // Its own allocation, so that a read past the end is seen.
-  const Bytes content(reinterpret_cast<const std::byte*>(input) + kPrefix,
-                      reinterpret_cast<const std::byte*>(input) + size);
+  g.chunk_shape = {input.number(0, 1, 40), input.number(1, 1, 20), input.number(2, 1, 4)};
+  g.num_channels = input.number(3, 1, 4);
+  g.item_size = input.number(4, 1, 2);
+  const Box3 box = (input[5] & 1) != 0 ? input.box(7, 10, g.chunk_shape) : Box3{{0, 0, 0}, g.chunk_shape};
+  const Bytes content = input.content();
   reference::PngParts parts = parts_of(g, input[13]);
-  switch (field(6, 0, 3)) {
+  switch (input.number(6, 0, 3)) {
     case 0:
       compare(content, g, box);
       break;
@@ -133,7 +118,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* input, std::size_t siz
           parts.stream[at] = static_cast<std::byte>(std::to_integer<unsigned>(parts.stream[at]) % 6);
         }
       }
-      if ((input[5] & 4) != 0) parts.idat_bytes = static_cast<std::size_t>(field(14, 1, 64));
+      if ((input[5] & 4) != 0) parts.idat_bytes = static_cast<std::size_t>(input.number(14, 1, 64));
       compare(reference::make_png(parts), g, box);
       break;
     case 2: {
@@ -156,8 +141,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* input, std::size_t siz
       break;
     }
     default:
-      g.chunk_shape[0] *= field(15, 1, 16);
-      compare_written(content, g, static_cast<int>(field(14, 0, 9)));
+      g.chunk_shape[0] *= input.number(15, 1, 16);
+      compare_written(content, g, static_cast<int>(input.number(14, 0, 9)));
   }
   return 0;
 }

@@ -153,11 +153,7 @@ std::vector<std::uint64_t> decode(std::span<const std::byte> data, std::int64_t 
 
 std::optional<std::vector<std::uint64_t>> decode_compresso(std::span<const std::byte> data, std::int64_t item_size,
                                                            const Int3& chunk_shape) {
-  try {
-    return decode(data, item_size, chunk_shape);
-  } catch (const Malformed&) {
-    return std::nullopt;
-  }
+  return unless_malformed([&] { return decode(data, item_size, chunk_shape); });
 }
 
 }  // namespace cvfast::reference

@@ -248,11 +248,7 @@ std::uint32_t crc32c(std::span<const std::byte> data) {
 
 std::optional<std::vector<std::uint64_t>> decode_crackle(std::span<const std::byte> data, std::int64_t item_size,
                                                          const Int3& chunk_shape) {
-  try {
-    return decode(data, item_size, chunk_shape);
-  } catch (const Malformed&) {
-    return std::nullopt;
-  }
+  return unless_malformed([&] { return decode(data, item_size, chunk_shape); });
 }
 
 }  // namespace cvfast::reference

@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -14,6 +15,16 @@ struct Malformed {};
 
 inline void demand(bool condition) {
   if (!condition) throw Malformed{};
+}
+
+/// What decode() returns, or nothing where it finds the data bad.
+template <typename Decode>
+auto unless_malformed(const Decode& decode) -> std::optional<decltype(decode())> {
+  try {
+    return decode();
+  } catch (const Malformed&) {
+    return std::nullopt;
+  }
 }
 
 /// Integers one after the other.

@@ -30,8 +30,8 @@ std::uint64_t load(const std::byte* src, std::size_t item_size) {
 
 }  // namespace
 
-void copy_box(const std::byte* src, const Int4& src_strides, std::byte* dst, const Int4& dst_strides,
-              const Int4& shape, std::size_t item_size) {
+void copy_box(const std::byte* src, const Int4& src_strides, std::byte* dst, const Int4& dst_strides, const Int4& shape,
+              std::size_t item_size) {
   for_each_item(shape, [&](const Int4& at) {
     for (std::size_t i = 0; i < item_size; ++i) {
       dst[offset_of(at, dst_strides) + static_cast<std::int64_t>(i)] =
@@ -49,8 +49,8 @@ std::uint64_t map_voxel(const paint::VoxelMap& map, std::uint64_t value) {
   return map.other;
 }
 
-void map_box(const std::byte* src, const Int4& src_strides, std::byte* dst, const Int4& dst_strides,
-             const Int4& shape, std::size_t item_size, const paint::VoxelMap& map) {
+void map_box(const std::byte* src, const Int4& src_strides, std::byte* dst, const Int4& dst_strides, const Int4& shape,
+             std::size_t item_size, const paint::VoxelMap& map) {
   for_each_item(shape, [&](const Int4& at) {
     const std::uint64_t mapped = reference::map_voxel(map, load(src + offset_of(at, src_strides), item_size));
     std::memcpy(dst + offset_of(at, dst_strides), &mapped, map.output_item_size(item_size));

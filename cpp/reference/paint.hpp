@@ -12,13 +12,13 @@
 /// Slow twins of the paint kernels: four nested loops.
 namespace cvfast::reference {
 
-void copy_box(const std::byte* src, const Int4& src_strides, std::byte* dst, const Int4& dst_strides,
-              const Int4& shape, std::size_t item_size);
+void copy_box(const std::byte* src, const Int4& src_strides, std::byte* dst, const Int4& dst_strides, const Int4& shape,
+              std::size_t item_size);
 
 [[nodiscard]] std::uint64_t map_voxel(const paint::VoxelMap& map, std::uint64_t value);
 
-void map_box(const std::byte* src, const Int4& src_strides, std::byte* dst, const Int4& dst_strides,
-             const Int4& shape, std::size_t item_size, const paint::VoxelMap& map);
+void map_box(const std::byte* src, const Int4& src_strides, std::byte* dst, const Int4& dst_strides, const Int4& shape,
+             std::size_t item_size, const paint::VoxelMap& map);
 
 [[nodiscard]] std::vector<std::uint64_t> unique_box(const std::byte* src, const Int4& src_strides, const Int4& shape,
                                                     std::size_t item_size);

@@ -16,6 +16,7 @@
 #include "cvfast/core/box.hpp"
 #include "cvfast/core/status.hpp"
 #include "cvfast/paint/labels.hpp"
+#include "label_codec.hpp"
 #include "random_input.hpp"
 #include "strided_box.hpp"
 
@@ -31,7 +32,8 @@ struct LabelFile {
 };
 
 inline std::vector<LabelFile> label_files(const std::string& encoding) {
-  constexpr std::size_t kPrefix = 16;  // as in fuzz_<encoding>.cpp
+  constexpr std::size_t kPrefix =
+      16;  // of a fuzz input: extents less one, the power of two that is the item size, options
   std::vector<LabelFile> out;
   for (const auto& entry : std::filesystem::directory_iterator(std::string(CVFAST_CORPUS) + "/" + encoding)) {
     std::ifstream in(entry.path(), std::ios::binary);
@@ -56,17 +58,7 @@ inline std::vector<std::byte> from_hex(const std::string& text) {
   return out;
 }
 
-using DecodeBox = Status (*)(std::span<const std::byte>, std::int64_t, const Int3&, const Box3&, const paint::VoxelMap&,
-                             std::byte*, const Int4&) noexcept;
-using UniqueBox = Status (*)(std::span<const std::byte>, std::int64_t, const Int3&, const Box3&,
-                             std::vector<std::uint64_t>&);
-using Reference = std::optional<std::vector<std::uint64_t>> (*)(std::span<const std::byte>, std::int64_t, const Int3&);
-
-struct LabelCodec {
-  DecodeBox decode;
-  UniqueBox unique;
-  Reference reference;
-};
+using reference::LabelCodec;
 
 inline std::vector<std::uint64_t> part_of(const std::vector<std::uint64_t>& labels, const Int3& shape,
                                           const Box3& box) {

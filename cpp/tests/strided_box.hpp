@@ -26,7 +26,8 @@ enum class Layout { kAny, kWithZeroStrides };
 inline StridedBox random_strided_box(Random& random, const Int4& shape, std::size_t item_size, Layout layout) {
   StridedBox out;
   std::array<std::size_t, 4> order{0, 1, 2, 3};
-  for (std::size_t i = 3; i > 0; --i) std::swap(order[i], order[static_cast<std::size_t>(random.between(0, static_cast<std::int64_t>(i)))]);
+  for (std::size_t i = 3; i > 0; --i)
+    std::swap(order[i], order[static_cast<std::size_t>(random.between(0, static_cast<std::int64_t>(i)))]);
   if (random.one_in(3)) order = {0, 1, 2, 3};
   auto step = static_cast<std::int64_t>(item_size);
   std::int64_t low = 0;

@@ -171,13 +171,12 @@ TEST(CompressedSegmentation, DecodesAnyBoxThroughAnyMapIntoAnyStrides) {
     std::sort(keep.begin(), keep.end());
     keep.erase(std::unique(keep.begin(), keep.end()), keep.end());
     const std::uint64_t one = labels.empty() ? 0 : labels[labels.size() / 2];
-    for (const VoxelMap& map : {VoxelMap{}, VoxelMap{VoxelOp::kEqualsLabel, one, {}, 0},
-                                VoxelMap{VoxelOp::kKeepLabels, 0, keep, 3}}) {
+    for (const VoxelMap& map :
+         {VoxelMap{}, VoxelMap{VoxelOp::kEqualsLabel, one, {}, 0}, VoxelMap{VoxelOp::kKeepLabels, 0, keep, 3}}) {
       testing::StridedBox dst =
           testing::random_strided_box(random, shape, map.output_item_size(item), testing::Layout::kAny);
       testing::StridedBox expected = dst;
-      ASSERT_TRUE(
-          decode_box(data, g, box, channel_begin, channel_end, map, dst.data(), dst.strides).ok());
+      ASSERT_TRUE(decode_box(data, g, box, channel_begin, channel_end, map, dst.data(), dst.strides).ok());
       const Int4 used{shape[0], shape[1], shape[2], channel_end - channel_begin};
       reference::map_box(items.data(), fortran_strides(extent, g.item_size), expected.data(), expected.strides, used,
                          item, map);
@@ -312,17 +311,17 @@ TEST(CompressedSegmentation, NamesTheOffendingWord) {
     Code code;
     std::uint64_t offset;
   };
-  for (const Case& c : {Case{0, 11, Code::kOffsetRange, 0},             // channel past the end
-                        Case{0, 7, Code::kTruncated, 40},               // no room for the block headers
-                        Case{1, 9, Code::kOffsetRange, 4},              // table at the end
-                        Case{1, 0x03000004, Code::kBadValue, 4},        // 3 bits
-                        Case{1, 0x40000004, Code::kBadValue, 4},        // 64 bits
-                        Case{1, 0xff000004, Code::kBadValue, 4},        // 255 bits
-                        Case{3, 0x02ffffff, Code::kOffsetRange, 12},    // table far away
-                        Case{4, 10, Code::kOffsetRange, 16},            // values past the end
-                        Case{4, 9, Code::kTruncated, 16},               // values at the end
-                        Case{4, 0xffffffff, Code::kOffsetRange, 16},    // values far away
-                        Case{3, 0x02000007, Code::kTruncated, 12}}) {   // entry 2 past the end
+  for (const Case& c : {Case{0, 11, Code::kOffsetRange, 0},            // channel past the end
+                        Case{0, 7, Code::kTruncated, 40},              // no room for the block headers
+                        Case{1, 9, Code::kOffsetRange, 4},             // table at the end
+                        Case{1, 0x03000004, Code::kBadValue, 4},       // 3 bits
+                        Case{1, 0x40000004, Code::kBadValue, 4},       // 64 bits
+                        Case{1, 0xff000004, Code::kBadValue, 4},       // 255 bits
+                        Case{3, 0x02ffffff, Code::kOffsetRange, 12},   // table far away
+                        Case{4, 10, Code::kOffsetRange, 16},           // values past the end
+                        Case{4, 9, Code::kTruncated, 16},              // values at the end
+                        Case{4, 0xffffffff, Code::kOffsetRange, 16},   // values far away
+                        Case{3, 0x02000007, Code::kTruncated, 12}}) {  // entry 2 past the end
     Bytes bad = good;
     std::memcpy(bad.data() + 4 * c.word, &c.value, 4);
     Labels labels;

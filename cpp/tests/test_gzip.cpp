@@ -13,7 +13,9 @@ namespace cvfast::decode::gzip {
 namespace {
 
 using Bytes = std::vector<std::byte>;
-constexpr std::uint64_t kLimit = 1 << 24;
+// More than deflate can make of the 323 bytes whose bits are flipped, or than any other member here holds.  Every call
+// of inflate() clears a buffer of this size, which is what sanitizers are slow at.
+constexpr std::uint64_t kLimit = 1 << 19;
 
 Bytes bytes_of(std::string_view text) {
   const auto span = std::as_bytes(std::span(text.data(), text.size()));
@@ -157,6 +159,7 @@ TEST(Gzip, ReportsEveryTruncation) {
 TEST(Gzip, NeverAcceptsOtherContentAfterABitFlip) {
   const Bytes in = testing::Random(8).bytes(300);
   const Bytes packed = compressed(in);
+  ASSERT_LT(1032 * packed.size(), kLimit) << "a flip may only be refused for what it does, not for the limit";
   for (std::size_t bit = 0; bit < 8 * packed.size(); ++bit) {
     Bytes flipped = packed;
     flipped[bit / 8] ^= static_cast<std::byte>(1U << (bit % 8));

@@ -39,9 +39,9 @@ struct Volume {
 
   [[nodiscard]] std::uint32_t at(std::int64_t x, std::int64_t y, std::int64_t z) const {
     const auto& grid = layout.grid;
-    return voxels[static_cast<std::size_t>((x - grid.voxel_offset[0]) +
-                                           grid.volume_size[0] * ((y - grid.voxel_offset[1]) +
-                                                                  grid.volume_size[1] * (z - grid.voxel_offset[2])))];
+    return voxels[static_cast<std::size_t>(
+        (x - grid.voxel_offset[0]) +
+        grid.volume_size[0] * ((y - grid.voxel_offset[1]) + grid.volume_size[1] * (z - grid.voxel_offset[2])))];
   }
 
   rt::RunResult write(cvfast::fetch::ContentEncoding compression) const {

@@ -26,10 +26,10 @@ void paint_labels(Random& random, StridedBox& box, const Int4& shape, std::size_
   const Int4 packed{static_cast<std::int64_t>(item_size), static_cast<std::int64_t>(item_size) * shape[0],
                     static_cast<std::int64_t>(item_size) * shape[0] * shape[1],
                     static_cast<std::int64_t>(item_size) * shape[0] * shape[1] * shape[2]};
-  const std::vector<std::byte> items = testing::to_items(
-      random.labels(static_cast<std::size_t>(shape[0] * shape[1] * shape[2] * shape[3]), 40,
-                    static_cast<std::int64_t>(item_size)),
-      item_size);
+  const std::vector<std::byte> items =
+      testing::to_items(random.labels(static_cast<std::size_t>(shape[0] * shape[1] * shape[2] * shape[3]), 40,
+                                      static_cast<std::int64_t>(item_size)),
+                        item_size);
   reference::copy_box(items.data(), packed, box.data(), box.strides, shape, item_size);
 }
 
@@ -105,8 +105,7 @@ TEST_P(LabelItems, RenumbererEqualsReferenceOverSeveralRuns) {
     Renumberer renumberer(background);
     std::vector<std::byte> dst(labels.size() * 8);
     for (std::size_t begin = 0; begin < labels.size();) {
-      const std::size_t count =
-          std::min(labels.size() - begin, static_cast<std::size_t>(random.between(1, 1000)));
+      const std::size_t count = std::min(labels.size() - begin, static_cast<std::size_t>(random.between(1, 1000)));
       ASSERT_EQ(renumberer.apply(src.data() + begin * GetParam(), GetParam(), count, dst.data() + begin * 8, 8), count);
       begin += count;
     }

@@ -25,10 +25,8 @@ TEST(CompressedMortonCode, MatchesPublishedCodes) {
   std::vector<std::uint64_t> codes = raster_codes({4, 4, 4});
   EXPECT_EQ(codes[63], 63U);
   codes.resize(18);
-  EXPECT_EQ(codes,
-            (std::vector<std::uint64_t>{0, 1, 8, 9, 2, 3, 10, 11, 16, 17, 24, 25, 18, 19, 26, 27, 4, 5}));
-  EXPECT_EQ(raster_codes({5, 3, 1}),
-            (std::vector<std::uint64_t>{0, 1, 4, 5, 16, 2, 3, 6, 7, 18, 8, 9, 12, 13, 24}));
+  EXPECT_EQ(codes, (std::vector<std::uint64_t>{0, 1, 8, 9, 2, 3, 10, 11, 16, 17, 24, 25, 18, 19, 26, 27, 4, 5}));
+  EXPECT_EQ(raster_codes({5, 3, 1}), (std::vector<std::uint64_t>{0, 1, 4, 5, 16, 2, 3, 6, 7, 18, 8, 9, 12, 13, 24}));
   codes = raster_codes({8, 2, 2});
   codes.resize(8);
   EXPECT_EQ(codes, (std::vector<std::uint64_t>{0, 1, 8, 9, 16, 17, 24, 25}));
@@ -42,7 +40,8 @@ TEST(CompressedMortonCode, EqualsReferenceAndInverts) {
   testing::Random random(2);
   for (int round = 0; round < 2000; ++round) {
     Int3 grid{};
-    for (std::int64_t& size : grid) size = std::int64_t{1} + (random.between(0, (1 << 21) - 1) >> random.between(0, 21));
+    for (std::int64_t& size : grid)
+      size = std::int64_t{1} + (random.between(0, (1 << 21) - 1) >> random.between(0, 21));
     std::vector<std::int64_t> points;
     for (int i = 0; i < 5; ++i) {
       for (const std::int64_t size : grid) points.push_back(random.between(0, size - 1));

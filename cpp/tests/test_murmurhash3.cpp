@@ -42,8 +42,8 @@ TEST(Murmurhash3Uint64, EqualsReferenceAndGeneralForm) {
   }
 }
 
-// The digest that the author's own verification procedure (smhasher, VerificationTest) expects of this variant: hashes of
-// the keys {}, {0}, {0,1}, ... with seed 256 - length, hashed once more.
+// The digest that the author's own verification procedure (smhasher, VerificationTest) expects of this variant: hashes
+// of the keys {}, {0}, {0,1}, ... with seed 256 - length, hashed once more.
 TEST(Murmurhash3X86128, PassesTheVerificationOfItsAuthor) {
   std::array<std::uint8_t, 256> key{};
   std::array<std::byte, 256 * 16> digests{};

@@ -166,7 +166,8 @@ def test_cdn_cache_is_checked_and_kept(layer: str, value: Any) -> None:
 
 
 def test_progress_shows_a_bar(tmp_path: Path) -> None:
-    layer = support.make_layer(tmp_path, size=(64, 64, 32))
+    # Few chunks, each with much to do: xz takes some 90 MB for each, which AddressSanitizer is slow to hand out.
+    layer = support.make_layer(tmp_path, size=(128, 128, 32), chunk_size=(32, 32, 32))
     script = """
 import sys
 import numpy as np

@@ -3,7 +3,8 @@
 
 namespace cvfast {
 
-/// Instruction sets that kernels have variants for.  kSse2 is part of x86-64, so that nothing but its name is asked for.
+/// Instruction sets that kernels have variants for.  kSse2 is part of x86-64, so that nothing but its name is asked
+/// for.
 enum class Isa { kPortable, kSse2, kAvx512 };
 
 /// The best set of this machine, found once.  The environment variable CVFAST_ISA=portable asks for none.

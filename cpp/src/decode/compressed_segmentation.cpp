@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// Decoding.  A sub-block is checked once: where the widest index that its bits allow still finds an entry before the end
-// of the data, no voxel is checked again.  Sub-blocks of one label (a third of a real segmentation) are row fills;
+// Decoding.  A sub-block is checked once: where the widest index that its bits allow still finds an entry before the
+// end of the data, no voxel is checked again.  Sub-blocks of one label (a third of a real segmentation) are row fills;
 // for the others the width is a template argument, a row of eight voxels is one load of 8 * bits bits, and the voxel
 // map is applied to the few entries of the lookup table instead of to the voxels.  A row of sub-blocks along x goes
 // through a scratch buffer when the destination is too large for the caches, where its 512-byte rows are then streamed
@@ -114,8 +114,7 @@ Status open_channel(std::span<const std::byte> data, const Geometry& geometry, s
             header_words ? static_cast<std::uint64_t>(*header_words) : std::numeric_limits<std::uint64_t>::max(),
             channel.words};
   }
-  channel.block_volume =
-      checked_product({geometry.block_shape[0], geometry.block_shape[1], geometry.block_shape[2]});
+  channel.block_volume = checked_product({geometry.block_shape[0], geometry.block_shape[1], geometry.block_shape[2]});
   channel.item_words = static_cast<std::uint64_t>(geometry.item_size) / kWordBytes;
   return {};
 }
@@ -290,8 +289,7 @@ void fill_region(U value, const Region& region, std::byte* dst, const Int4& dst_
   }
   std::array<std::byte, sizeof(U)> bytes;
   store_le(bytes.data(), value);
-  paint::fill_box(dst, dst_strides, {region.extent[0], region.extent[1], region.extent[2], 1}, sizeof(U),
-                  bytes.data());
+  paint::fill_box(dst, dst_strides, {region.extent[0], region.extent[1], region.extent[2], 1}, sizeof(U), bytes.data());
 }
 
 template <typename U>
@@ -409,11 +407,9 @@ template <typename T, typename U>
 Status decode_block(const Channel& channel, const Geometry& geometry, const VoxelMap& map, const AxisWalk (&walk)[3],
                     std::byte* dst, const Int4& dst_strides) noexcept {
   Block block;
-  const std::int64_t index =
-      walk[0].block + channel.grid[0] * (walk[1].block + channel.grid[1] * walk[2].block);
+  const std::int64_t index = walk[0].block + channel.grid[0] * (walk[1].block + channel.grid[1] * walk[2].block);
   if (const Status status = open_block(channel, index, block); !status.ok()) return status;
-  const Region region{{walk[0].begin, walk[1].begin, walk[2].begin},
-                      {walk[0].extent, walk[1].extent, walk[2].extent}};
+  const Region region{{walk[0].begin, walk[1].begin, walk[2].begin}, {walk[0].extent, walk[1].extent, walk[2].extent}};
   if (block.bits == 0) {
     fill_region<U>(static_cast<U>(map_voxel(map, load_le<T>(block.table))), region, dst, dst_strides);
     return {};
@@ -449,8 +445,8 @@ Status decode_channel(const Channel& channel, const Geometry& geometry, const Bo
       if (route == Route::kDirect) {
         for (std::int64_t x = first_x; x <= last_x; ++x) {
           walk[0] = AxisWalk::at(x, size[0], box.min[0], box.max[0]);
-          const Status status = decode_block<T, U>(channel, geometry, map, walk,
-                                                   row + walk[0].offset * dst_strides[0], dst_strides);
+          const Status status =
+              decode_block<T, U>(channel, geometry, map, walk, row + walk[0].offset * dst_strides[0], dst_strides);
           if (!status.ok()) return status;
         }
         continue;
@@ -518,8 +514,7 @@ Status collect_channel(const Channel& channel, const Geometry& geometry, const B
         Block block;
         const std::int64_t index = x + channel.grid[0] * (y + channel.grid[1] * z);
         if (const Status status = open_block(channel, index, block); !status.ok()) return status;
-        const Region region{{walk_x.begin, walk_y.begin, walk_z.begin},
-                            {walk_x.extent, walk_y.extent, walk_z.extent}};
+        const Region region{{walk_x.begin, walk_y.begin, walk_z.begin}, {walk_x.extent, walk_y.extent, walk_z.extent}};
         if (block.bits != 0) {
           if (const Status status = check_indices(block, size, region); !status.ok()) return status;
         }
@@ -742,8 +737,8 @@ class Encoder {
     return volume;
   }
 
-  /// The first voxel of a row of sub-blocks along x and its strides.  From a large or transposed array the row is copied
-  /// first: reading 64 bytes here and 64 bytes there is no pattern that a processor prefetches.
+  /// The first voxel of a row of sub-blocks along x and its strides.  From a large or transposed array the row is
+  /// copied first: reading 64 bytes here and 64 bytes there is no pattern that a processor prefetches.
   std::pair<const std::byte*, Int4> gather_row(const std::byte* src, const Int4& strides, std::int64_t y,
                                                std::int64_t z) {
     constexpr std::int64_t kMaxRowBytes = std::int64_t{1} << 20;
@@ -752,7 +747,8 @@ class Encoder {
     src += y * block[1] * strides[1] + z * block[2] * strides[2];
     const Int4 packed = fortran_strides(chunk, sizeof(T));
     const bool is_packed = strides[0] == packed[0] && strides[1] == packed[1] && strides[2] == packed[2];
-    const Int3 shape{chunk[0], std::min(block[1], chunk[1] - y * block[1]), std::min(block[2], chunk[2] - z * block[2])};
+    const Int3 shape{chunk[0], std::min(block[1], chunk[1] - y * block[1]),
+                     std::min(block[2], chunk[2] - z * block[2])};
     const std::int64_t bytes = shape[0] * shape[1] * shape[2] * static_cast<std::int64_t>(sizeof(T));
     if (is_packed || bytes > kMaxRowBytes) return {src, strides};
     row_.resize(static_cast<std::size_t>(bytes));
@@ -796,10 +792,10 @@ class Encoder {
     const T* labels = voxels_.data();
     std::size_t label_count = 1;
     unsigned bits = 0;
-    const bool is_cube = cube_.gather != nullptr && extent == Int3{8, 8, 8} &&
-                         strides[0] == static_cast<std::int64_t>(sizeof(T));
-    const bool is_single = is_cube ? cube_.gather(src, strides[1], strides[2], voxels_.data())
-                                   : gather(src, strides, extent);
+    const bool is_cube =
+        cube_.gather != nullptr && extent == Int3{8, 8, 8} && strides[0] == static_cast<std::int64_t>(sizeof(T));
+    const bool is_single =
+        is_cube ? cube_.gather(src, strides[1], strides[2], voxels_.data()) : gather(src, strides, extent);
     std::array<T, kShortTable> short_table;
     std::array<std::byte, kCubeVoxels / 2> packed;
     const unsigned short_count =
@@ -881,8 +877,8 @@ Status encode_typed(const std::byte* src, const Int4& src_strides, const Geometr
   for (std::int64_t c = 0; c < geometry.num_channels; ++c) {
     const std::uint64_t start = out.size() / kWordBytes;
     if (start > std::numeric_limits<std::uint32_t>::max()) {
-      return {Code::kOverflow, static_cast<std::uint64_t>(c) * kWordBytes,
-              std::numeric_limits<std::uint32_t>::max(), start};
+      return {Code::kOverflow, static_cast<std::uint64_t>(c) * kWordBytes, std::numeric_limits<std::uint32_t>::max(),
+              start};
     }
     store_le(out.data() + static_cast<std::size_t>(c) * kWordBytes, static_cast<std::uint32_t>(start));
     if (const Status status = encoder.encode_channel(src + c * src_strides[3], src_strides); !status.ok()) {
@@ -936,9 +932,8 @@ Status unique_box(std::span<const std::byte> data, const Geometry& geometry, con
     for (std::int64_t c = channel_begin; c < channel_end; ++c) {
       Channel channel;
       if (const Status status = open_channel(data, geometry, c, channel); !status.ok()) return status;
-      const Status status = geometry.item_size == 4
-                                ? collect_channel<std::uint32_t>(channel, geometry, box, collector)
-                                : collect_channel<std::uint64_t>(channel, geometry, box, collector);
+      const Status status = geometry.item_size == 4 ? collect_channel<std::uint32_t>(channel, geometry, box, collector)
+                                                    : collect_channel<std::uint64_t>(channel, geometry, box, collector);
       if (!status.ok()) return status;
     }
   }
@@ -946,15 +941,13 @@ Status unique_box(std::span<const std::byte> data, const Geometry& geometry, con
   return {};
 }
 
-Status encode(const std::byte* src, const Int4& src_strides, const Geometry& geometry,
-              std::vector<std::byte>& out) {
+Status encode(const std::byte* src, const Int4& src_strides, const Geometry& geometry, std::vector<std::byte>& out) {
   out.clear();
   if (!is_valid(geometry)) return {Code::kInvalidArgument, 0, 0, 0};
   const Int3 grid = grid_of(geometry);
   // The source holds that many voxels, so these products stay in range unless the geometry is not that of the source.
   const Int3& shape = geometry.chunk_shape;
-  const auto voxel_bytes =
-      checked_product({shape[0], shape[1], shape[2], geometry.num_channels, geometry.item_size});
+  const auto voxel_bytes = checked_product({shape[0], shape[1], shape[2], geometry.num_channels, geometry.item_size});
   const auto header_bytes =
       checked_product({static_cast<std::int64_t>(kHeaderBytes), grid[0], grid[1], grid[2], geometry.num_channels});
   if (!voxel_bytes || !header_bytes) return {Code::kInvalidArgument, 0, 0, 0};

@@ -47,8 +47,8 @@ CVFAST_AVX512 void unpack(const Rows& rows, const std::uint64_t* table) noexcept
     std::byte* dst = rows.dst + z * rows.dst_stride_z;
     for (std::int64_t y = 0; y < rows.count_y; ++y, values += kBits, dst += rows.dst_stride_y) {
       const __m512i indices = _mm512_srlv_epi64(_mm512_set1_epi64(load_row<kBits>(values)), shifts);
-      _mm512_storeu_si512(dst, kBits == 4 ? _mm512_permutex2var_epi64(low, indices, high)
-                                          : _mm512_permutexvar_epi64(indices, low));
+      _mm512_storeu_si512(
+          dst, kBits == 4 ? _mm512_permutex2var_epi64(low, indices, high) : _mm512_permutexvar_epi64(indices, low));
     }
   }
 }
@@ -63,11 +63,9 @@ CVFAST_AVX512 void unpack(const Rows& rows, const std::uint32_t* table) noexcept
     const std::byte* values = rows.values + z * rows.values_stride_z;
     std::byte* dst = rows.dst + z * rows.dst_stride_z;
     for (std::int64_t y = 0; y < rows.count_y; ++y, values += kBits, dst += rows.dst_stride_y) {
-      const __m256i indices =
-          _mm256_srlv_epi32(_mm256_set1_epi32(static_cast<int>(load_row<kBits>(values))), shifts);
-      _mm256_storeu_si256(reinterpret_cast<__m256i*>(dst),
-                          kBits == 4 ? _mm256_permutex2var_epi32(low, indices, high)
-                                     : _mm256_permutexvar_epi32(indices, low));
+      const __m256i indices = _mm256_srlv_epi32(_mm256_set1_epi32(static_cast<int>(load_row<kBits>(values))), shifts);
+      _mm256_storeu_si256(reinterpret_cast<__m256i*>(dst), kBits == 4 ? _mm256_permutex2var_epi32(low, indices, high)
+                                                                      : _mm256_permutexvar_epi32(indices, low));
     }
   }
 }

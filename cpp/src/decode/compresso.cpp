@@ -13,13 +13,12 @@
 #include <array>
 #include <bit>
 #include <cstring>
-#include <exception>
 #include <optional>
 #include <utility>
 
 #include "../paint/recent_labels.hpp"
-#include "cvfast/core/checked.hpp"
 #include "cvfast/core/endian.hpp"
+#include "label_box.hpp"
 #include "label_rows.hpp"
 #include "slice_runs.hpp"
 
@@ -31,19 +30,6 @@ using paint::VoxelMap;
 constexpr std::uint64_t kHeaderBytes = 36;
 constexpr std::uint64_t kFirstLabelCode = 7;  // a location from here on is a label plus this
 constexpr std::uint64_t kLiteralCode = 6;     // the next location is a label
-
-std::uint64_t load_uint(const std::byte* p, unsigned width) noexcept {
-  switch (width) {
-    case 1:
-      return load_le<std::uint8_t>(p);
-    case 2:
-      return load_le<std::uint16_t>(p);
-    case 4:
-      return load_le<std::uint32_t>(p);
-    default:
-      return load_le<std::uint64_t>(p);
-  }
-}
 
 /// The file after its header and the sizes of its sections were checked.
 struct File {
@@ -668,24 +654,13 @@ std::optional<U> constant_item(const File& file, const Box3& box, const VoxelMap
   return listing == Listing::kAll ? item : std::nullopt;
 }
 
-Status check_request(std::int64_t item_size, const Int3& chunk_shape, const Box3& box) noexcept {
-  const Status invalid{Code::kInvalidArgument, 0, 0, 0};
-  if (item_size != 1 && item_size != 2 && item_size != 4 && item_size != 8) return invalid;
-  for (std::size_t i = 0; i < 3; ++i) {
-    if (chunk_shape[i] <= 0 || box.min[i] < 0 || box.max[i] < box.min[i] || box.max[i] > chunk_shape[i]) return invalid;
-  }
-  return {};
-}
-
 }  // namespace
 
 Status decode_box(std::span<const std::byte> data, std::int64_t item_size, const Int3& chunk_shape, const Box3& box,
                   const VoxelMap& map, std::byte* dst, const Int4& dst_strides) noexcept {
-  Status status = check_request(item_size, chunk_shape, box);
-  if (!status.ok() || box.empty()) return status;
-  try {
+  return answer_request(item_size, chunk_shape, box, [&] {
     File file;
-    status = open(data, item_size, chunk_shape, file);
+    Status status = open(data, item_size, chunk_shape, file);
     if (!status.ok()) return status;
     if (map.op != paint::VoxelOp::kCopy) {
       const bool is_filled = with_item(map.output_item_size(static_cast<std::size_t>(item_size)), [&]<typename U>() {
@@ -696,27 +671,23 @@ Status decode_box(std::span<const std::byte> data, std::int64_t item_size, const
       if (is_filled) return status;
     }
     if (file.connectivity == 4) {
-      const Outcome outcome = with_item(map.output_item_size(static_cast<std::size_t>(item_size)), [&]<typename U>() {
+      const Outcome outcome = with_item(map.output_item_size(file.item_size), [&]<typename U>() {
         return decode_slices<U>(file, box, map, dst, dst_strides, status);
       });
       if (outcome != Outcome::kLeavesSlice) return status;
     }
     return decode_chunk(file, box, map, dst, dst_strides);
-  } catch (const std::exception&) {
-    return {Code::kNoMemory, 0, 0, 0};
-  }
+  });
 }
 
 Status unique_box(std::span<const std::byte> data, std::int64_t item_size, const Int3& chunk_shape, const Box3& box,
                   std::vector<std::uint64_t>& out) {
   Status status = check_request(item_size, chunk_shape, box);
   if (!status.ok() || box.empty()) return status;
-  const Int3 shape = box.shape();
-  const auto bytes = checked_product({shape[0], shape[1], shape[2], item_size});
-  if (!bytes) return {Code::kNoMemory, 0, 0, 0};
   File file;
-  status = open(data, item_size, chunk_shape, file);  // before memory is taken for a shape that the file contradicts
+  status = open(data, item_size, chunk_shape, file);
   if (!status.ok()) return status;
+  const Int3 shape = box.shape();
   const bool has_whole_slices = shape[0] == chunk_shape[0] && shape[1] == chunk_shape[1];
   if (has_whole_slices && (file.version == 1 || shape[2] == chunk_shape[2])) {
     const auto z_begin = static_cast<std::size_t>(box.min[2]);
@@ -731,13 +702,7 @@ Status unique_box(std::span<const std::byte> data, std::int64_t item_size, const
       return status;
     }
   }
-  std::vector<std::byte> voxels(static_cast<std::size_t>(*bytes));
-  const Int4 strides = fortran_strides(shape, item_size);
-  status = decode_box(data, item_size, chunk_shape, box, {}, voxels.data(), strides);
-  if (!status.ok()) return status;
-  paint::unique_box(voxels.data(), strides, {shape[0], shape[1], shape[2], 1}, static_cast<std::size_t>(item_size),
-                    out);
-  return {};
+  return unique_of_decoded(&decode_box, data, item_size, chunk_shape, box, out);
 }
 
 }  // namespace cvfast::decode::compresso

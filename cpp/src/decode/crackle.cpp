@@ -9,13 +9,12 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
-#include <exception>
 #include <optional>
 
 #include "../paint/recent_labels.hpp"
-#include "cvfast/core/checked.hpp"
 #include "cvfast/core/crc32c.hpp"
 #include "cvfast/core/endian.hpp"
+#include "label_box.hpp"
 #include "label_rows.hpp"
 #include "slice_runs.hpp"
 
@@ -29,19 +28,6 @@ unsigned width_of(std::uint64_t value) noexcept {
   if (value <= 0xff) return 1;
   if (value <= 0xffff) return 2;
   return value <= 0xffffffff ? 4 : 8;
-}
-
-std::uint64_t load_uint(const std::byte* p, unsigned width) noexcept {
-  switch (width) {
-    case 1:
-      return load_le<std::uint8_t>(p);
-    case 2:
-      return load_le<std::uint16_t>(p);
-    case 4:
-      return load_le<std::uint32_t>(p);
-    default:
-      return load_le<std::uint64_t>(p);
-  }
 }
 
 std::uint8_t crc8(std::span<const std::byte> data) noexcept {
@@ -86,6 +72,13 @@ struct File {
   [[nodiscard]] std::uint64_t code_bytes(std::size_t z) const noexcept { return load_le<std::uint32_t>(index + 4 * z); }
   [[nodiscard]] std::uint64_t count(std::size_t z) const noexcept {
     return load_uint(counts + z * count_width, count_width);
+  }
+  /// Of a component, counted through all slices.
+  [[nodiscard]] std::uint64_t key(std::uint64_t component) const noexcept {
+    return load_uint(keys + component * key_width, key_width);
+  }
+  [[nodiscard]] Status bad_key(std::uint64_t component) const noexcept {
+    return {Code::kOffsetRange, offset_of(keys + component * key_width), num_labels, key(component)};
   }
   [[nodiscard]] std::uint64_t label(std::uint64_t key) const noexcept {
     const std::uint64_t value = load_uint(labels + key * stored_width, stored_width);
@@ -497,15 +490,6 @@ class SliceDecoder {
   SliceRuns runs_;
 };
 
-Status check_request(std::int64_t item_size, const Int3& chunk_shape, const Box3& box) noexcept {
-  const Status invalid{Code::kInvalidArgument, 0, 0, 0};
-  if (item_size != 1 && item_size != 2 && item_size != 4 && item_size != 8) return invalid;
-  for (std::size_t i = 0; i < 3; ++i) {
-    if (chunk_shape[i] <= 0 || box.min[i] < 0 || box.max[i] < box.min[i] || box.max[i] > chunk_shape[i]) return invalid;
-  }
-  return {};
-}
-
 template <typename U>
 Status decode_typed(const File& file, const Box3& box, const VoxelMap& map, std::byte* dst, const Int4& strides) {
   SliceDecoder decoder(file);
@@ -521,9 +505,8 @@ Status decode_typed(const File& file, const Box3& box, const VoxelMap& map, std:
       if (!status.ok()) return status;
       labels.resize(count);
       for (std::size_t i = 0; i < count; ++i) {
-        const std::byte* const at = file.keys + (component + i) * file.key_width;
-        const std::uint64_t key = load_uint(at, file.key_width);
-        if (key >= file.num_labels) return {Code::kOffsetRange, file.offset_of(at), file.num_labels, key};
+        const std::uint64_t key = file.key(component + i);
+        if (key >= file.num_labels) return file.bad_key(component + i);
         labels[i] = map_label<U>(map, file.label(key));
       }
       const SliceRuns& runs = decoder.runs();
@@ -566,13 +549,11 @@ std::optional<U> constant_item(const File& file, const Box3& box, const VoxelMap
 
 Status decode_box(std::span<const std::byte> data, std::int64_t item_size, const Int3& chunk_shape, const Box3& box,
                   const VoxelMap& map, std::byte* dst, const Int4& dst_strides) noexcept {
-  Status status = check_request(item_size, chunk_shape, box);
-  if (!status.ok() || box.empty()) return status;
-  try {
+  return answer_request(item_size, chunk_shape, box, [&] {
     File file;
-    status = open(data, item_size, chunk_shape, file);
+    const Status status = open(data, item_size, chunk_shape, file);
     if (!status.ok()) return status;
-    return with_item(map.output_item_size(static_cast<std::size_t>(item_size)), [&]<typename U>() {
+    return with_item(map.output_item_size(file.item_size), [&]<typename U>() {
       if (file.has_checksums && map.op != paint::VoxelOp::kCopy) {
         if (const std::optional<U> item = constant_item<U>(file, box, map)) {
           fill_box<U>(box, file.sx, *item, dst, dst_strides);
@@ -581,9 +562,7 @@ Status decode_box(std::span<const std::byte> data, std::int64_t item_size, const
       }
       return decode_typed<U>(file, box, map, dst, dst_strides);
     });
-  } catch (const std::exception&) {
-    return {Code::kNoMemory, 0, 0, 0};
-  }
+  });
 }
 
 Status unique_box(std::span<const std::byte> data, std::int64_t item_size, const Int3& chunk_shape, const Box3& box,
@@ -601,24 +580,15 @@ Status unique_box(std::span<const std::byte> data, std::int64_t item_size, const
       const std::uint64_t end = component + file.count(z);
       if (z < static_cast<std::size_t>(box.min[2])) component = end;
       for (; component < end; ++component) {
-        const std::byte* const at = file.keys + component * file.key_width;
-        const std::uint64_t key = load_uint(at, file.key_width);
-        if (key >= file.num_labels) return {Code::kOffsetRange, file.offset_of(at), file.num_labels, key};
+        const std::uint64_t key = file.key(component);
+        if (key >= file.num_labels) return file.bad_key(component);
         collector.add(file.label(key));
       }
     }
     collector.finish();
     return {};
   }
-  const auto bytes = checked_product({shape[0], shape[1], shape[2], item_size});
-  if (!bytes) return {Code::kNoMemory, 0, 0, 0};
-  std::vector<std::byte> voxels(static_cast<std::size_t>(*bytes));
-  const Int4 strides = fortran_strides(shape, item_size);
-  status = decode_box(data, item_size, chunk_shape, box, {}, voxels.data(), strides);
-  if (!status.ok()) return status;
-  paint::unique_box(voxels.data(), strides, {shape[0], shape[1], shape[2], 1}, static_cast<std::size_t>(item_size),
-                    out);
-  return {};
+  return unique_of_decoded(&decode_box, data, item_size, chunk_shape, box, out);
 }
 
 }  // namespace cvfast::decode::crackle

@@ -69,6 +69,18 @@ Status skip_header(std::span<const std::byte> in, std::size_t& pos) noexcept {
   return {};
 }
 
+/// Calls work(), which may run out of memory.
+template <typename Work>
+Status within_memory(const Work& work) noexcept {
+  try {
+    return work();
+  } catch (const std::bad_alloc&) {
+    return fail(Code::kNoMemory, 0);
+  } catch (const std::length_error&) {
+    return fail(Code::kNoMemory, 0);
+  }
+}
+
 /// Inflates the member at `pos` to out + written, moving both.  kTooLarge leaves them as they are.
 Status inflate_member(std::span<const std::byte> in, std::size_t& pos, std::byte* out, std::size_t capacity,
                       std::size_t& written) noexcept {
@@ -121,8 +133,7 @@ Status skip_padding(std::span<const std::byte> in, std::size_t& pos, bool& has_m
 
 }  // namespace
 
-Status decompress(std::span<const std::byte> in, std::byte* out, std::size_t capacity,
-                  std::size_t& written) noexcept {
+Status decompress(std::span<const std::byte> in, std::byte* out, std::size_t capacity, std::size_t& written) noexcept {
   std::size_t pos = 0;
   std::size_t size = 0;
   for (bool has_member = true; has_member;) {
@@ -134,7 +145,7 @@ Status decompress(std::span<const std::byte> in, std::byte* out, std::size_t cap
 }
 
 Status decompress(std::span<const std::byte> in, std::uint64_t limit, std::vector<std::byte>& out) noexcept {
-  try {
+  return within_memory([&]() -> Status {
     // Whatever the input claims, it cannot inflate to more than this, nor may it to more than the limit.
     std::uint64_t ceiling = 0;
     if (__builtin_mul_overflow(std::uint64_t{in.size()}, kMaxExpansion, &ceiling)) {
@@ -152,8 +163,8 @@ Status decompress(std::span<const std::byte> in, std::uint64_t limit, std::vecto
     for (bool has_member = true; has_member;) {
       const Status status = inflate_member(in, pos, out.data(), out.size(), size);
       if (status.code == Code::kTooLarge && out.size() < ceiling) {
-        out.resize(static_cast<std::size_t>(std::min(std::max<std::uint64_t>(2 * std::uint64_t{out.size()}, 4096),
-                                                     ceiling)));
+        out.resize(
+            static_cast<std::size_t>(std::min(std::max<std::uint64_t>(2 * std::uint64_t{out.size()}, 4096), ceiling)));
         continue;
       }
       if (!status.ok()) return status;
@@ -161,11 +172,7 @@ Status decompress(std::span<const std::byte> in, std::uint64_t limit, std::vecto
     }
     out.resize(size);
     return {};
-  } catch (const std::bad_alloc&) {
-    return fail(Code::kNoMemory, 0);
-  } catch (const std::length_error&) {
-    return fail(Code::kNoMemory, 0);
-  }
+  });
 }
 
 Status compress(std::span<const std::byte> in, int level, std::vector<std::byte>& out) noexcept {
@@ -174,17 +181,13 @@ Status compress(std::span<const std::byte> in, int level, std::vector<std::byte>
   }
   libdeflate_compressor* const compressor = thread_compressor(level);
   if (compressor == nullptr) return fail(Code::kNoMemory, 0);
-  try {
+  return within_memory([&]() -> Status {
     out.resize(libdeflate_gzip_compress_bound(compressor, in.size()));
     const std::size_t size = libdeflate_gzip_compress(compressor, in.data(), in.size(), out.data(), out.size());
     if (size == 0) return fail(Code::kOverflow, 0);
     out.resize(size);
     return {};
-  } catch (const std::bad_alloc&) {
-    return fail(Code::kNoMemory, 0);
-  } catch (const std::length_error&) {
-    return fail(Code::kNoMemory, 0);
-  }
+  });
 }
 
 std::size_t compress_bound(std::size_t n) noexcept { return libdeflate_gzip_compress_bound(nullptr, n); }

@@ -28,8 +28,8 @@ std::int64_t raw_offset(const Int4& strides, const Int3& voxel, std::int64_t cha
 
 std::optional<std::uint64_t> fixed_chunk_bytes(const ImageFormat& format, const Int3& chunk_shape) noexcept {
   if (format.encoding != Encoding::kRaw) return std::nullopt;
-  const auto bytes = checked_product(
-      {chunk_shape[0], chunk_shape[1], chunk_shape[2], format.num_channels, format.item_size});
+  const auto bytes =
+      checked_product({chunk_shape[0], chunk_shape[1], chunk_shape[2], format.num_channels, format.item_size});
   if (!bytes) return std::nullopt;
   return static_cast<std::uint64_t>(*bytes);
 }
@@ -38,8 +38,8 @@ std::uint64_t max_chunk_bytes(const ImageFormat& format, const Int3& chunk_shape
   if (format.encoding == Encoding::kRaw) return fixed_chunk_bytes(format, chunk_shape).value_or(0);
   if (format.encoding == Encoding::kExternal) {
     // Formats that shrink voxels do not grow them by more than headers and indices; four times leaves room for any.
-    const auto bytes = checked_product(
-        {chunk_shape[0], chunk_shape[1], chunk_shape[2], format.num_channels, format.item_size, 4});
+    const auto bytes =
+        checked_product({chunk_shape[0], chunk_shape[1], chunk_shape[2], format.num_channels, format.item_size, 4});
     constexpr std::uint64_t kHeaderBytes = std::uint64_t{1} << 20;
     return static_cast<std::uint64_t>(bytes.value_or(INT64_MAX / 2)) + kHeaderBytes;
   }
@@ -59,20 +59,17 @@ std::optional<ByteRange> box_byte_range(const ImageFormat& format, const Int3& c
   if (format.encoding != Encoding::kRaw || box.empty() || channel_begin >= channel_end) return std::nullopt;
   const Int4 strides = fortran_strides(chunk_shape, format.item_size);
   const std::int64_t first = raw_offset(strides, box.min, channel_begin);
-  const std::int64_t last =
-      raw_offset(strides, {box.max[0] - 1, box.max[1] - 1, box.max[2] - 1}, channel_end - 1);
-  return ByteRange{static_cast<std::uint64_t>(first),
-                   static_cast<std::uint64_t>(last - first + format.item_size)};
+  const std::int64_t last = raw_offset(strides, {box.max[0] - 1, box.max[1] - 1, box.max[2] - 1}, channel_end - 1);
+  return ByteRange{static_cast<std::uint64_t>(first), static_cast<std::uint64_t>(last - first + format.item_size)};
 }
 
-Status decode_box(const ImageFormat& format, std::span<const std::byte> data,
-                  const std::optional<ByteRange>& range, const Int3& chunk_shape, const Box3& box,
-                  std::int64_t channel_begin, std::int64_t channel_end, const paint::VoxelMap& map,
-                  std::byte* dst, const Int4& dst_strides) noexcept {
+Status decode_box(const ImageFormat& format, std::span<const std::byte> data, const std::optional<ByteRange>& range,
+                  const Int3& chunk_shape, const Box3& box, std::int64_t channel_begin, std::int64_t channel_end,
+                  const paint::VoxelMap& map, std::byte* dst, const Int4& dst_strides) noexcept {
   if (!is_decoded_here(format.encoding)) return {Code::kInvalidArgument, 0, 0, 0};
   if (format.encoding == Encoding::kCompressedSegmentation) {
-    return compressed_segmentation::decode_box(data, geometry_of(format, chunk_shape), box, channel_begin,
-                                               channel_end, map, dst, dst_strides);
+    return compressed_segmentation::decode_box(data, geometry_of(format, chunk_shape), box, channel_begin, channel_end,
+                                               map, dst, dst_strides);
   }
   if (format.encoding == Encoding::kCompresso) {
     return compresso::decode_box(data, format.item_size, chunk_shape, box, map, dst, dst_strides);
@@ -90,8 +87,8 @@ Status decode_box(const ImageFormat& format, std::span<const std::byte> data,
     return {code, std::min<std::uint64_t>(data.size(), expected), expected, data.size()};
   }
   const Int4 strides = fortran_strides(chunk_shape, format.item_size);
-  const std::int64_t start = raw_offset(strides, box.min, channel_begin) -
-                             (range ? static_cast<std::int64_t>(range->offset) : 0);
+  const std::int64_t start =
+      raw_offset(strides, box.min, channel_begin) - (range ? static_cast<std::int64_t>(range->offset) : 0);
   const Int3 shape = box.shape();
   paint::map_box(data.data() + start, strides, dst, dst_strides,
                  {shape[0], shape[1], shape[2], channel_end - channel_begin},
@@ -99,13 +96,12 @@ Status decode_box(const ImageFormat& format, std::span<const std::byte> data,
   return {};
 }
 
-Status unique_box(const ImageFormat& format, std::span<const std::byte> data, const Int3& chunk_shape,
-                  const Box3& box, std::int64_t channel_begin, std::int64_t channel_end,
-                  std::vector<std::uint64_t>& out) {
+Status unique_box(const ImageFormat& format, std::span<const std::byte> data, const Int3& chunk_shape, const Box3& box,
+                  std::int64_t channel_begin, std::int64_t channel_end, std::vector<std::uint64_t>& out) {
   if (!is_decoded_here(format.encoding)) return {Code::kInvalidArgument, 0, 0, 0};
   if (format.encoding == Encoding::kCompressedSegmentation) {
-    return compressed_segmentation::unique_box(data, geometry_of(format, chunk_shape), box, channel_begin,
-                                               channel_end, out);
+    return compressed_segmentation::unique_box(data, geometry_of(format, chunk_shape), box, channel_begin, channel_end,
+                                               out);
   }
   if (format.encoding == Encoding::kCompresso) {
     return compresso::unique_box(data, format.item_size, chunk_shape, box, out);
@@ -129,18 +125,16 @@ Status unique_box(const ImageFormat& format, std::span<const std::byte> data, co
   return {};
 }
 
-Status encode_chunk(const ImageFormat& format, const std::byte* src, const Int4& src_strides,
-                    const Int3& chunk_shape, std::vector<std::byte>& out, std::span<const std::byte>& view) {
+Status encode_chunk(const ImageFormat& format, const std::byte* src, const Int4& src_strides, const Int3& chunk_shape,
+                    std::vector<std::byte>& out, std::span<const std::byte>& view) {
   if (!is_encoded_here(format.encoding)) return {Code::kInvalidArgument, 0, 0, 0};
   if (format.encoding == Encoding::kCompressedSegmentation) {
-    const Status status =
-        compressed_segmentation::encode(src, src_strides, geometry_of(format, chunk_shape), out);
+    const Status status = compressed_segmentation::encode(src, src_strides, geometry_of(format, chunk_shape), out);
     view = out;
     return status;
   }
   if (format.encoding == Encoding::kPng) {
-    const Status status =
-        png::encode(src, src_strides, png_geometry_of(format, chunk_shape), format.level, out);
+    const Status status = png::encode(src, src_strides, png_geometry_of(format, chunk_shape), format.level, out);
     view = out;
     return status;
   }

@@ -198,8 +198,8 @@ std::uint64_t repeat_to_word(const std::byte* value, std::size_t item_size) noex
 
 }  // namespace
 
-void copy_box(const std::byte* src, const Int4& src_strides, std::byte* dst, const Int4& dst_strides,
-              const Int4& shape, std::size_t item_size) noexcept {
+void copy_box(const std::byte* src, const Int4& src_strides, std::byte* dst, const Int4& dst_strides, const Int4& shape,
+              std::size_t item_size) noexcept {
   const Axes axes = normalise(dst, dst_strides, src, src_strides, shape);
   if (axes.is_empty) return;
   const Axis inner = axes.axis[0];
@@ -271,12 +271,13 @@ bool box_equals(const std::byte* src, const Int4& src_strides, const Int4& shape
       return run_equals(s, row_bytes, pattern);
     });
   }
-  return for_each_outer(axes, 1, src, nothing, [inner, value, item_size](const std::byte* s, const std::byte*) noexcept {
-    for (std::int64_t i = 0; i < inner.extent; ++i) {
-      if (std::memcmp(s + i * inner.a, value, item_size) != 0) return false;
-    }
-    return true;
-  });
+  return for_each_outer(axes, 1, src, nothing,
+                        [inner, value, item_size](const std::byte* s, const std::byte*) noexcept {
+                          for (std::int64_t i = 0; i < inner.extent; ++i) {
+                            if (std::memcmp(s + i * inner.a, value, item_size) != 0) return false;
+                          }
+                          return true;
+                        });
 }
 
 }  // namespace cvfast::paint

@@ -163,8 +163,8 @@ std::uint64_t map_voxel(const VoxelMap& map, std::uint64_t value) noexcept {
   return value;
 }
 
-void map_box(const std::byte* src, const Int4& src_strides, std::byte* dst, const Int4& dst_strides,
-             const Int4& shape, std::size_t item_size, const VoxelMap& map) noexcept {
+void map_box(const std::byte* src, const Int4& src_strides, std::byte* dst, const Int4& dst_strides, const Int4& shape,
+             std::size_t item_size, const VoxelMap& map) noexcept {
   if (map.op == VoxelOp::kCopy) return copy_box(src, src_strides, dst, dst_strides, shape, item_size);
   const Axes axes = normalise(dst, dst_strides, src, src_strides, shape);
   if (axes.is_empty) return;

@@ -15,8 +15,8 @@ namespace cvfast::paint {
   return static_cast<std::size_t>(label ^ (label >> 32));
 }
 
-/// Gathers distinct labels into a vector: a direct-mapped cache drops most repetitions at once, and the vector is sorted
-/// and cleaned whenever it has doubled, so it stays within a small factor of the true count.
+/// Gathers distinct labels into a vector: a direct-mapped cache drops most repetitions at once, and the vector is
+/// sorted and cleaned whenever it has doubled, so it stays within a small factor of the true count.
 class UniqueCollector {
  public:
   explicit UniqueCollector(std::vector<std::uint64_t>& out) : out_(out) {}

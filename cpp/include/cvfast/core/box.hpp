@@ -19,9 +19,7 @@ struct Box3 {
   [[nodiscard]] constexpr bool empty() const noexcept {
     return max[0] <= min[0] || max[1] <= min[1] || max[2] <= min[2];
   }
-  [[nodiscard]] constexpr Int3 shape() const noexcept {
-    return {max[0] - min[0], max[1] - min[1], max[2] - min[2]};
-  }
+  [[nodiscard]] constexpr Int3 shape() const noexcept { return {max[0] - min[0], max[1] - min[1], max[2] - min[2]}; }
   [[nodiscard]] constexpr bool operator==(const Box3&) const noexcept = default;
 };
 
@@ -43,8 +41,7 @@ struct Box3 {
 
 /// Strides in bytes of a packed Fortran-order array (x fastest) of the given shape.
 [[nodiscard]] constexpr Int4 fortran_strides(const Int3& shape, std::int64_t item_size) noexcept {
-  return {item_size, item_size * shape[0], item_size * shape[0] * shape[1],
-          item_size * shape[0] * shape[1] * shape[2]};
+  return {item_size, item_size * shape[0], item_size * shape[0] * shape[1], item_size * shape[0] * shape[1] * shape[2]};
 }
 
 }  // namespace cvfast

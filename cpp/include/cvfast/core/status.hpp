@@ -19,7 +19,7 @@ enum class Code : std::uint8_t {
   kOverflow,         ///< the data cannot be represented in the format
   kInvalidArgument,  ///< the caller's geometry makes no sense
   kNoMemory,
-  kUnsupported,      ///< a variant of the format that nothing here decodes
+  kUnsupported,  ///< a variant of the format that nothing here decodes
 };
 
 /// The outcome of a kernel: what happened, at which byte of the input, what was wanted and what was there.

@@ -30,8 +30,8 @@ struct Geometry {
 /// box.min of channel_begin; its items have map.output_item_size(item_size) bytes.
 /// @return kTruncated, kOffsetRange or kBadValue with the byte offset of the offending word.
 Status decode_box(std::span<const std::byte> data, const Geometry& geometry, const Box3& box,
-                  std::int64_t channel_begin, std::int64_t channel_end, const paint::VoxelMap& map,
-                  std::byte* dst, const Int4& dst_strides) noexcept;
+                  std::int64_t channel_begin, std::int64_t channel_end, const paint::VoxelMap& map, std::byte* dst,
+                  const Int4& dst_strides) noexcept;
 
 /// Adds the distinct labels of a box to `out` (ascending, no duplicates) from the sub-blocks' tables and indices.
 /// May throw std::bad_alloc.
@@ -41,8 +41,7 @@ Status unique_box(std::span<const std::byte> data, const Geometry& geometry, con
 /// Encodes a whole chunk, appending to `out` (cleared first).  Identical lookup tables of a channel are stored once;
 /// table entries ascend; padding voxels of boundary sub-blocks have index 0.
 /// @return kOverflow when a lookup table would start past word 2^24 - 1.  May throw std::bad_alloc.
-Status encode(const std::byte* src, const Int4& src_strides, const Geometry& geometry,
-              std::vector<std::byte>& out);
+Status encode(const std::byte* src, const Int4& src_strides, const Geometry& geometry, std::vector<std::byte>& out);
 
 /// The size that no valid encoding of such a chunk exceeds, tables unshared; used as the limit of a gzip layer.
 [[nodiscard]] std::uint64_t max_encoded_bytes(const Geometry& geometry) noexcept;

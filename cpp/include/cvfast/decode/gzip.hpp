@@ -14,8 +14,7 @@ namespace cvfast::decode::gzip {
 
 /// Inflates into exactly `capacity` bytes at most.  `written` is set on success.
 /// @return kBadMagic (not 1f 8b), kTruncated, kCorrupt, kChecksum, kTooLarge (more than capacity), kTrailingBytes.
-Status decompress(std::span<const std::byte> in, std::byte* out, std::size_t capacity,
-                  std::size_t& written) noexcept;
+Status decompress(std::span<const std::byte> in, std::byte* out, std::size_t capacity, std::size_t& written) noexcept;
 
 /// Inflates into a vector that grows as needed, up to `limit` bytes: a bomb costs at most the limit.
 /// The length that the last member states sizes the first attempt.

@@ -27,10 +27,10 @@ enum class Encoding : std::uint8_t { kRaw, kCompressedSegmentation, kPng, kCompr
 /// What the bytes of a chunk mean, apart from its shape.
 struct ImageFormat {
   Encoding encoding = Encoding::kRaw;
-  std::int64_t item_size = 1;     ///< bytes of a voxel's value
+  std::int64_t item_size = 1;  ///< bytes of a voxel's value
   std::int64_t num_channels = 1;
-  Int3 block_shape{8, 8, 8};      ///< compressed_segmentation only
-  int level = 9;                  ///< png only, when writing: 0 to 9
+  Int3 block_shape{8, 8, 8};  ///< compressed_segmentation only
+  int level = 9;              ///< png only, when writing: 0 to 9
 };
 
 /// A run of bytes of a stored chunk.
@@ -58,19 +58,17 @@ struct ByteRange {
 
 /// Decodes a box (relative to the chunk) of some channels into a strided destination.
 /// @param data the chunk's bytes, or those of box_byte_range when `range` is given.
-Status decode_box(const ImageFormat& format, std::span<const std::byte> data,
-                  const std::optional<ByteRange>& range, const Int3& chunk_shape, const Box3& box,
-                  std::int64_t channel_begin, std::int64_t channel_end, const paint::VoxelMap& map,
-                  std::byte* dst, const Int4& dst_strides) noexcept;
+Status decode_box(const ImageFormat& format, std::span<const std::byte> data, const std::optional<ByteRange>& range,
+                  const Int3& chunk_shape, const Box3& box, std::int64_t channel_begin, std::int64_t channel_end,
+                  const paint::VoxelMap& map, std::byte* dst, const Int4& dst_strides) noexcept;
 
 /// Adds the distinct values of a box to `out`, ascending, no duplicates.  May throw std::bad_alloc.
-Status unique_box(const ImageFormat& format, std::span<const std::byte> data, const Int3& chunk_shape,
-                  const Box3& box, std::int64_t channel_begin, std::int64_t channel_end,
-                  std::vector<std::uint64_t>& out);
+Status unique_box(const ImageFormat& format, std::span<const std::byte> data, const Int3& chunk_shape, const Box3& box,
+                  std::int64_t channel_begin, std::int64_t channel_end, std::vector<std::uint64_t>& out);
 
 /// Encodes a whole chunk.  A packed Fortran-order raw chunk needs no copy: `out` then stays empty and `view` is the
 /// source itself; else `view` shows `out`.  May throw std::bad_alloc.
-Status encode_chunk(const ImageFormat& format, const std::byte* src, const Int4& src_strides,
-                    const Int3& chunk_shape, std::vector<std::byte>& out, std::span<const std::byte>& view);
+Status encode_chunk(const ImageFormat& format, const std::byte* src, const Int4& src_strides, const Int3& chunk_shape,
+                    std::vector<std::byte>& out, std::span<const std::byte>& view);
 
 }  // namespace cvfast::decode

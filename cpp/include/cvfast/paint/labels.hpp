@@ -20,9 +20,9 @@ enum class VoxelOp : std::uint8_t {
 
 struct VoxelMap {
   VoxelOp op = VoxelOp::kCopy;
-  std::uint64_t label = 0;          ///< kEqualsLabel: the label's bits, zero extended from the item
+  std::uint64_t label = 0;                ///< kEqualsLabel: the label's bits, zero extended from the item
   std::span<const std::uint64_t> keep{};  ///< kKeepLabels: ascending, without duplicates
-  std::uint64_t other = 0;          ///< kKeepLabels: written where the voxel is not kept
+  std::uint64_t other = 0;                ///< kKeepLabels: written where the voxel is not kept
 
   [[nodiscard]] std::size_t output_item_size(std::size_t item_size) const noexcept {
     return op == VoxelOp::kEqualsLabel ? 1 : item_size;
@@ -33,10 +33,11 @@ struct VoxelMap {
 [[nodiscard]] std::uint64_t map_voxel(const VoxelMap& map, std::uint64_t value) noexcept;
 
 /// As copy_box, through a map.  item_size 1, 2, 4 or 8 unless the map is kCopy.
-void map_box(const std::byte* src, const Int4& src_strides, std::byte* dst, const Int4& dst_strides,
-             const Int4& shape, std::size_t item_size, const VoxelMap& map) noexcept;
+void map_box(const std::byte* src, const Int4& src_strides, std::byte* dst, const Int4& dst_strides, const Int4& shape,
+             std::size_t item_size, const VoxelMap& map) noexcept;
 
-/// Adds the distinct values of a 4-D box (items of 1, 2, 4 or 8 bytes, zero extended) to `out`, ascending, no duplicates.
+/// Adds the distinct values of a 4-D box (items of 1, 2, 4 or 8 bytes, zero extended) to `out`, ascending, no
+/// duplicates.
 void unique_box(const std::byte* src, const Int4& src_strides, const Int4& shape, std::size_t item_size,
                 std::vector<std::uint64_t>& out);
 
@@ -48,8 +49,8 @@ class Renumberer {
 
   /// Rewrites a packed run of items (src 1, 2, 4 or 8 bytes wide) as dst items of dst_item_size bytes.
   /// Stops before the first label whose number does not fit dst and returns how many items were written.
-  [[nodiscard]] std::size_t apply(const std::byte* src, std::size_t src_item_size, std::size_t count,
-                                  std::byte* dst, std::size_t dst_item_size);
+  [[nodiscard]] std::size_t apply(const std::byte* src, std::size_t src_item_size, std::size_t count, std::byte* dst,
+                                  std::size_t dst_item_size);
 
   [[nodiscard]] const std::unordered_map<std::uint64_t, std::uint64_t>& mapping() const noexcept { return map_; }
 
