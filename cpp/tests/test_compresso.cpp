@@ -34,8 +34,8 @@ TEST(Compresso, ReadsEmptyRunsOfWindows) {
       1,
       testing::from_hex("6370736f0001010001000100040401010000000000000001000000000000000000000004050000010003000100")};
   Random random(5);
-  testing::expect_as_reference(kCodec, file, random);
-  const auto labels = testing::decode_labels(kCodec, file, {{0, 0, 0}, {1, 1, 1}}, {}, random);
+  testing::expect_as_reference(Traits::kCodec, file, random);
+  const auto labels = testing::decode_labels(Traits::kCodec, file, {{0, 0, 0}, {1, 1, 1}}, {}, random);
   ASSERT_TRUE(labels.has_value());
   EXPECT_EQ(*labels, (Labels{5}));
 }
@@ -57,10 +57,10 @@ TEST(Compresso, RefusesLabelsAndLocationsThatAreNotUsed) {
     return LabelFile{"unused", {1, 1, 1}, 1, data};
   };
   Random random(6);
-  EXPECT_TRUE(testing::decode_labels(kCodec, file(1, 0), {{0, 0, 0}, {1, 1, 1}}, {}, random).has_value());
+  EXPECT_TRUE(testing::decode_labels(Traits::kCodec, file(1, 0), {{0, 0, 0}, {1, 1, 1}}, {}, random).has_value());
   for (const auto& [ids, locations] : {std::pair{2U, 0U}, std::pair{1U, 1U}}) {
-    EXPECT_FALSE(testing::decode_labels(kCodec, file(ids, locations), {{0, 0, 0}, {1, 1, 1}}, {}, random).has_value());
-    testing::expect_as_reference(kCodec, file(ids, locations), random);
+    EXPECT_FALSE(testing::decode_labels(Traits::kCodec, file(ids, locations), {{0, 0, 0}, {1, 1, 1}}, {}, random).has_value());
+    testing::expect_as_reference(Traits::kCodec, file(ids, locations), random);
   }
 }
 

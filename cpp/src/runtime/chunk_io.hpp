@@ -114,6 +114,8 @@ class StoredChunk {
   [[nodiscard]] bool fail(ErrorKind kind, Status status, ChunkError& error) const;
   [[nodiscard]] bool fail_io(const fetch::IoError& io, ChunkError& error) const;
   [[nodiscard]] bool fail_too_long(std::uint64_t limit, ChunkError& error) const;
+  [[nodiscard]] bool fail_gzip(std::span<const std::byte> in, std::uint64_t limit, Status status,
+                               ChunkError& error) const;
 
   const ImageLayout& layout_;
   const LazySession& session_;

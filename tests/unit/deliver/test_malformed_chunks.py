@@ -175,6 +175,17 @@ def test_content_longer_than_any_chunk_of_an_encoding_is_a_decode_error(
     assert caught.value.found > caught.value.expected > 0
 
 
+def test_gzip_stream_that_was_cut_is_a_decompression_error(
+    tmp_path: Path, layer: str, encoding: str
+) -> None:
+    stored = support.COMPRESS[".gz"](encoded(encoding))
+    vol = CloudVolume(layer, fill_missing=True)
+    for length in range(1, len(stored)):
+        chunk_file(tmp_path, ".gz").write_bytes(stored[:length])
+        with pytest.raises(DecompressionError, match=f"{NAME}.gz: cannot decompress"):
+            vol[:]
+
+
 @pytest.mark.parametrize("suffix", COMPRESSED)
 def test_file_that_is_longer_than_any_compressor_makes_it_is_a_decode_error(
     tmp_path: Path, suffix: str
