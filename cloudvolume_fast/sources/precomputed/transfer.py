@@ -11,7 +11,6 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 from cloudvolume_fast._runtime import default_threads
@@ -321,6 +320,8 @@ def _recode_chunks(
 
     These are absent, damaged, or of a form that the other encoding cannot hold.
     """
+    from concurrent.futures import ThreadPoolExecutor  # imported when needed: it is slow to load
+
     read_options = source.read_options(here, title="Transferring")
     store = FileStore(path)
 
