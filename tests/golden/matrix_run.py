@@ -9,6 +9,7 @@ import json
 import os
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -59,7 +60,11 @@ def write(layer: Path, cell: Cell) -> np.ndarray:
     vol = CloudVolume(f"file://{layer}", info=info, compress=compress, progress=False)
     vol.commit_info()
     voxels = matrix.voxels(row)
-    vol[:] = voxels
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        vol[:] = voxels
+    # Pictures are not compressed once more, which a caller who asks for it is told.
+    assert bool(told) == (row.encoding in matrix.PICTURES and bool(compress))
     assert matrix.stored_suffix(layer) == cell.suffix
     found = np.asarray(CloudVolume(f"file://{layer}", progress=False)[:])
     if row.encoding not in matrix.LOSSY:

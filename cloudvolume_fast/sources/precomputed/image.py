@@ -6,7 +6,7 @@ from __future__ import annotations
 import dataclasses
 import os
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,12 +23,29 @@ from cloudvolume_fast.sources.precomputed import (
     image_chunks,
     image_files,
     image_read,
-    image_shards,
     image_write,
 )
 from cloudvolume_fast.sources.precomputed.image_access import ImageAccess
 from cloudvolume_fast.sources.precomputed.metadata import MipLike, PrecomputedMetadata
 from cloudvolume_fast.sources.precomputed.voxels import bounds_of
+
+if TYPE_CHECKING:
+    from cloudvolume_fast.sources.precomputed import image_shards
+
+
+class _OfShards:
+    """A method that lies in `image_shards`, loaded with its first use."""
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._name = name
+
+    def __get__(
+        self, image: object, owner: type
+    ) -> Any:  # Any: the function, or bound to the image
+        from cloudvolume_fast.sources.precomputed import image_shards
+
+        function = getattr(image_shards, self._name)
+        return function if image is None else function.__get__(image, owner)
 
 
 class PrecomputedImageSource(ImageAccess):
@@ -84,14 +101,24 @@ class PrecomputedImageSource(ImageAccess):
     has_data = image_chunks.has_data
     delete = image_chunks.delete
     download_files = image_chunks.download_files
-    shard_spec = image_shards.shard_spec
-    shard_shape = image_shards.shard_shape
-    shard_filename = image_shards.shard_filename
-    morton_codes = image_shards.morton_codes
-    make_shard = image_shards.make_shard
-    make_shard_chunks = image_shards.make_shard_chunks
-    to_sharded = image_shards.to_sharded
-    to_unsharded = image_shards.to_unsharded
+    if TYPE_CHECKING:
+        shard_spec = image_shards.shard_spec
+        shard_shape = image_shards.shard_shape
+        shard_filename = image_shards.shard_filename
+        morton_codes = image_shards.morton_codes
+        make_shard = image_shards.make_shard
+        make_shard_chunks = image_shards.make_shard_chunks
+        to_sharded = image_shards.to_sharded
+        to_unsharded = image_shards.to_unsharded
+    else:  # most volumes are not sharded, and importing this takes its time
+        shard_spec = _OfShards()
+        shard_shape = _OfShards()
+        shard_filename = _OfShards()
+        morton_codes = _OfShards()
+        make_shard = _OfShards()
+        make_shard_chunks = _OfShards()
+        to_sharded = _OfShards()
+        to_unsharded = _OfShards()
 
     # Boxes and points as upstream's users ask for them.
 

@@ -10,7 +10,6 @@ from cloudvolume_fast.deliver.files import read_files
 from cloudvolume_fast.deliver.outcome import raise_outcome
 from cloudvolume_fast.deliver.source import ImageScale
 from cloudvolume_fast.errors import AlignmentError
-from cloudvolume_fast.locate.grid import chunk_ids
 from cloudvolume_fast.locate.indexing import (
     Bounds,
     check_bounds,
@@ -134,5 +133,7 @@ def download_files(
 def _by_id(
     scale: ImageScale, bounds: Bounds, files: dict[str, bytes | None]
 ) -> dict[int, bytes | None]:
+    from cloudvolume_fast.locate.grid import chunk_ids  # most volumes are not sharded
+
     ids = chunk_ids(clip(bounds, scale.bounds), scale.bounds, scale.chunk_size)
     return dict(zip(ids.tolist(), files.values(), strict=True))

@@ -16,7 +16,6 @@ from cloudvolume_fast.deliver.hooks import ChunkHooks
 from cloudvolume_fast.deliver.source import ImageScale
 from cloudvolume_fast.errors import InvalidArgumentError
 from cloudvolume_fast.model.info import Scale
-from cloudvolume_fast.model.sharding import ShardingSpecification
 from cloudvolume_fast.sources.precomputed.metadata import PrecomputedMetadata
 
 _PNG_LEVEL = 9  # upstream's default
@@ -44,6 +43,9 @@ def open_scale(
     folder = meta.join(meta.cloudpath, parsed.key)
     sharding = None
     if parsed.sharding is not None:
+        # Most volumes are not sharded, and importing this takes its time.
+        from cloudvolume_fast.model.sharding import ShardingSpecification
+
         sharding = ShardingSpecification.from_dict(parsed.sharding)
     dtype, channels = meta.dtype, int(meta.info["num_channels"])
     codec = registry.lookup(parsed.encoding, folder)

@@ -12,7 +12,6 @@ import dataclasses
 import json
 import math
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from cloudvolume_fast._runtime import default_threads
@@ -353,6 +352,8 @@ def _recode_chunks(
 
     These are absent, damaged, or of a form that the other encoding cannot hold.
     """
+    from concurrent.futures import ThreadPoolExecutor  # imported when needed: it is slow to load
+
     read_options = source.read_options(here, title="Transferring")
     store = FileStore(path)
 

@@ -428,6 +428,7 @@ ENCODINGS = [
 ]
 
 
+@pytest.mark.filterwarnings("ignore:.*is not applied to png")
 @pytest.mark.parametrize("same_grid", [True, False])
 @pytest.mark.parametrize(("before", "after", "dtype"), ENCODINGS)
 def test_every_encoding_becomes_every_other(tmp_path, before, after, dtype, same_grid):
