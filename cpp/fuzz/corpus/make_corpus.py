@@ -128,7 +128,14 @@ def main():
     """Write all seeds."""
     here = Path(__file__).parent
     rng = random.Random(1)
-    for directory in ("compressed_segmentation", "fpzip", "gzip", "minishard_index", "png", "shard_index"):
+    for directory in (
+        "compressed_segmentation",
+        "fpzip",
+        "gzip",
+        "minishard_index",
+        "png",
+        "shard_index",
+    ):
         (here / directory).mkdir(exist_ok=True)
 
     for distinct in (1, 2, 4, 16, 40):
