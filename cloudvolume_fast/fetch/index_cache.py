@@ -31,6 +31,10 @@ class IndexCache:
         self._bytes = 0
         self._lock = threading.Lock()
 
+    def __reduce__(self) -> tuple[type[IndexCache], tuple[int, int]]:
+        """Pickle without the arrays."""
+        return IndexCache, (self.max_entries, self.max_bytes)
+
     def __len__(self) -> int:
         return len(self._entries)
 

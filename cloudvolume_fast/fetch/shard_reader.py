@@ -99,6 +99,15 @@ class ShardReader:
         self._split: set[str] = set()  # paths of shards that are stored as two files
         self._split_lock = threading.Lock()
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Pickle without indexes, which the copy reads itself."""
+        return {k: v for k, v in self.__dict__.items() if k not in ("_split", "_split_lock")}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._split = set()
+        self._split_lock = threading.Lock()
+
     def clear_cache(self) -> None:
         """Forget all indexes, as is needed after files have been replaced."""
         self._indexes.clear()

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import gzip
+import pickle
 import struct
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -319,6 +320,16 @@ def test_shard_index_that_no_file_can_hold_is_not_read_whole(tmp_path: Path):
     assert reader.get_data(0) is None
     with pytest.raises(SpecViolation, match="of minishard 18446744073709551615: expected 16 bytes"):
         reader.get_data(2**64 - 1)
+
+
+def test_copy_by_pickle_reads_the_same_with_caches_of_its_own(tmp_path: Path):
+    reader = make_reader(tmp_path, shard_index_cache_size=7)
+    assert reader.get_data(1) == b"a"
+    copy = pickle.loads(pickle.dumps(reader))
+    assert len(copy._indexes) == 0
+    assert copy._indexes.max_entries == 7
+    assert copy.get_data([*DATA, 5]) == DATA | {5: None}
+    assert copy.spec == reader.spec
 
 
 # Two files.
