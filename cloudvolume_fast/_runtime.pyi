@@ -81,8 +81,8 @@ _HttpHeaders = Sequence[tuple[str, str]]
 class HttpClient:
     """Requests over HTTP and HTTPS, under bounds of time; safe to use from any thread, and after a fork.
 
-    All clients of a process share one thread and its connections, which start with the first request. Every method waits
-    without the GIL; a signal handler that raises (Ctrl-C) takes the requests off the wire.
+    All clients of a process share one thread and its connections, which start with the first request. Every method
+    waits without the GIL; a signal handler that raises (Ctrl-C) takes the requests off the wire.
 
     Parameters
     ----------
@@ -114,12 +114,12 @@ class HttpClient:
     * headers: by lower case name, those that say something about the object.
     * attempts: how often the request was sent.
     * checked: "crc32c" or "md5" if the body was compared with a stated digest, else "".
-    * error: "" unless failed: "request", "connect", "tls", "timeout", "reset", "short_body", "status", "size", "digest",
-      "range", "redirect", "protocol", "memory" or "forked".
+    * error: "" unless failed: "request", "connect", "tls", "timeout", "reset", "short_body", "status", "size",
+      "digest", "range", "redirect", "protocol", "memory" or "forked".
     * message: what was expected and found; names the URL without user and query.
 
-    ``http_proxy``, ``https_proxy``, ``all_proxy``, ``no_proxy``, ``CURL_CA_BUNDLE``, ``SSL_CERT_FILE`` and ``SSL_CERT_DIR``
-    are read for every call.
+    ``http_proxy``, ``https_proxy``, ``all_proxy``, ``no_proxy``, ``CURL_CA_BUNDLE``, ``SSL_CERT_FILE`` and
+    ``SSL_CERT_DIR`` are read for every call.
 
     Raises
     ------

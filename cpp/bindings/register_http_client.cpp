@@ -193,42 +193,47 @@ void register_http_client(py::module_& module) {
            arg("ranges") = py::none(), arg("expected_sizes") = py::none(), arg("into") = py::none(),
            arg("max_size_bytes") = std::uint64_t{1} << 30, arg("may_end_early") = false,
            arg("checks_stated_digest") = true, arg("is_etag_md5") = false)
-      .def("head",
-           [](const HttpClient& self, std::string url, const Headers& headers) {
-             return self.send(fetch::HttpMethod::kHead, std::move(url), py::none(), headers, true);
-           },
-           arg("url"), arg("headers") = Headers{})
-      .def("put",
-           [](const HttpClient& self, std::string url, const py::object& data, const Headers& headers) {
-             return self.send(fetch::HttpMethod::kPut, std::move(url), data, headers, true);
-           },
-           arg("url"), arg("data"), arg("headers") = Headers{})
-      .def("post",
-           [](const HttpClient& self, std::string url, const py::object& data, const Headers& headers,
-              bool is_repeatable) {
-             return self.send(fetch::HttpMethod::kPost, std::move(url), data, headers, is_repeatable);
-           },
-           arg("url"), arg("data"), arg("headers") = Headers{}, py::kw_only(), arg("is_repeatable") = false)
-      .def("delete",
-           [](const HttpClient& self, std::string url, const Headers& headers) {
-             return self.send(fetch::HttpMethod::kDelete, std::move(url), py::none(), headers, true);
-           },
-           arg("url"), arg("headers") = Headers{})
-      .def_static("configure",
-                  [](std::optional<int> total, std::optional<int> per_host, std::optional<std::uint64_t> inflight,
-                     std::optional<double> idle) {
-                    fetch::HttpSettings settings = fetch::http::settings();
-                    if ((total && *total < 1) || (per_host && *per_host < 1)) {
-                      throw py::value_error("configure: expected at least one transfer");
-                    }
-                    settings.max_transfers = total.value_or(settings.max_transfers);
-                    settings.max_transfers_per_host = per_host.value_or(settings.max_transfers_per_host);
-                    settings.max_inflight_bytes = inflight.value_or(settings.max_inflight_bytes);
-                    settings.idle_seconds = checked_seconds(idle.value_or(settings.idle_seconds), "idle_seconds");
-                    fetch::http::configure(settings);
-                  },
-                  py::kw_only(), arg("max_transfers") = py::none(), arg("max_transfers_per_host") = py::none(),
-                  arg("max_inflight_bytes") = py::none(), arg("idle_seconds") = py::none())
+      .def(
+          "head",
+          [](const HttpClient& self, std::string url, const Headers& headers) {
+            return self.send(fetch::HttpMethod::kHead, std::move(url), py::none(), headers, true);
+          },
+          arg("url"), arg("headers") = Headers{})
+      .def(
+          "put",
+          [](const HttpClient& self, std::string url, const py::object& data, const Headers& headers) {
+            return self.send(fetch::HttpMethod::kPut, std::move(url), data, headers, true);
+          },
+          arg("url"), arg("data"), arg("headers") = Headers{})
+      .def(
+          "post",
+          [](const HttpClient& self, std::string url, const py::object& data, const Headers& headers,
+             bool is_repeatable) {
+            return self.send(fetch::HttpMethod::kPost, std::move(url), data, headers, is_repeatable);
+          },
+          arg("url"), arg("data"), arg("headers") = Headers{}, py::kw_only(), arg("is_repeatable") = false)
+      .def(
+          "delete",
+          [](const HttpClient& self, std::string url, const Headers& headers) {
+            return self.send(fetch::HttpMethod::kDelete, std::move(url), py::none(), headers, true);
+          },
+          arg("url"), arg("headers") = Headers{})
+      .def_static(
+          "configure",
+          [](std::optional<int> total, std::optional<int> per_host, std::optional<std::uint64_t> inflight,
+             std::optional<double> idle) {
+            fetch::HttpSettings settings = fetch::http::settings();
+            if ((total && *total < 1) || (per_host && *per_host < 1)) {
+              throw py::value_error("configure: expected at least one transfer");
+            }
+            settings.max_transfers = total.value_or(settings.max_transfers);
+            settings.max_transfers_per_host = per_host.value_or(settings.max_transfers_per_host);
+            settings.max_inflight_bytes = inflight.value_or(settings.max_inflight_bytes);
+            settings.idle_seconds = checked_seconds(idle.value_or(settings.idle_seconds), "idle_seconds");
+            fetch::http::configure(settings);
+          },
+          py::kw_only(), arg("max_transfers") = py::none(), arg("max_transfers_per_host") = py::none(),
+          arg("max_inflight_bytes") = py::none(), arg("idle_seconds") = py::none())
       .def_static("stats",
                   [] {
                     const fetch::HttpStats stats = fetch::http::stats();

@@ -129,10 +129,8 @@ class Nginx:
                 tls=tls,
             )
         )
-        log = self.prefix / "error.log"
         self.process = subprocess.Popen(
-            [self.binary, "-p", str(self.prefix), "-e", str(log)]
-            + ["-c", str(self.prefix / "nginx.conf")],
+            [self.binary, "-p", str(self.prefix), "-c", str(self.prefix / "nginx.conf")],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,

@@ -104,8 +104,9 @@ const char* name(HttpState state) noexcept {
 }
 
 const char* name(HttpError error) noexcept {
-  static constexpr const char* kNames[] = {"",     "request", "connect", "tls",      "timeout",  "reset",  "short_body", "status",
-                                           "size", "digest",  "range",   "redirect", "protocol", "memory", "forked"};
+  static constexpr const char* kNames[] = {"",      "request",    "connect",  "tls",    "timeout",
+                                           "reset", "short_body", "status",   "size",   "digest",
+                                           "range", "redirect",   "protocol", "memory", "forked"};
   return kNames[static_cast<int>(error)];
 }
 
@@ -162,7 +163,8 @@ std::vector<HttpResult> get_all(std::vector<HttpRequest> requests, const std::fu
       cancel(group);
     }
     if (forks.load(std::memory_order_relaxed) != forks_before) {
-      // poll() ran a signal handler that forked, and this is the child: the reactor that works on the batch is not here.
+      // poll() ran a signal handler that forked, and this is the child: the reactor that works on the batch is not
+      // here.
       std::vector<HttpResult> results(batch->results.size());
       for (HttpResult& result : results) {
         result.state = HttpState::kFailed;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// Every step waits for the one before it, so there is nothing to vectorise within one message: about 1.6 ns a byte.  That
-// is why whole bodies are hashed away from the reactor's thread.
+// Every step waits for the one before it, so there is nothing to vectorise within one message: about 1.6 ns a byte.
+// That is why whole bodies are hashed away from the reactor's thread.
 #include "http_md5.hpp"
 
 #include <algorithm>
@@ -82,7 +82,7 @@ Md5Digest Md5::finish() noexcept {
   std::array<std::byte, 8> length;
   store_le(length.data(), bits);
   update(length);
-  Md5Digest digest;
+  Md5Digest digest{};
   std::memcpy(digest.data(), state_.data(), digest.size());
   return digest;
 }

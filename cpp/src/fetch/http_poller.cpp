@@ -53,6 +53,7 @@ int HttpPoller::open() noexcept {
 void HttpPoller::forget() noexcept {
 #ifdef __linux__
   close_fd(epoll_);
+  // is_watched_ stays as it is: clearing it is nothing for a signal handler, and every socket is removed before.
 #endif
   if (wake_write_ != wake_read_) close_fd(wake_write_);
   wake_write_ = -1;
@@ -71,12 +72,16 @@ void HttpPoller::set(int fd, bool reads, bool writes) {
   epoll_event event{};
   event.events = (reads ? EPOLLIN : 0U) | (writes ? EPOLLOUT : 0U);
   event.data.fd = fd;
-  if (::epoll_ctl(epoll_, EPOLL_CTL_MOD, fd, &event) != 0 && errno == ENOENT) {
-    ::epoll_ctl(epoll_, EPOLL_CTL_ADD, fd, &event);
-  }
+  const auto index = static_cast<std::size_t>(fd);
+  if (index >= is_watched_.size()) is_watched_.resize(index + 64);
+  ::epoll_ctl(epoll_, is_watched_[index] ? EPOLL_CTL_MOD : EPOLL_CTL_ADD, fd, &event);
+  is_watched_[index] = true;
 }
 
 void HttpPoller::remove(int fd) noexcept {
+  const auto index = static_cast<std::size_t>(fd);
+  if (index >= is_watched_.size() || !is_watched_[index]) return;
+  is_watched_[index] = false;
   epoll_event unused{};
   ::epoll_ctl(epoll_, EPOLL_CTL_DEL, fd, &unused);
 }

@@ -35,6 +35,7 @@ class HttpPoller {
  private:
 #ifdef __linux__
   int epoll_ = -1;
+  std::vector<bool> is_watched_;  // by descriptor: one that was closed may be somebody else's by now
 #else
   struct Watched {
     int fd;

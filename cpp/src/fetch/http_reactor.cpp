@@ -49,7 +49,8 @@ class BlockedSignals {
 void HttpChecker::check(HttpTransfer* transfer) {
   const std::lock_guard lock(mutex_);
   queue_.push_back(transfer);
-  if (!thread_.joinable()) thread_ = std::thread([this] { run(); });  // made by the reactor, so it takes no signals either
+  if (!thread_.joinable())
+    thread_ = std::thread([this] { run(); });  // made by the reactor, so it takes no signals either
   work_.notify_one();
 }
 
@@ -74,7 +75,8 @@ void HttpChecker::run() {
       queue_.pop_front();
     }
     Md5 md5;
-    for (auto rest = transfer->body(); !rest.empty() && !transfer->is_check_cancelled.load(std::memory_order_relaxed);) {
+    for (auto rest = transfer->body();
+         !rest.empty() && !transfer->is_check_cancelled.load(std::memory_order_relaxed);) {
       const std::size_t n = std::min(rest.size(), kStep);
       md5.update(rest.first(n));
       rest = rest.subspan(n);
@@ -151,7 +153,9 @@ void HttpReactor::close() {
   if (!is_running_ || is_ended_) return;
   is_closing_ = true;
   wake_locked();
-  stopped_.wait(lock, [&] { return !is_running_; });
+  // Another thread may start it again before this one gets the lock.
+  const std::uint64_t before = ends_;
+  stopped_.wait(lock, [&] { return ends_ != before; });
 }
 
 HttpSettings HttpReactor::settings() {
@@ -244,7 +248,9 @@ curl_socket_t HttpReactor::on_open(void* self, curlsocktype /*purpose*/, curl_so
 }
 
 int HttpReactor::on_close(void* self, curl_socket_t fd) noexcept {
-  for (auto& socket : static_cast<HttpReactor*>(self)->sockets_) {
+  auto& reactor = *static_cast<HttpReactor*>(self);
+  reactor.poller_.remove(fd);
+  for (auto& socket : reactor.sockets_) {
     if (socket.load(std::memory_order_relaxed) == fd) {
       socket.store(-1, std::memory_order_relaxed);
       break;
@@ -310,6 +316,7 @@ void HttpReactor::run() {
     is_woken_.store(false);
     is_running_ = false;
     is_closing_ = false;
+    ++ends_;
     cancelled_.clear();
     stopped_.notify_all();
     return;
@@ -420,7 +427,7 @@ void HttpReactor::drop_all() {
 
 HttpHost& HttpReactor::host_of(const Origin& origin) {
   auto& host = hosts_[origin.text()];
-  if (!host) host = std::make_unique<HttpHost>(settings_.max_transfers_per_host);
+  if (!host) host = std::make_unique<HttpHost>();
   return *host;
 }
 
@@ -458,7 +465,7 @@ void HttpReactor::start_ready(TimePoint now) {
         continue;
       }
       if (static_cast<int>(active_.size()) >= settings_.max_transfers ||
-          host->active >= std::min(host->pace.window(), settings_.max_transfers_per_host)) {
+          host->active >= host->pace.window(settings_.max_transfers_per_host)) {
         break;
       }
       const std::uint64_t bytes = transfer->foreseen_bytes();
@@ -565,13 +572,12 @@ void HttpReactor::handle(HttpTransfer* transfer, HttpTransfer::Verdict verdict) 
 void HttpReactor::handle_failure(HttpTransfer* transfer) {
   const TimePoint now = HttpClock::now();
   const HttpPolicy& policy = transfer->policy();
-  const bool is_overload =
-      (transfer->error() == HttpError::kStatus &&
-       (is_overload_status(transfer->status()) || transfer->retry_after() > 0)) ||
-      transfer->error() == HttpError::kConnect;
+  const bool is_overload = (transfer->error() == HttpError::kStatus &&
+                            (is_overload_status(transfer->status()) || transfer->retry_after() > 0)) ||
+                           transfer->error() == HttpError::kConnect;
   if (is_overload) {
     transfer->host->pace.on_overload(now, transfer->started, std::min(transfer->retry_after(), policy.total_seconds),
-                                     policy, random_);
+                                     settings_.max_transfers_per_host, policy, random_);
   } else if (transfer->error() == HttpError::kStatus && !is_retried_status(transfer->status())) {
     transfer->host->pace.on_answer(settings_.max_transfers_per_host);
   }

@@ -27,8 +27,6 @@ namespace cvfast::fetch {
 
 /// Requests to one origin.
 struct HttpHost {
-  explicit HttpHost(int max_transfers) : pace(max_transfers) {}
-
   std::deque<HttpTransfer*> queue;
   int active = 0;
   HostPace pace;
@@ -125,7 +123,8 @@ class HttpReactor {
   HttpSettings new_settings_;
   bool is_running_ = false;
   bool is_closing_ = false;
-  bool is_ended_ = false;  // the process is about to end
+  std::uint64_t ends_ = 0;  // how often the thread has ended
+  bool is_ended_ = false;   // the process is about to end
 
   std::timed_mutex curl_mutex_;
   HttpMemory memory_;

@@ -6,16 +6,29 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
-#include <ctime>
 #include <cstring>
+#include <ctime>
 
 namespace cvfast::fetch {
 namespace {
 
-constexpr std::array<std::string_view, 17> kKeptHeaders{
-    "accept-ranges", "cache-control",    "content-encoding", "content-length", "content-md5", "content-range",
-    "content-type",  "date",             "etag",             "expires",        "last-modified", "location",
-    "retry-after",   "www-authenticate", "vary",             "x-ms-error-code", "server"};
+constexpr std::array<std::string_view, 17> kKeptHeaders{"accept-ranges",
+                                                        "cache-control",
+                                                        "content-encoding",
+                                                        "content-length",
+                                                        "content-md5",
+                                                        "content-range",
+                                                        "content-type",
+                                                        "date",
+                                                        "etag",
+                                                        "expires",
+                                                        "last-modified",
+                                                        "location",
+                                                        "retry-after",
+                                                        "www-authenticate",
+                                                        "vary",
+                                                        "x-ms-error-code",
+                                                        "server"};
 
 constexpr std::array<std::string_view, 9> kHarmlessHeaders{"accept",        "accept-encoding", "accept-language",
                                                            "cache-control", "if-match",        "if-modified-since",
@@ -52,7 +65,7 @@ std::optional<std::uint32_t> parse_crc32c(std::string_view text) {
 std::optional<Md5Digest> parse_md5(std::string_view text) {
   const auto bytes = parse_digest(text, std::tuple_size_v<Md5Digest>);
   if (!bytes) return std::nullopt;
-  Md5Digest digest;
+  Md5Digest digest{};
   std::copy(bytes->begin(), bytes->end(), digest.begin());
   return digest;
 }

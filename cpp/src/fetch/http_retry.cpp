@@ -26,16 +26,16 @@ double next_pause(double last_seconds, const HttpPolicy& policy, std::minstd_ran
 void HostPace::on_answer(int max_transfers) noexcept {
   pause_seconds_ = 0;
   failing_since_ = {};
-  window_ = std::min<double>(max_transfers, window_ + 1 / window_);
+  if (window_ < max_transfers) window_ += 1 / window_;
 }
 
 void HostPace::on_overload(HttpClock::time_point now, HttpClock::time_point started, double stated_seconds,
-                           const HttpPolicy& policy, std::minstd_rand& random) noexcept {
+                           int max_transfers, const HttpPolicy& policy, std::minstd_rand& random) noexcept {
   if (failing_since_ == HttpClock::time_point{}) failing_since_ = now;
   if (started >= paused_at_) {
     pause_seconds_ = next_pause(pause_seconds_, policy, random);
     paused_at_ = now;
-    window_ = std::max(1.0, window_ / 2);
+    window_ = std::max(1.0, std::min<double>(max_transfers, window_) / 2);
     not_before_ = std::max(not_before_, now + to_duration(pause_seconds_));
   }
   if (stated_seconds > 0) not_before_ = std::max(not_before_, now + to_duration(stated_seconds));

@@ -36,11 +36,12 @@ constexpr int kFewAttempts = 3;
 /// for every window full of them.
 class HostPace {
  public:
-  explicit HostPace(int max_transfers) : window_(max_transfers) {}
-
   /// When the next request may start.
   [[nodiscard]] HttpClock::time_point not_before() const noexcept { return not_before_; }
-  [[nodiscard]] int window() const noexcept { return static_cast<int>(window_); }
+  /// How many may be under way, of the most that the settings allow.
+  [[nodiscard]] int window(int max_transfers) const noexcept {
+    return window_ < max_transfers ? static_cast<int>(window_) : max_transfers;
+  }
 
   /// Whether there has been nothing but overload for this long.
   [[nodiscard]] bool has_failed_for(HttpClock::duration time, HttpClock::time_point now) const noexcept {
@@ -50,11 +51,11 @@ class HostPace {
   void on_answer(int max_transfers) noexcept;
   /// @param started when the failed attempt began: failures of attempts from before the last pause say nothing new.
   /// @param stated_seconds of a Retry-After header, 0 for none.
-  void on_overload(HttpClock::time_point now, HttpClock::time_point started, double stated_seconds,
+  void on_overload(HttpClock::time_point now, HttpClock::time_point started, double stated_seconds, int max_transfers,
                    const HttpPolicy& policy, std::minstd_rand& random) noexcept;
 
  private:
-  double window_;
+  double window_ = 1e9;  // no bound until the first overload
   double pause_seconds_ = 0;
   HttpClock::time_point failing_since_{};
   HttpClock::time_point paused_at_{};

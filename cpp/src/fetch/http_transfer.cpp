@@ -34,7 +34,7 @@ std::string first_set(std::initializer_list<const char*> names) {
 }
 
 bool exists(const char* path) noexcept {
-  struct stat info {};
+  struct stat info{};
   return path != nullptr && ::stat(path, &info) == 0;
 }
 
@@ -159,8 +159,7 @@ bool HttpTransfer::begin(CURL* handle, HttpTransferContext& context, std::uint64
   set(CURLOPT_WRITEFUNCTION, &on_body);
   set(CURLOPT_WRITEDATA, static_cast<void*>(this));
   // Set even where empty, which keeps curl from asking the environment.
-  set(CURLOPT_PROXY,
-      (origin_.scheme == "https" ? environment_->https_proxy : environment_->http_proxy).c_str());
+  set(CURLOPT_PROXY, (origin_.scheme == "https" ? environment_->https_proxy : environment_->http_proxy).c_str());
   set(CURLOPT_NOPROXY, environment_->no_proxy.c_str());
   if (!environment_->ca_file.empty()) set(CURLOPT_CAINFO, environment_->ca_file.c_str());
   if (!environment_->ca_folder.empty()) set(CURLOPT_CAPATH, environment_->ca_folder.c_str());
@@ -352,8 +351,7 @@ void HttpTransfer::plan_range() {
                       (found->total ? " of " + std::to_string(*found->total) : std::string()));
     }
     if (stated_ && *stated_ != found->end - found->begin) {
-      return fail(HttpError::kRange, Retry::kFew,
-                  wanted + ", found a Content-Length of " + std::to_string(*stated_));
+      return fail(HttpError::kRange, Retry::kFew, wanted + ", found a Content-Length of " + std::to_string(*stated_));
     }
     length_ = found->end - found->begin;
     is_whole_ = found->begin == 0 && found->total && *found->total == found->end;
@@ -361,8 +359,9 @@ void HttpTransfer::plan_range() {
   }
   // The whole object instead of a part of it.
   if (!is_plain()) {
-    return fail(HttpError::kRange, Retry::kNever,
-                wanted + ", found the whole object with Content-Encoding " + *find_header(headers_, "content-encoding"));
+    return fail(
+        HttpError::kRange, Retry::kNever,
+        wanted + ", found the whole object with Content-Encoding " + *find_header(headers_, "content-encoding"));
   }
   const bool ends_early = stated_ && *stated_ < range.end;
   if (ends_early && (!request_.may_end_early || *stated_ <= range.begin)) {
@@ -444,8 +443,8 @@ std::size_t HttpTransfer::store(const std::byte* data, std::size_t n) {
       return CURL_WRITEFUNC_PAUSE;
     case Room::kNo:
       fail(HttpError::kNoMemory, Retry::kNever,
-           "no memory for a body of " + (length_ ? std::to_string(*length_) : "at least " + std::to_string(received_ + n)) +
-               " bytes");
+           "no memory for a body of " +
+               (length_ ? std::to_string(*length_) : "at least " + std::to_string(received_ + n)) + " bytes");
       return 0;
   }
   std::memcpy(out_ + received_, data, n);
@@ -539,7 +538,8 @@ HttpTransfer::Verdict HttpTransfer::judge(CURL* handle, CURLcode code) {
   }
   if (is_body_wanted_) return judge_body();
   if (request_.method == HttpMethod::kHead && status_ == 200) return Verdict::kDone;
-  if (status_ == 304 || (status_ == 404 && request_.method != HttpMethod::kPut && request_.method != HttpMethod::kPost)) {
+  if (status_ == 304 ||
+      (status_ == 404 && request_.method != HttpMethod::kPut && request_.method != HttpMethod::kPost)) {
     return Verdict::kDone;
   }
   std::string text = "found status " + std::to_string(status_);
@@ -594,8 +594,8 @@ HttpTransfer::Verdict HttpTransfer::judge_body() {
       const std::uint32_t found = crc32c(body());
       if (found != *expected_.crc32c) {
         fail(HttpError::kDigest, Retry::kFew,
-             "expected crc32c " + std::to_string(*expected_.crc32c) + " (" + std::string(expected_.source) + "), found " +
-                 std::to_string(found));
+             "expected crc32c " + std::to_string(*expected_.crc32c) + " (" + std::string(expected_.source) +
+                 "), found " + std::to_string(found));
         return failed();
       }
       checked_ = "crc32c";

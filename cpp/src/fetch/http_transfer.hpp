@@ -102,7 +102,7 @@ class HttpTransfer {
   CURL* easy = nullptr;
   struct HttpHost* host = nullptr;
   std::size_t active_index = 0;
-  HttpClock::time_point started{};                              // of this attempt
+  HttpClock::time_point started{};                                // of this attempt
   HttpClock::time_point deadline = HttpClock::time_point::max();  // of all
   HttpClock::time_point paused_since{};
   HttpClock::time_point marked_at{};  // since when marked_bytes have moved
@@ -163,7 +163,7 @@ class HttpTransfer {
   std::uint64_t received_ = 0;           // and stored
   std::string error_body_;
   std::uint64_t reserved_ = 0;
-  std::uint64_t awaited_bytes_ = 0;      // of memory, while paused
+  std::uint64_t awaited_bytes_ = 0;  // of memory, while paused
   std::byte* out_ = nullptr;
   HttpBuffer buffer_;
   StatedDigest expected_;

@@ -20,11 +20,12 @@
 ///   time, also before the first use and in a forked child.
 /// - `close`: any thread but the reactor's.
 /// - Completions run on the reactor's thread.  They must not throw, must return within microseconds, may call `submit`
-///   and `cancel`, and must not wait for anything that a thread may hold while it forks or closes: above all not the GIL.
+///   and `cancel`, and must not wait for anything that a thread may hold while it forks or closes: above all not the
+///   GIL.
 ///
-/// Fork: the thread that forks waits until the reactor is outside of libcurl, so no lock of libcurl or of the TLS library
-/// is held in the child.  The child closes its copies of the sockets, forgets everything else, and starts afresh on its
-/// first request; what the parent had under way goes on in the parent alone.
+/// Fork: the thread that forks waits until the reactor is outside of libcurl, so no lock of libcurl or of the TLS
+/// library is held in the child.  The child closes its copies of the sockets, forgets everything else, and starts
+/// afresh on its first request; what the parent had under way goes on in the parent alone.
 ///
 /// Exit: an exit handler stops the reactor before the TLS library takes itself apart.  Transfers under way are dropped,
 /// their completions never called.
@@ -59,7 +60,7 @@ enum class HttpError : std::uint8_t {
   kRedirect,   ///< too many, or one that must not be followed
   kProtocol,   ///< an answer that is no HTTP, or contradicts itself
   kNoMemory,
-  kForked,     ///< waited for in a child that was forked while it waited
+  kForked,  ///< waited for in a child that was forked while it waited
 };
 
 [[nodiscard]] const char* name(HttpError error) noexcept;
@@ -105,15 +106,16 @@ struct HttpRequest {
   /// Of the body; compared when the answer has no Content-Encoding.
   std::optional<std::uint64_t> expected_size;
   std::uint64_t max_size = std::uint64_t{1} << 30;
-  /// Memory for the body, kept alive by the caller until completion.  Used when the body is exactly this long and has no
-  /// Content-Encoding; every other body comes in a buffer.  May be written to by an attempt that fails.
+  /// Memory for the body, kept alive by the caller until completion.  Used when the body is exactly this long and has
+  /// no Content-Encoding; every other body comes in a buffer.  May be written to by an attempt that fails.
   std::span<std::byte> into;
   /// Digests of the bytes asked for, known beforehand.
   std::optional<std::uint32_t> crc32c;
   std::optional<Md5Digest> md5;
   /// Check what the server states of a whole object: x-goog-hash, x-amz-checksum-crc32c, Content-MD5.
   bool checks_stated_digest = true;
-  /// An ETag of 32 hexadecimal digits is the MD5, as on S3 (not checked for objects encrypted with KMS or customer keys).
+  /// An ETag of 32 hexadecimal digits is the MD5, as on S3 (not checked for objects encrypted with KMS or customer
+  /// keys).
   bool is_etag_md5 = false;
   /// Doing it twice is the same as doing it once.  If not, it is repeated only when it cannot have reached the server.
   bool is_repeatable = true;
@@ -148,11 +150,11 @@ class HttpBuffer {
 struct HttpResult {
   HttpState state = HttpState::kCancelled;
   HttpError error = HttpError::kNone;
-  int status = 0;     ///< of the last answer, 0 without one
-  int attempts = 0;   ///< requests sent, redirects not counted
-  bool is_in_place = false;         ///< the body lies in HttpRequest::into
-  const char* checked = "";         ///< digest that was compared: "crc32c", "md5" or ""
-  std::uint64_t size_bytes = 0;     ///< of the body; for HEAD what the server states (0 if it does not)
+  int status = 0;                ///< of the last answer, 0 without one
+  int attempts = 0;              ///< requests sent, redirects not counted
+  bool is_in_place = false;      ///< the body lies in HttpRequest::into
+  const char* checked = "";      ///< digest that was compared: "crc32c", "md5" or ""
+  std::uint64_t size_bytes = 0;  ///< of the body; for HEAD what the server states (0 if it does not)
   HttpBuffer body;
   std::vector<HttpHeader> headers;  ///< those that callers need, see http_response.cpp
   /// Says what was tried, expected and found; names the URL without user, query or fragment.
@@ -175,12 +177,12 @@ struct HttpSettings {
   int max_transfers = 256;          ///< at once, over all hosts
   int max_transfers_per_host = 64;  ///< also the most connections to one host
   std::uint64_t max_inflight_bytes = std::uint64_t{256} << 20;
-  double idle_seconds = 60;         ///< after which thread and connections are given up
+  double idle_seconds = 60;  ///< after which thread and connections are given up
 };
 
 struct HttpStats {
-  std::uint64_t requests = 0;     ///< submitted
-  std::uint64_t attempts = 0;     ///< sent
+  std::uint64_t requests = 0;  ///< submitted
+  std::uint64_t attempts = 0;  ///< sent
   std::uint64_t retries = 0;
   std::uint64_t redirects = 0;
   std::uint64_t connections = 0;  ///< sockets opened
@@ -188,7 +190,7 @@ struct HttpStats {
   std::uint64_t bytes = 0;        ///< of bodies, errors included
   std::uint64_t inflight_bytes = 0;
   std::uint64_t peak_inflight_bytes = 0;
-  bool is_running = false;        ///< whether the reactor's thread exists
+  bool is_running = false;  ///< whether the reactor's thread exists
 };
 
 /// The reactor of this process.
