@@ -620,6 +620,7 @@ void HttpReactor::check_deadlines(TimePoint now) {
     }
     if (now >= transfer->deadline) {
       take_off(transfer);  // puts another one in its place
+      transfer->count_attempt();
       transfer->give_up(HttpError::kTimeout, "deadline of " + seconds_text(policy.total_seconds));
       finish(transfer, HttpState::kFailed);
       continue;

@@ -148,7 +148,9 @@ bool HttpTransfer::begin(CURL* handle, HttpTransferContext& context, std::uint64
   set(CURLOPT_FOLLOWLOCATION, 0L);  // followed here, where headers can be left behind
   set(CURLOPT_HTTP_VERSION, static_cast<long>(CURL_HTTP_VERSION_2TLS));
   set(CURLOPT_PIPEWAIT, 1L);
-  set(CURLOPT_BUFFERSIZE, 256L << 10);
+  // libcurl allocates it for each transfer: below malloc's threshold for mapping memory anew, whose pages the kernel
+  // would clear each time.  A tenth of the processor time of reading 256 KiB.
+  set(CURLOPT_BUFFERSIZE, 112L << 10);
   set(CURLOPT_TCP_KEEPALIVE, 1L);
   set(CURLOPT_CONNECTTIMEOUT_MS, std::max(1L, static_cast<long>(policy().connect_seconds * 1000)));
   set(CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);

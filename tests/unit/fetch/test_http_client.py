@@ -541,7 +541,7 @@ def test_the_deadline_of_a_request_holds(faulty, answer):
     start = time.monotonic()
     row = get(faulty.put("/object", DATA), bounds={"total_seconds": 0.4})
     assert 0.38 <= time.monotonic() - start < 0.7
-    assert (row.state, row.error, row.body) == ("failed", "timeout", None)
+    assert (row.state, row.error, row.attempts, row.body) == ("failed", "timeout", 1, None)
     assert "deadline of 0.4 s" in row.message
     assert wait_until(lambda: faulty.open_connections() == 0, 2) or answer.delay_seconds
 
