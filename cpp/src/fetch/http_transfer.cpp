@@ -443,7 +443,7 @@ std::size_t HttpTransfer::store(const std::byte* data, std::size_t n) {
       paused_since = HttpClock::now();
       context_->paused.push_back(this);
       return CURL_WRITEFUNC_PAUSE;
-    case Room::kNo:
+    case Room::kNever:
       fail(HttpError::kNoMemory, Retry::kNever,
            "no memory for a body of " +
                (length_ ? std::to_string(*length_) : "at least " + std::to_string(received_ + n)) + " bytes");
@@ -476,7 +476,7 @@ HttpTransfer::Room HttpTransfer::make_room(std::size_t n) {
       if (!reserve(capacity)) return Room::kWait;
     }
     reserved_ = 0;
-    if (!HttpBufferAccess::make(buffer_, memory, capacity, capacity)) return Room::kNo;
+    if (!HttpBufferAccess::make(buffer_, memory, capacity, capacity)) return Room::kNever;
     out_ = HttpBufferAccess::data(buffer_);
     return Room::kYes;
   }
@@ -488,7 +488,7 @@ HttpTransfer::Room HttpTransfer::make_room(std::size_t n) {
     context_->grower = this;
     memory.reserve_anyway(capacity - have);
   }
-  if (!HttpBufferAccess::grow(buffer_, capacity)) return Room::kNo;
+  if (!HttpBufferAccess::grow(buffer_, capacity)) return Room::kNever;
   out_ = HttpBufferAccess::data(buffer_);
   return Room::kYes;
 }

@@ -121,7 +121,7 @@ class HttpTransfer {
   void plan_body();
   void plan_range();
   [[nodiscard]] std::size_t take(const std::byte* data, std::size_t n);
-  enum class Room : std::uint8_t { kYes, kWait, kNo };
+  enum class Room : std::uint8_t { kYes, kWait, kNever };
   [[nodiscard]] Room make_room(std::size_t n);
   [[nodiscard]] std::size_t store(const std::byte* data, std::size_t n);
   [[nodiscard]] Verdict judge_body();

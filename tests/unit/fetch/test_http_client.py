@@ -530,6 +530,22 @@ def test_an_overloaded_server_is_asked_by_fewer(faulty):
     assert max(peaks[:10]) <= 16
 
 
+def test_a_server_that_stays_busy_does_not_hold_up_a_queue_for_ever(faulty):
+    """Each request has time of its own, but not one after the other when there has been no answer for that long."""
+    faulty.script = lambda request, count: Answer(status=503)
+    HttpClient.close()
+    urls = [faulty.put(f"/{i}", b"x") for i in range(500)]
+    start = time.monotonic()
+    rows = HttpClient(total_seconds=0.5, max_attempts=100).get_many(urls)
+    assert time.monotonic() - start < 5
+    assert {(row[0], row[6]) for row in map(tuple, rows)} <= {
+        ("failed", "status"),
+        ("failed", "timeout"),
+    }
+    assert all("503" in row[7] or "busy" in row[7] for row in rows)
+    HttpClient.close()
+
+
 # -- deadlines --------------------------------------------------------------------------------------------------------
 
 
@@ -850,11 +866,8 @@ def test_a_thousand_random_faults_end_in_exact_data_or_a_named_error(faulty):
     print(len(faulty.requests), dict(faults), dict(outcomes))
     assert outcomes["data", ""] > 900
     assert len(faults) == len(FAULTS)
-    # Each request was counted here as often as it reached the server, redirects aside; some had no connection.
-    assert (
-        sum(row.attempts for row in rows)
-        >= 1000 + sum(faults.values()) - faults[20] - len(rows) * 0.1
-    )
+    # Nothing is counted that was not sent; libcurl may repeat a request on a kept connection by itself.
+    assert len(faulty.requests) >= sum(row.attempts for row in rows)
 
 
 # -- redirects and secrets --------------------------------------------------------------------------------------------
