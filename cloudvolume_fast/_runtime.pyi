@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Objects of the C++ core that have an identity, bound with pybind11 (cpp/bindings)."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+from typing_extensions import Buffer
 
 _Bounds = tuple[int, int, int, int, int, int]
 _Triple = tuple[int, int, int]
@@ -73,6 +74,171 @@ class Renumberer:
 
     def mapping(self) -> dict[int, int]:
         """Return bits of the original label to number, in no order."""
+
+_HttpRow = tuple[str, int, bytes | None, dict[str, str], int, str, str, str]
+_HttpHeaders = Sequence[tuple[str, str]]
+
+class HttpClient:
+    """Requests over HTTP and HTTPS, under bounds of time; safe to use from any thread, and after a fork.
+
+    All clients of a process share one thread and its connections, which start with the first request. Every method
+    waits without the GIL; a signal handler that raises (Ctrl-C) takes the requests off the wire.
+
+    Parameters
+    ----------
+    connect_seconds : float
+        To an established connection.
+    stall_seconds, stall_bytes : float, int
+        A transfer that moves fewer bytes in this time has stalled; noticed within twice the time.
+    total_seconds : float
+        A whole request with its retries, from its first start; waiting for its turn does not count.
+    max_attempts : int
+        408, 429, 500, 502, 503, 504, timeouts, broken connections and short bodies are tried again; wrong digests,
+        sizes and ranges at most twice.
+    backoff_seconds, max_backoff_seconds : float
+        Pauses before retries are drawn between the first and three times the last pause, up to the second. 429, 503
+        and refused connections make all requests to that host pause. Retry-After is obeyed.
+    max_redirects : int
+        Redirects to another server lose all headers that may hold a credential; those from https to http are refused.
+    max_ignored_range_bytes : int
+        How far into an object to read for a range that the server ignores.
+
+    Notes
+    -----
+    Methods return rows ``(state, status, body, headers, attempts, checked, error, message)``:
+
+    * state: "data", "missing" (404), "not_modified" (304), "failed" or "cancelled" (`close` was called).
+    * status: of the last answer, 0 without one.
+    * body: as stored, never decoded (Content-Encoding is in the headers); None in every state but "data", and where
+      it went into the caller's memory.
+    * headers: by lower case name, those that say something about the object.
+    * attempts: how often the request was sent.
+    * checked: "crc32c" or "md5" if the body was compared with a stated digest, else "".
+    * error: "" unless failed: "request", "connect", "tls", "timeout", "reset", "short_body", "status", "size",
+      "digest", "range", "redirect", "protocol", "memory" or "forked".
+    * message: what was expected and found; names the URL without user and query.
+
+    ``http_proxy``, ``https_proxy``, ``all_proxy``, ``no_proxy``, ``CURL_CA_BUNDLE``, ``SSL_CERT_FILE`` and
+    ``SSL_CERT_DIR`` are read for every call.
+
+    Raises
+    ------
+    ValueError
+        A bound is negative, or does not admit one attempt.
+    """
+
+    def __init__(
+        self,
+        *,
+        connect_seconds: float = 10,
+        stall_seconds: float = 30,
+        stall_bytes: int = 1024,
+        total_seconds: float = 600,
+        max_attempts: int = 7,
+        backoff_seconds: float = 0.2,
+        max_backoff_seconds: float = 30,
+        max_redirects: int = 10,
+        max_ignored_range_bytes: int = 1 << 26,
+    ) -> None: ...
+    def get_many(
+        self,
+        urls: Sequence[str],
+        headers: _HttpHeaders = (),
+        *,
+        ranges: Sequence[tuple[int, int] | None] | None = None,
+        expected_sizes: Sequence[int | None] | None = None,
+        into: Sequence[Buffer | None] | None = None,
+        max_size_bytes: int = 1 << 30,
+        may_end_early: bool = False,
+        checks_stated_digest: bool = True,
+        is_etag_md5: bool = False,
+    ) -> list[_HttpRow]:
+        """Get objects, or parts of them, side by side.
+
+        Parameters
+        ----------
+        urls : sequence of str
+        headers : sequence of (name, value)
+            Sent with each. Unless Accept-Encoding is among them, objects are asked for as stored ("gzip" and others)
+            and ranges as "identity".
+        ranges : sequence of (begin, end) or None, optional
+            Half-open, in bytes, one for each URL; never other bytes than these, whatever the server answers.
+        expected_sizes : sequence of int or None, optional
+            In bytes, of bodies without Content-Encoding; another size is an error.
+        into : sequence of writable buffers or None, optional
+            Where a body goes that has exactly the buffer's size and no Content-Encoding.
+        max_size_bytes : int
+            A longer body is an error.
+        may_end_early : bool
+            A range that reaches past the end of its object is answered with what there is.
+        checks_stated_digest : bool
+            Compare whole objects with x-goog-hash, x-amz-checksum-crc32c or Content-MD5 where stated.
+        is_etag_md5 : bool
+            And with an ETag of 32 hexadecimal digits, as on S3.
+
+        Returns
+        -------
+        list of tuple
+            One row for each URL, in order.
+
+        Raises
+        ------
+        ValueError
+            Sequences of different lengths.
+        BufferError
+            A destination cannot be written to.
+        """
+
+    def head(self, url: str, headers: _HttpHeaders = ()) -> _HttpRow:
+        """Return status and headers of an object; the body is empty."""
+
+    def put(self, url: str, data: Buffer, headers: _HttpHeaders = ()) -> _HttpRow:
+        """Store an object."""
+
+    def post(
+        self, url: str, data: Buffer, headers: _HttpHeaders = (), *, is_repeatable: bool = False
+    ) -> _HttpRow:
+        """Send data; tried again only if it cannot have been heard, or `is_repeatable`."""
+
+    def delete(self, url: str, headers: _HttpHeaders = ()) -> _HttpRow:
+        """Remove an object."""
+
+    @staticmethod
+    def configure(
+        *,
+        max_transfers: int | None = None,
+        max_transfers_per_host: int | None = None,
+        max_inflight_bytes: int | None = None,
+        idle_seconds: float | None = None,
+    ) -> None:
+        """Change what all clients of the process share; None leaves a setting as it is.
+
+        Parameters
+        ----------
+        max_transfers, max_transfers_per_host : int
+            At once, 256 and 64.
+        max_inflight_bytes : int
+            Of bodies that are received and not yet delivered, 256 MiB.
+        idle_seconds : float
+            After which the thread ends and connections are closed, 60.
+
+        Raises
+        ------
+        ValueError
+            Fewer than one transfer, or a negative time.
+        """
+
+    @staticmethod
+    def stats() -> dict[str, int]:
+        """Return counters of the process.
+
+        They are requests, attempts, retries, redirects, connections, pauses, bytes, inflight_bytes, peak_inflight_bytes
+        and is_running.
+        """
+
+    @staticmethod
+    def close() -> None:
+        """Cancel what is under way, close connections and end the thread; the next request starts it again."""
 
 class ChunkCache:
     """Least recently used chunks in memory, up to a number of bytes; safe to use from any thread, and after a fork.

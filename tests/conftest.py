@@ -14,6 +14,8 @@ hypothesis.settings.register_profile("default", deadline=None)
 hypothesis.settings.register_profile("ci", deadline=None, derandomize=True, max_examples=50)
 hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 
+pytest_plugins = ["servers.fixtures"]
+
 
 @pytest.fixture(autouse=True, scope="session")
 def _expected_installation() -> None:

@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "http_retry.hpp"
+
+#include <algorithm>
+
+namespace cvfast::fetch {
+
+HttpClock::duration to_duration(double seconds) noexcept {
+  constexpr double kYear = 365.0 * 24 * 3600;
+  return std::chrono::duration_cast<HttpClock::duration>(
+      std::chrono::duration<double>(seconds >= 0 ? std::min(seconds, kYear) : 0.0));
+}
+
+bool is_retried_status(int status) noexcept {
+  return status == 408 || status == 429 || status == 500 || status == 502 || status == 503 || status == 504;
+}
+
+bool is_overload_status(int status) noexcept { return status == 429 || status == 503; }
+
+double next_pause(double last_seconds, const HttpPolicy& policy, std::minstd_rand& random) noexcept {
+  const double low = policy.backoff_seconds;
+  const double high = std::max(low, std::min(policy.max_backoff_seconds, 3 * std::max(low, last_seconds)));
+  return low + (high - low) * std::generate_canonical<double, 32>(random);
+}
+
+void HostPace::on_answer(int max_transfers) noexcept {
+  pause_seconds_ = 0;
+  failing_since_ = {};
+  if (window_ < max_transfers) window_ += 1 / window_;
+}
+
+void HostPace::on_overload(HttpClock::time_point now, HttpClock::time_point started, double stated_seconds,
+                           int max_transfers, const HttpPolicy& policy, std::minstd_rand& random) noexcept {
+  if (failing_since_ == HttpClock::time_point{}) failing_since_ = now;
+  if (started >= paused_at_) {
+    pause_seconds_ = next_pause(pause_seconds_, policy, random);
+    paused_at_ = now;
+    window_ = std::max(1.0, std::min<double>(max_transfers, window_) / 2);
+    not_before_ = std::max(not_before_, now + to_duration(pause_seconds_));
+  }
+  if (stated_seconds > 0) not_before_ = std::max(not_before_, now + to_duration(stated_seconds));
+}
+
+}  // namespace cvfast::fetch

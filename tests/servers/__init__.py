@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Real servers on loopback: nginx, and one that does everything wrong on request."""
