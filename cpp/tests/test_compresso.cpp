@@ -59,7 +59,8 @@ TEST(Compresso, RefusesLabelsAndLocationsThatAreNotUsed) {
   Random random(6);
   EXPECT_TRUE(testing::decode_labels(Traits::kCodec, file(1, 0), {{0, 0, 0}, {1, 1, 1}}, {}, random).has_value());
   for (const auto& [ids, locations] : {std::pair{2U, 0U}, std::pair{1U, 1U}}) {
-    EXPECT_FALSE(testing::decode_labels(Traits::kCodec, file(ids, locations), {{0, 0, 0}, {1, 1, 1}}, {}, random).has_value());
+    EXPECT_FALSE(
+        testing::decode_labels(Traits::kCodec, file(ids, locations), {{0, 0, 0}, {1, 1, 1}}, {}, random).has_value());
     testing::expect_as_reference(Traits::kCodec, file(ids, locations), random);
   }
 }

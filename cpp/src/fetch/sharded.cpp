@@ -70,7 +70,7 @@ FetchState open_file(int folder, const char* name, UniqueFd& fd, struct stat& in
   fd = UniqueFd(::openat(folder, name, O_RDONLY | O_CLOEXEC | O_NONBLOCK));
   if (!fd) {
     const int code = errno;
-    struct stat link {};
+    struct stat link{};
     const bool is_absent = code == ENOENT && ::fstatat(folder, name, &link, AT_SYMLINK_NOFOLLOW) != 0;
     if (is_absent) return FetchState::kMissing;
     error = {"open", code};
@@ -210,7 +210,7 @@ class Shards {
       out.error = {"open folder", open_error_};
       return;
     }
-    struct stat info {};
+    struct stat info{};
     out.state = open_file(folder_.get(), shared_.shard_name(shard).c_str(), out.index, info, out.error);
     if (out.state == FetchState::kError) return;
     if (out.state == FetchState::kMissing) {
@@ -228,7 +228,7 @@ class Shards {
   }
 
   void look_for_pair(std::uint64_t shard, OpenShard& out) const {
-    struct stat info {};
+    struct stat info{};
     out.state = open_file(folder_.get(), shared_.shard_name(shard, ".index").c_str(), out.index, info, out.error);
     if (out.state != FetchState::kData) return;
     out.stamp = stamp_of(info);
@@ -372,7 +372,7 @@ class ShardLock {
   int try_lock(std::uint64_t shard) const noexcept {
 #ifdef F_OFD_SETLK
     // One byte a shard.  Open file description locks belong to the descriptor, hence hold between threads as well.
-    struct flock lock {};
+    struct flock lock{};
     lock.l_type = F_WRLCK;
     lock.l_whence = SEEK_SET;
     lock.l_start = static_cast<off_t>(shard & ((std::uint64_t{1} << 62) - 1));

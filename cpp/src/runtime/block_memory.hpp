@@ -12,7 +12,8 @@ namespace cvfast::runtime {
 /// On Linux blocks of 16 KiB and more take a slot of the next power of two in address space reserved for that size, of
 /// which only the pages they touch are backed.  Given back, the pages go, but for a sixteenth of what is in use, and
 /// the slot waits for the next.  The first half of slots of 4 MiB and more, which whoever needs such a slot fills, lies
-/// on huge pages where the system has them.  Elsewhere, and for smaller blocks, this is malloc.  Null when memory is exhausted.
+/// on huge pages where the system has them.  Elsewhere, and for smaller blocks, this is malloc.  Null when memory is
+/// exhausted.
 [[nodiscard]] void* allocate_block(std::size_t size_bytes) noexcept;
 void release_block(void* block, std::size_t size_bytes) noexcept;
 
