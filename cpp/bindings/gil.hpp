@@ -44,6 +44,19 @@ class HeldGil {
   std::optional<pybind11::gil_scoped_acquire> held_;
 };
 
+/// Calls Python.  Where Python ends this thread meanwhile, the thread sleeps in here: were the stack unwound past this
+/// frame, destructors would count references without the GIL.
+inline pybind11::object call_python(const pybind11::handle& function, const pybind11::tuple& arguments) {
+  PyObject* result = nullptr;
+  try {
+    result = PyObject_CallObject(function.ptr(), arguments.ptr());
+  } catch (...) {  // Python's C code throws nothing: this is pthread_exit
+    sleep_until_the_process_ends();
+  }
+  if (result == nullptr) throw pybind11::error_already_set();
+  return pybind11::reinterpret_steal<pybind11::object>(result);
+}
+
 /// Calls a function without the GIL.
 template <typename Function>
 void without_gil(Function&& function) {

@@ -97,13 +97,19 @@ py::tuple to_tuple(const Box3& box) {
   return py::make_tuple(box.min[0], box.min[1], box.min[2], box.max[0], box.max[1], box.max[2]);
 }
 
+py::object call_hook(py::handle hooks, const char* name, const py::tuple& arguments) {
+  const py::object hook = hooks.attr(name);
+  return cvfast::bindings::call_python(hook, arguments);
+}
+
 // The method `name` of `hooks`: (suffix, bytes, int) -> bytes.  A handle suffices, and needs no GIL to be copied,
 // because the layout that is being called keeps the object alive.
 rt::ByteTransform to_transform(py::handle hooks, const char* name, std::exception_ptr& raised) {
   return [hooks, name, &raised](cvfast::fetch::ContentEncoding encoding, std::span<const std::byte> in,
                                 std::int64_t parameter, std::vector<std::byte>& out) {
     return with_python(raised, [&] {
-      assign(hooks.attr(name)(cvfast::fetch::suffix(encoding), view_of(in), parameter).cast<py::bytes>(), out);
+      const auto arguments = py::make_tuple(cvfast::fetch::suffix(encoding), view_of(in), parameter);
+      assign(call_hook(hooks, name, arguments).cast<py::bytes>(), out);
     });
   };
 }
@@ -117,7 +123,8 @@ rt::ExternalCodec to_codec(py::handle hooks, std::int64_t item_size, std::int64_
   codec.decode = [=](std::span<const std::byte> data, const Int3& chunk_shape, const Box3& box,
                      const rt::PaintVoxels& paint) {
     return with_python(*kept, [&] {
-      const auto array = hooks.attr("decode")(view_of(data), py::cast(chunk_shape), to_tuple(box)).cast<py::array>();
+      const auto arguments = py::make_tuple(view_of(data), py::cast(chunk_shape), to_tuple(box));
+      const auto array = call_hook(hooks, "decode", arguments).cast<py::array>();
       check_array(array, box, num_channels, static_cast<std::size_t>(item_size));
       const auto* const voxels = static_cast<const std::byte*>(array.data());
       const Int4 strides = strides_of(array);
@@ -130,13 +137,14 @@ rt::ExternalCodec to_codec(py::handle hooks, std::int64_t item_size, std::int64_
       const py::array array(hooks.attr("dtype").cast<py::dtype>(),
                             std::vector<py::ssize_t>{shape[0], shape[1], shape[2], num_channels},
                             std::vector<py::ssize_t>(strides.begin(), strides.end()), src, py::none());
-      assign(hooks.attr("encode")(array).cast<py::bytes>(), out);
+      assign(call_hook(hooks, "encode", py::make_tuple(array)).cast<py::bytes>(), out);
     });
   };
   codec.unique = [=](std::span<const std::byte> data, const Int3& chunk_shape, const Box3& box,
                      std::vector<std::uint64_t>& labels) {
     return with_python(*kept, [&] {
-      const auto found = hooks.attr("unique")(view_of(data), py::cast(chunk_shape), to_tuple(box)).cast<Labels>();
+      const auto arguments = py::make_tuple(view_of(data), py::cast(chunk_shape), to_tuple(box));
+      const auto found = call_hook(hooks, "unique", arguments).cast<Labels>();
       labels.assign(found.data(), found.data() + found.size());
     });
   };
@@ -291,7 +299,9 @@ class Run {
     rt::RunResult result;
     cvfast::bindings::without_gil([&] { result = request(options_, progress_); });
     if (raised_) std::rethrow_exception(raised_);
-    if (!report_.is_none()) report_(progress_.chunks.load(), progress_.bytes.load());
+    if (!report_.is_none()) {
+      cvfast::bindings::call_python(report_, py::make_tuple(progress_.chunks.load(), progress_.bytes.load()));
+    }
     if (result.state == rt::RunState::kDone) return py::none();
     return describe(result);
   }
@@ -302,7 +312,8 @@ class Run {
     try {
       if (PyErr_CheckSignals() != 0) throw py::error_already_set();
       if (!report_.is_none()) {
-        report_(progress_.chunks.load(std::memory_order_relaxed), progress_.bytes.load(std::memory_order_relaxed));
+        cvfast::bindings::call_python(report_, py::make_tuple(progress_.chunks.load(std::memory_order_relaxed),
+                                                              progress_.bytes.load(std::memory_order_relaxed)));
       }
       return true;
     } catch (const py::error_already_set&) {
