@@ -38,6 +38,8 @@ class Layer:
     chunk_size : tuple of int
     scale : dict
         Further members of the scale.
+    is_sharded : bool
+        Whether the volume is one shard, see `make_sharding`.
     """
 
     encoding: str
@@ -45,6 +47,7 @@ class Layer:
     is_labels: bool = False
     chunk_size: tuple[int, int, int] = _SLAB
     scale: dict[str, Any] = field(default_factory=dict)
+    is_sharded: bool = False
 
 
 # tensorstore's default quality is 75, upstream's is 85: all of them are told.
@@ -62,6 +65,10 @@ LAYERS = {
     "jpeg": Layer("jpeg", scale=_JPEG),
     "compresso": Layer("compresso", is_labels=True),
     "crackle": Layer("crackle", is_labels=True),
+    "raw_sharded": Layer("raw", chunk_size=_CUBE, is_sharded=True),
+    "cseg_sharded": Layer(
+        "compressed_segmentation", is_labels=True, chunk_size=_CUBE, is_sharded=True
+    ),
 }
 """The volumes by the name of their folder."""
 
@@ -203,9 +210,29 @@ def make_info(array: NDArray[Any], layer: Layer) -> dict[str, Any]:
         chunk_size=layer.chunk_size,
     )
     info["scales"][0].update(layer.scale)
+    if layer.is_sharded:
+        info["scales"][0]["sharding"] = make_sharding(array.shape, layer.chunk_size)
     # tensorstore insists on it.
     info["@type"] = "neuroglancer_multiscale_volume"
     return info
+
+
+def make_sharding(shape: tuple[int, ...], chunk_size: tuple[int, int, int]) -> dict[str, Any]:
+    """Specify that all chunks are in one minishard of one shard, data and index compressed by gzip.
+
+    For 512^3 voxels in chunks of 64^3 it is what upstream's ``compute_shard_params_for_image`` gives
+    unasked. For a grid whose extents are not powers of two that may give several shards.
+    """
+    grid = [-(-extent // chunk) for extent, chunk in zip(shape, chunk_size, strict=False)]
+    return {
+        "@type": "neuroglancer_uint64_sharded_v1",
+        "preshift_bits": sum((extent - 1).bit_length() for extent in grid),
+        "hash": "identity",
+        "minishard_bits": 0,
+        "shard_bits": 0,
+        "minishard_index_encoding": "gzip",
+        "data_encoding": "gzip",
+    }
 
 
 def create_upstream(path: Path, array: NDArray[Any], layer: Layer) -> None:
@@ -222,4 +249,5 @@ def write_upstream(path: Path, array: NDArray[Any], layer: Layer) -> None:
 
     create_upstream(path, array, layer)
     volume = CloudVolume(f"file://{path}", compress=layer.compress, progress=False)
-    volume[:, :, :] = array
+    # Upstream's sharded write takes no array without channels.
+    volume[:, :, :] = array[..., np.newaxis]

@@ -57,11 +57,14 @@ class Variant:
         uncompressed; up to so many bytes of its chunks are held in memory.
     starts_processes : bool
         Each call does, which takes from 0.1 to 1 second; tried for whole volumes only.
+    keeps_indexes : bool
+        Told to keep indexes of shards, where that is a setting; tried for sharded volumes only.
     """
 
     name: str
     open: Callable[[Path, int, int], Volume]
     starts_processes: bool = False
+    keeps_indexes: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +151,8 @@ class _TensorStore:
             read=True,
             write=True,
         ).result()
+        scale = self._store.spec().to_json()["scale_metadata"]
+        self._is_sharded = scale.get("sharding") is not None
 
     def read(self, box: Box) -> NDArray[Any]:
         # Into an array of our own: `read(order="F")` took from 1.3 to 2 times as long.
@@ -161,7 +166,12 @@ class _TensorStore:
         return self._store.vindex[x, y, z, 0].read().result()
 
     def write(self, voxels: NDArray[Any]) -> None:
-        self._store.write(voxels).result()
+        if not self._is_sharded:
+            self._store.write(voxels).result()
+            return
+        # Without a transaction the shard is read and replaced for a few chunks at a time.
+        with self._ts.Transaction() as transaction:
+            self._store.with_transaction(transaction).write(voxels).result()
 
 
 class _TensorStoreReadF(_TensorStore):
@@ -181,14 +191,19 @@ def _ours(path: Path, threads: int, cache_bytes: int = 0) -> Volume:
     return _CloudVolumeLike("cloudvolume_fast", path, parallel=threads, lru_bytes=cache_bytes)
 
 
-def _tensorstore(name: str, kind: type[_TensorStore], file_io_mode: str) -> Variant:
+def _tensorstore(
+    name: str, kind: type[_TensorStore], file_io_mode: str, *, index_bytes: int = 0
+) -> Variant:
     def open_(path: Path, threads: int, cache_bytes: int = 0) -> Volume:
-        return kind(path, threads, cache_bytes, file_io_mode)
+        return kind(path, threads, max(cache_bytes, index_bytes), file_io_mode)
 
-    return Variant(name, open_)
+    return Variant(name, open_, keeps_indexes=index_bytes > 0)
 
 
 _THREADS = object()
+
+# Room for indexes of some 5,000 chunks, and for no decoded chunk: the smallest has 256 KiB.
+_INDEX_BYTES = 1 << 17
 
 OURS = Peer(
     "ours", "cloudvolume_fast", "cloudvolume-fast", (Variant("", _ours),), (Variant("", _ours),)
@@ -217,6 +232,8 @@ TENSORSTORE = Peer(
         _tensorstore("own array, mmap", _TensorStore, "memmap"),
         _tensorstore("read F", _TensorStoreReadF, "default"),
         _tensorstore("read F, mmap", _TensorStoreReadF, "memmap"),
+        _tensorstore("indexes kept", _TensorStore, "default", index_bytes=_INDEX_BYTES),
+        _tensorstore("indexes kept, mmap", _TensorStore, "memmap", index_bytes=_INDEX_BYTES),
     ),
     writing=(_tensorstore("", _TensorStore, "default"),),
     encodings=frozenset({"raw", "png", "jpeg", "compressed_segmentation"}),
