@@ -71,6 +71,7 @@ class NamedChunk {
  public:
   NamedChunk(const locate::ChunkGrid& grid, const Box3& chunk) noexcept
       : address_{locate::chunk_name(chunk, buffer_), grid.grid_point(chunk.min)} {}
+  ~NamedChunk() = default;
   NamedChunk(const NamedChunk&) = delete;
   NamedChunk& operator=(const NamedChunk&) = delete;
 

@@ -80,7 +80,7 @@ RunResult ChunkWriter::run(const Box3& box, int threads, const Task& task) {
         if (state == RunState::kCancelled) return {state, std::nullopt};
         return {state, std::move(error)};
       }
-      const RunResult result =
+      RunResult result =
           run_tasks(group.grid_points.size(), threads, options_, [&](std::int64_t index, ChunkError& chunk_error) {
             chunk_error.index = first + index;
             return task(first + index, layout_.grid.chunk_box(group.grid_points[static_cast<std::size_t>(index)]),

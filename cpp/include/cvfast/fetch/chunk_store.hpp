@@ -43,6 +43,9 @@ enum class GroupState : std::uint8_t { kReady, kFailed, kCancelled };
 /// const; a request that writes in groups has one group at a time, begun and committed by one thread.
 class ChunkSession {
  public:
+  ChunkSession() = default;
+  ChunkSession(const ChunkSession&) = delete;
+  ChunkSession& operator=(const ChunkSession&) = delete;
   virtual ~ChunkSession() = default;
 
   /// kError: `error` is filled in.
@@ -75,6 +78,9 @@ class ChunkSession {
 /// Where the chunks of one scale lie.  Lives as long as the volume and may be shared by requests.
 class ChunkStore {
  public:
+  ChunkStore() = default;
+  ChunkStore(const ChunkStore&) = delete;
+  ChunkStore& operator=(const ChunkStore&) = delete;
   virtual ~ChunkStore() = default;
 
   [[nodiscard]] virtual std::unique_ptr<ChunkSession> read() const = 0;

@@ -27,7 +27,8 @@ class CacheBlock {
   CacheBlock() = default;
   CacheBlock(const CacheBlock& other) noexcept;
   CacheBlock(CacheBlock&& other) noexcept : block_(std::exchange(other.block_, nullptr)) {}
-  CacheBlock& operator=(CacheBlock other) noexcept {
+  CacheBlock& operator=(const CacheBlock& other) noexcept { return *this = CacheBlock(other); }
+  CacheBlock& operator=(CacheBlock&& other) noexcept {
     std::swap(block_, other.block_);
     return *this;
   }
