@@ -11,6 +11,7 @@
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
+#include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <deque>
@@ -28,6 +29,24 @@ using Clock = std::chrono::steady_clock;
 constexpr auto kPollInterval = std::chrono::milliseconds(50);
 constexpr int kMaxThreads = 1024;
 
+// Putting a thread to sleep and waking it takes tens of microseconds on a virtual machine, as long as a small cutout
+// does.  So a helper that has nothing to do watches for the next call for a moment before it sleeps, and so does a
+// caller for helpers that are about to finish: 100 cutouts of 2 MiB out of memory took 18 ms on two threads without
+// this.  Whoever else wants the processor gets it.
+constexpr auto kWatchInterval = std::chrono::microseconds(50);
+
+template <typename Condition>
+bool watch_for(const Condition& condition) {
+  const Clock::time_point end = Clock::now() + kWatchInterval;
+  do {
+    for (int i = 0; i < 8; ++i) {
+      if (condition()) return true;
+      std::this_thread::yield();
+    }
+  } while (Clock::now() < end);
+  return condition();
+}
+
 // One call of parallel_for.
 struct Job {
   struct alignas(64) Run {
@@ -38,10 +57,10 @@ struct Job {
   const std::function<bool(std::size_t)>* task = nullptr;
   std::vector<Run> runs;
   std::atomic<bool> stopped{false};
-  // Guarded by the pool's mutex.
+  // Guarded by the pool's mutex; active_helpers may be looked at without it.
   int wanted_helpers = 0;
   int joined_helpers = 0;
-  int active_helpers = 0;
+  std::atomic<int> active_helpers{0};
   std::condition_variable idle;
 
   Job(std::size_t n, int threads, const std::function<bool(std::size_t)>& t)
@@ -92,10 +111,14 @@ class Pool {
       }
       jobs_.push_back(&job);
     }
-    if (job.wanted_helpers == 1) {
-      work_.notify_one();
-    } else {
-      work_.notify_all();
+    announced_.fetch_add(1, std::memory_order_seq_cst);
+    // A helper stops watching before it looks for jobs under the mutex, where this one is by now.
+    if (watching_.load(std::memory_order_seq_cst) < job.wanted_helpers) {
+      if (job.wanted_helpers == 1) {
+        work_.notify_one();
+      } else {
+        work_.notify_all();
+      }
     }
     Clock::time_point asked = Clock::now();
     job.work(0, [&] {
@@ -108,6 +131,12 @@ class Pool {
     });
     std::unique_lock lock(mutex_);
     jobs_.erase(std::find(jobs_.begin(), jobs_.end(), &job));
+    if (job.active_helpers > 0) {
+      lock.unlock();
+      (void)watch_for([&] { return job.active_helpers.load(std::memory_order_relaxed) == 0; });
+      // The mutex publishes what helpers wrote; none of them touches the job after giving it back.
+      lock.lock();
+    }
     while (job.active_helpers > 0) {
       if (job.idle.wait_until(lock, asked + kPollInterval) == std::cv_status::timeout) {
         lock.unlock();
@@ -125,7 +154,7 @@ class Pool {
     std::unique_lock lock(mutex_);
     for (;;) {
       Job* job = nullptr;
-      work_.wait(lock, [&] {
+      const auto find = [&] {
         for (Job* candidate : jobs_) {
           if (candidate->joined_helpers < candidate->wanted_helpers) {
             job = candidate;
@@ -133,7 +162,16 @@ class Pool {
           }
         }
         return false;
-      });
+      };
+      if (!find()) {
+        const std::uint64_t seen = announced_.load(std::memory_order_relaxed);
+        watching_.fetch_add(1, std::memory_order_seq_cst);
+        lock.unlock();
+        (void)watch_for([&] { return announced_.load(std::memory_order_relaxed) != seen; });
+        watching_.fetch_sub(1, std::memory_order_seq_cst);
+        lock.lock();
+        work_.wait(lock, find);
+      }
       const auto slot = static_cast<std::size_t>(++job->joined_helpers);
       ++job->active_helpers;
       lock.unlock();
@@ -146,6 +184,8 @@ class Pool {
   std::mutex mutex_;
   std::condition_variable work_;
   std::deque<Job*> jobs_;
+  std::atomic<std::uint64_t> announced_{0};  // calls so far
+  std::atomic<int> watching_{0};             // helpers that look at announced_
   std::size_t threads_ = 0;
   // Striped: two objects may share a mutex, which costs a wait and nothing else, since a task holds one at a time.
   std::array<std::mutex, 64> object_mutexes_;
