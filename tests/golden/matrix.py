@@ -200,7 +200,9 @@ def unpack(writer: str, folder: Path) -> None:
     """Extract the layers of a writer."""
     content = (ARCHIVES / f"{writer}.tar.xz").read_bytes()
     with tarfile.open(fileobj=io.BytesIO(content), mode="r:xz") as archive:
-        archive.extractall(folder, filter="data")
+        # Pythons before 3.11.4 have no filters; later ones warn where none is named.
+        filters = {"filter": "data"} if hasattr(tarfile, "data_filter") else {}
+        archive.extractall(folder, **filters)
 
 
 def expected_voxels(layer: Path, cell: Cell) -> np.ndarray:
