@@ -1265,6 +1265,7 @@ print(json.dumps(statuses))
 
 
 @needs_proc
+@pytest.mark.busy_fork
 def test_forked_children_start_afresh(faulty, nginx, nginx_folder):
     (nginx_folder / "object").write_bytes(DATA)
     statuses = support.run_python(
@@ -1294,6 +1295,7 @@ print(json.dumps([row[0], os.waitpid(children[0], 0)[1]]))
 """
 
 
+@pytest.mark.busy_fork
 def test_a_child_forked_by_a_signal_handler_does_not_wait_for_ever(faulty):
     faulty.put("/slow", DATA)
     faulty.script = lambda request, count: Answer(
