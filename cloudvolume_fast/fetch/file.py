@@ -1,16 +1,24 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Small objects (metadata) on a local file system.  Chunks do not pass here: the core reads and writes them itself."""
+"""Objects on a local file system.  Chunks do not pass here: the core reads and writes them itself."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import stat
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from cloudvolume_fast.errors import ChunkReadError, ChunkWriteError
-from cloudvolume_fast.fetch.content_encoding import SUFFIXES, decompress
+from cloudvolume_fast.fetch.content_encoding import (
+    SUFFIXES,
+    decompress,
+    level_of,
+    suffix_of,
+)
+from cloudvolume_fast.fetch.content_encoding import (
+    compress as compress_bytes,
+)
 from cloudvolume_fast.fetch.store import KeyRange
 
 _LIMIT_BYTES = 1 << 30
@@ -31,6 +39,7 @@ class FileStore:
 
     def __init__(self, root: str) -> None:
         self.root = root
+        self.cloudpath = f"file://{root}"
 
     def path(self, key: str) -> str:
         """Return the absolute path of an object."""
@@ -113,6 +122,10 @@ class FileStore:
             errno=error.errno,
         )
 
+    def get_many(self, keys: Sequence[str]) -> list[bytes | None]:
+        """Return objects, decompressed, in the order given; see `get`."""
+        return [self.get(key) for key in keys]
+
     def put(self, key: str, data: bytes, *, sync: bool = False) -> None:
         """Replace an object; copies of it under compression suffixes are removed.
 
@@ -123,6 +136,69 @@ class FileStore:
         ChunkWriteError
             When it cannot be written; then it is as it was.
         """
+        self._put(key, "", data, sync)
+
+    def put_many(
+        self,
+        objects: Sequence[tuple[str, bytes]],
+        *,
+        compress: str | bool | None = None,
+        compress_level: int | None = None,
+        content_type: str = "application/octet-stream",
+        cache_control: str | None = None,
+    ) -> None:
+        """Replace objects; files have neither content type nor cache control.
+
+        Raises
+        ------
+        ChunkWriteError, CompressionError, UnsupportedCompressionType
+        """
+        suffix = suffix_of(compress)
+        level = level_of(suffix, compress_level)
+        for key, data in objects:
+            self._put(key, suffix, compress_bytes(suffix, data, level), False)
+
+    def exists_many(self, keys: Sequence[str]) -> list[bool]:
+        """Return which objects are there, under any suffix."""
+        return [any(os.path.isfile(self.path(key) + suffix) for suffix in SUFFIXES) for key in keys]
+
+    def delete_many(self, keys: Sequence[str]) -> None:
+        """Remove objects under every suffix; absent ones are no error.
+
+        Raises
+        ------
+        ChunkWriteError
+        """
+        for key in keys:
+            for suffix in SUFFIXES:
+                try:
+                    os.unlink(self.path(key) + suffix)
+                except (FileNotFoundError, NotADirectoryError):
+                    continue
+                except OSError as error:
+                    raise self._unwritable(self.path(key) + suffix, error) from error
+
+    def list(self, prefix: str = "", *, flat: bool = False) -> Iterator[str]:
+        """Yield the keys that start with a prefix, without suffixes, each once, in no order."""
+        folder, _, start = prefix.rpartition("/")
+        seen: set[str] = set()
+        for parent, folders, names in os.walk(self.path(folder) if folder else self.root):
+            below = os.path.relpath(parent, self.root).replace(os.sep, "/")
+            lead = "" if below == "." else below + "/"
+            for name in names:
+                if name.startswith(".") and name.endswith(".tmp"):
+                    continue  # of a write under way
+                stem, extension = os.path.splitext(name)
+                key = lead + (stem if extension in SUFFIXES[1:] else name)
+                if key.startswith(prefix) and key not in seen:
+                    seen.add(key)
+                    yield key
+            if flat:
+                return
+            if parent == (self.path(folder) if folder else self.root) and start:
+                folders[:] = [name for name in folders if name.startswith(start)]
+
+    def _put(self, key: str, suffix: str, data: bytes, sync: bool) -> None:
         path = self.path(key)
         folder = os.path.dirname(path)
         # Named before it is made, so that it is found again whatever interrupts.
@@ -135,17 +211,22 @@ class FileStore:
                     if sync:
                         file.flush()
                         os.fsync(file.fileno())
-                os.replace(temporary, path)
+                os.replace(temporary, path + suffix)
             except BaseException:
                 with contextlib.suppress(OSError):
                     os.unlink(temporary)
                 raise
-            for suffix in SUFFIXES[1:]:
-                Path(path + suffix).unlink(missing_ok=True)
+            for other in SUFFIXES:
+                if other != suffix:
+                    Path(path + other).unlink(missing_ok=True)
         except OSError as error:
-            raise ChunkWriteError(
-                f"{path}: cannot be written: {error.strerror}", key=path, errno=error.errno
-            ) from error
+            raise self._unwritable(path, error) from error
+
+    @staticmethod
+    def _unwritable(path: str, error: OSError) -> ChunkWriteError:
+        return ChunkWriteError(
+            f"{path}: cannot be written: {error.strerror}", key=path, errno=error.errno
+        )
 
 
 def _read_at(descriptor: int, wanted: KeyRange, file_bytes: int) -> bytes:

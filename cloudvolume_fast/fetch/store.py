@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What the readers of this layer need of a place where bytes are stored."""
+"""What the readers and writers of this library need of a place where bytes are stored."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple, Protocol, runtime_checkable
 
-__all__ = ["ByteStore", "KeyRange"]
+__all__ = ["ByteStore", "KeyRange", "ObjectStore"]
 
 
 class KeyRange(NamedTuple):
@@ -37,4 +37,58 @@ class ByteStore(Protocol):
 
     def get_ranges(self, ranges: Sequence[KeyRange]) -> list[bytes | None]:
         """Return ranges of objects, in the order given; each is one request."""
+        ...
+
+
+@runtime_checkable
+class ObjectStore(ByteStore, Protocol):
+    """A layer's folder: objects read, written, listed and removed by their keys below it.
+
+    Attributes
+    ----------
+    cloudpath : str
+        ``PROTOCOL://.../LAYER``, for messages; a key is named as ``{cloudpath}/{key}``.
+
+    Notes
+    -----
+    Keys have no compression suffix; under which one an object lies, or with which Content-Encoding, is the store's
+    affair.  Only absence is None: whatever else goes wrong raises, with the key.  Batches run as many requests at once
+    as the store can bear, and stop at the first that fails.
+    """
+
+    cloudpath: str
+
+    def get_many(self, keys: Sequence[str]) -> list[bytes | None]:
+        """Return objects, decompressed, in the order given."""
+        ...
+
+    def put(self, key: str, data: bytes, *, sync: bool = False) -> None:
+        """Replace an object, uncompressed (metadata)."""
+        ...
+
+    def put_many(
+        self,
+        objects: Sequence[tuple[str, bytes]],
+        *,
+        compress: str | bool | None = None,
+        compress_level: int | None = None,
+        content_type: str = "application/octet-stream",
+        cache_control: str | None = None,
+    ) -> None:
+        """Replace objects; the last two are for stores that keep such headers."""
+        ...
+
+    def exists_many(self, keys: Sequence[str]) -> list[bool]:
+        """Return which objects are there, under any compression."""
+        ...
+
+    def delete_many(self, keys: Sequence[str]) -> None:
+        """Remove objects under every compression; absent ones are no error."""
+        ...
+
+    def list(self, prefix: str = "", *, flat: bool = False) -> Iterator[str]:
+        """Yield the keys that start with a prefix, without compression suffixes, each once, in no order.
+
+        With `flat`, only those without a further slash behind the prefix.
+        """
         ...

@@ -17,8 +17,8 @@ from cloudvolume_fast.fetch.file import FileStore
 
 
 def lines_before_the_rename() -> list[int]:
-    """Return the numbers of the lines of `FileStore.put` up to the rename."""
-    source, first = inspect.getsourcelines(FileStore.put)
+    """Return the numbers of the lines of `FileStore._put` up to the rename."""
+    source, first = inspect.getsourcelines(FileStore._put)
     end = next(number for number, line in enumerate(source) if "os.replace(" in line)
     return list(range(first, first + end + 1))
 
@@ -27,7 +27,7 @@ def put_interrupted_at(line: int, store: FileStore) -> bool:
     """Put an object, with Ctrl-C as the line is about to run; return whether it was reached."""
 
     def trace(frame: FrameType, event: str, _argument: object) -> Any:
-        if frame.f_code is not FileStore.put.__code__:
+        if frame.f_code is not FileStore._put.__code__:
             return None
         if event == "line" and frame.f_lineno == line:
             raise KeyboardInterrupt
