@@ -538,3 +538,37 @@ class ImageLayout:
 
     def count_chunks(self, bounds: _Bounds) -> int:
         """Return how many chunks a box touches."""
+
+class HttpSigner:
+    """Adds to each attempt of a request what proves who is asking."""
+
+class Endpoint:
+    """Where a layer's objects are reached over HTTP.
+
+    Parameters
+    ----------
+    read_prefix, read_suffix : str
+        What stands before and behind an object's percent-encoded key in URLs to read from.
+    write_prefix, write_suffix : str
+        The same to write to; without a prefix nothing can be written.
+    encodes_slashes : bool
+        The key is one segment of the URL's path.
+    headers : sequence of (str, str)
+        Of every request.
+    signer : HttpSigner, optional
+    is_etag_md5 : bool
+        Whether ETags that look like an MD5 are one, as on S3.
+    """
+
+    def __init__(
+        self,
+        read_prefix: str,
+        *,
+        read_suffix: str = ...,
+        write_prefix: str = ...,
+        write_suffix: str = ...,
+        encodes_slashes: bool = ...,
+        headers: _HttpHeaders = ...,
+        signer: HttpSigner | None = ...,
+        is_etag_md5: bool = ...,
+    ) -> None: ...

@@ -8,5 +8,6 @@ namespace py = pybind11;
 void register_build_config(py::module_& module);
 void register_memory(py::module_& module);
 void register_chunk_cache(py::module_& module);
+void register_endpoint(py::module_& module);
 void register_http_client(py::module_& module);
 void register_image(py::module_& module);

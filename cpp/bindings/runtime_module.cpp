@@ -7,5 +7,6 @@ PYBIND11_MODULE(_runtime, module, py::mod_gil_not_used()) {
   register_memory(module);
   register_chunk_cache(module);
   register_http_client(module);
+  register_endpoint(module);
   register_image(module);
 }

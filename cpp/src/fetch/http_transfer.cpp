@@ -7,6 +7,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <ctime>
+#include <new>
 #include <string_view>
 #include <utility>
 
@@ -195,8 +196,16 @@ bool HttpTransfer::begin(CURL* handle, HttpTransferContext& context, std::uint64
       header_list_ = longer;
     }
   };
-  for (const HttpHeader& header : request_.headers) {
-    if (!has_left_origin_ || may_leave_origin(header.name)) add(to_line(header));
+  try {
+    std::vector<HttpHeader> headers = request_.headers;
+    if (has_left_origin_) {
+      std::erase_if(headers, [](const HttpHeader& header) { return !may_leave_origin(header.name); });
+    } else if (request_.signer != nullptr) {
+      request_.signer->sign(request_.method, url_, request_.body, headers);
+    }
+    for (const HttpHeader& header : headers) add(to_line(header));
+  } catch (const std::bad_alloc&) {
+    is_complete = false;
   }
   if (find_header(request_.headers, "accept-encoding") == nullptr && request_.method != HttpMethod::kPut &&
       request_.method != HttpMethod::kPost && request_.method != HttpMethod::kDelete) {

@@ -94,12 +94,27 @@ struct HttpHeader {
   std::string value;
 };
 
+/// Adds what proves who is asking, to each attempt anew, since signatures and tokens have an age.
+class HttpSigner {
+ public:
+  HttpSigner() = default;
+  HttpSigner(const HttpSigner&) = delete;
+  HttpSigner& operator=(const HttpSigner&) = delete;
+  virtual ~HttpSigner() = default;
+
+  /// Called on the reactor's thread, under the rules for completions, for attempts that go to the request's own origin.
+  /// `headers` are those of the request, in any case; what is added must be sendable.  May throw std::bad_alloc.
+  virtual void sign(HttpMethod method, const std::string& url, std::span<const std::byte> body,
+                    std::vector<HttpHeader>& headers) const = 0;
+};
+
 struct HttpRequest {
   HttpMethod method = HttpMethod::kGet;
   std::string url;
   /// Sent as they are.  Unless one of them is Accept-Encoding, whole objects are asked for with "gzip, br;q=0.5,
   /// zstd;q=0.5" (a server that stores compressed bytes then sends them as stored) and ranges with "identity".
   std::vector<HttpHeader> headers;
+  std::shared_ptr<const HttpSigner> signer;
   std::span<const std::byte> body;  ///< PUT and POST; kept alive by the caller until completion
   std::optional<ByteRange> range;   ///< GET only, not empty
   bool may_end_early = false;       ///< a range that reaches past the end of the object is answered with what there is

@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#pragma once
+
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "cvfast/fetch/http_client.hpp"
+
+namespace cvfast::fetch {
+
+/// Where a layer's objects are reached over HTTP: from a key to a request.
+struct Endpoint {
+  std::string read_prefix;   ///< what stands before an object's key in the URL of GET and HEAD, percent encoded
+  std::string read_suffix;   ///< and behind it: a query
+  std::string write_prefix;  ///< the same for PUT and DELETE; without one nothing can be written
+  std::string write_suffix;
+  bool encodes_slashes = false;     ///< the key is one segment of the path
+  std::vector<HttpHeader> headers;  ///< of every request
+  std::shared_ptr<const HttpSigner> signer;
+  bool is_etag_md5 = false;
+  HttpPolicy policy;
+
+  /// A request about the object `folder` + `name`.
+  [[nodiscard]] HttpRequest request(HttpMethod method, std::string_view folder, std::string_view name) const;
+};
+
+/// Everything but letters, digits and "-._~" (and "/", unless `encodes_slashes`) as %XX, in capitals: RFC 3986, and what
+/// AWS calls UriEncode.
+void append_percent_encoded(std::string_view text, bool encodes_slashes, std::string& out);
+
+}  // namespace cvfast::fetch
