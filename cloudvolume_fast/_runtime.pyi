@@ -345,6 +345,11 @@ class ImageLayout:
         level: int,
         hooks: _Hooks,
     ) -> None: ...
+    def use_endpoint(
+        self, endpoint: Endpoint, folder: str, upload_headers: _HttpHeaders = ...
+    ) -> None:
+        """Look for chunks behind an endpoint, below the key `folder`; call before `use_shards`."""
+
     def use_shards(
         self,
         preshift_bits: int,

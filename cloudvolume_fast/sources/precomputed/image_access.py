@@ -95,10 +95,12 @@ class ImageAccess:
             and cached[1] == data_type
             and cached[2] == channels
             and cached[3] is meta.path
+            and cached[4] == self.config.cdn_cache
         ):
-            return cached[4]  # type: ignore[no-any-return]
-        scale = image_layout.open_scale(meta, parsed, self.lru, self._shard_indexes)
-        self._scales[mip] = (parsed, data_type, channels, meta.path, scale)
+            return cached[5]  # type: ignore[no-any-return]
+        cdn_cache = self.config.cdn_cache
+        scale = image_layout.open_scale(meta, parsed, self.lru, self._shard_indexes, cdn_cache)
+        self._scales[mip] = (parsed, data_type, channels, meta.path, cdn_cache, scale)
         return scale
 
     def cutout_origin(self, mip: int) -> CutoutOrigin:
@@ -120,8 +122,8 @@ class ImageAccess:
         self._origins[mip] = (parsed, origin)
         return origin
 
-    def folder_path(self, key: str) -> str:
-        """Return the absolute path of a scale's folder."""
+    def folder_path(self, key: str) -> str | None:
+        """Return the absolute path of a scale's folder, None where it is not on this machine."""
         return image_layout.folder_path(self.meta, key)
 
     # Settings.

@@ -77,12 +77,13 @@ class Reader {
       : layout_(layout),
         request_(request),
         options_(options),
-        session_(layout),
+        session_(layout, options),
         background_(mapped_background(layout, request)),
         out_item_size_(request.map.output_item_size(static_cast<std::size_t>(layout.format.item_size))) {}
 
   [[nodiscard]] std::int64_t channels() const noexcept { return request_.channel_end - request_.channel_begin; }
   [[nodiscard]] std::size_t out_item_size() const noexcept { return out_item_size_; }
+  [[nodiscard]] const LazySession& session() const noexcept { return session_; }
 
   void fill(std::byte* dst, const Int4& strides, const Int4& shape) const noexcept {
     paint::fill_box(dst, strides, shape, out_item_size_, background_.data());
@@ -285,7 +286,8 @@ RunResult read_image(const ImageLayout& layout, const ReadRequest& request, std:
                                                  std::memory_order_relaxed);
                       }
                       return good;
-                    });
+                    },
+                    &reader.session());
 }
 
 RunResult read_points(const ImageLayout& layout, const ReadRequest& request, const std::int64_t* points, std::size_t n,
@@ -310,10 +312,12 @@ RunResult read_points(const ImageLayout& layout, const ReadRequest& request, con
   } catch (const std::bad_alloc&) {
     return out_of_memory();
   }
-  return run_tasks(starts.size() - 1, bounded_threads(layout, options), options,
+  const auto first_of = [&](std::int64_t index) { return order.data() + starts[static_cast<std::size_t>(index)]; };
+  return run_fetching(reader.session(), starts.size() - 1, bounded_threads(layout, options), options, false,
+                   [&](std::int64_t index) { return first_of(index)->first; },
                    [&](std::int64_t index, ChunkError& error) {
-                     const Order* const begin = order.data() + starts[static_cast<std::size_t>(index)];
-                     const Order* const end = order.data() + starts[static_cast<std::size_t>(index) + 1];
+                     const Order* const begin = first_of(index);
+                     const Order* const end = first_of(index + 1);
                      const Box3 chunk = layout.grid.chunk_box(begin->first);
                      const bool good = reader.read_voxels(chunk, begin, end, points, dst, error);
                      thread_scratch().trim();
@@ -349,7 +353,8 @@ RunResult read_unique(const ImageLayout& layout, const ReadRequest& request, std
                    progress.bytes.fetch_add(voxel_bytes(part.shape(), reader.channels(), layout.format.item_size),
                                             std::memory_order_relaxed);
                    return true;
-                 });
+                 },
+                 &reader.session());
   out.assign(found.begin(), found.end());
   std::sort(out.begin(), out.end());
   return result;
@@ -372,7 +377,7 @@ RunResult list_chunks(const ImageLayout& layout, const Box3& box, bool check_exi
   } catch (const std::length_error&) {
     return out_of_memory();
   }
-  const LazySession session(layout);
+  const LazySession session(layout, options);
   const int threads = options.threads > 0 ? options.threads : default_threads();
   return run_chunks(layout.grid, inside, threads, options,
                     [&](std::int64_t index, const Box3& chunk, ChunkError& error) {
@@ -388,7 +393,8 @@ RunResult list_chunks(const ImageLayout& layout, const Box3& box, bool check_exi
                         (void)cache->take({options.cache.space, named.address().grid_point});
                       }
                       return state != FetchState::kError;
-                    });
+                    },
+                    check_exists ? &session : nullptr, true);
 }
 
 }  // namespace cvfast::runtime
