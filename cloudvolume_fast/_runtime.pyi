@@ -346,9 +346,16 @@ class ImageLayout:
         hooks: _Hooks,
     ) -> None: ...
     def use_endpoint(
-        self, endpoint: Endpoint, folder: str, upload_headers: _HttpHeaders = ...
+        self,
+        endpoint: Endpoint,
+        folder: str,
+        upload_headers: _HttpHeaders = ...,
+        about: Endpoint | None = ...,
     ) -> None:
-        """Look for chunks behind an endpoint, below the key `folder`; call before `use_shards`."""
+        """Look for chunks behind an endpoint, below the key `folder`; call before `use_shards`.
+
+        With `about`, that one is asked, by GET, whether chunks are there, and told to remove them.
+        """
 
     def use_shards(
         self,
@@ -545,7 +552,37 @@ class ImageLayout:
         """Return how many chunks a box touches."""
 
 class HttpSigner:
-    """Adds to each attempt of a request what proves who is asking."""
+    """Adds to each attempt of a request what proves who is asking; never shows it."""
+
+class AuthorizationSigner(HttpSigner):
+    """Sends one Authorization header, which may be replaced at any time."""
+
+    def __init__(self) -> None: ...
+    def use(self, value: str) -> bool:
+        """Send this from now on, nothing if it is empty; return whether it is another value."""
+
+    @property
+    def is_anonymous(self) -> bool:
+        """Whether nothing is sent."""
+
+class SigV4Signer(HttpSigner):
+    """Signs for S3 with AWS Signature Version 4, with keys that may be replaced at any time."""
+
+    def __init__(self) -> None: ...
+    def use(
+        self,
+        access_key: str,
+        secret_key: str,
+        *,
+        session_token: str = "",
+        region: str = "us-east-1",
+        pays_as_requester: bool = False,
+    ) -> bool:
+        """Sign with these from now on, not at all if there is no access key; return whether they are others."""
+
+    @property
+    def is_anonymous(self) -> bool:
+        """Whether nothing is signed."""
 
 class Endpoint:
     """Where a layer's objects are reached over HTTP.
@@ -563,7 +600,20 @@ class Endpoint:
     signer : HttpSigner, optional
     is_etag_md5 : bool
         Whether ETags that look like an MD5 are one, as on S3.
+    client : HttpClient, optional
+        Whose bounds of time and attempts hold.
+
+    Attributes
+    ----------
+    is_forbidden_missing : bool
+        Whether 403 to a GET or HEAD says that the object is absent.  Nothing here looks at it but who reads answers.
+
+    Notes
+    -----
+    Methods return rows as `HttpClient` does.
     """
+
+    is_forbidden_missing: bool
 
     def __init__(
         self,
@@ -576,4 +626,36 @@ class Endpoint:
         headers: _HttpHeaders = ...,
         signer: HttpSigner | None = ...,
         is_etag_md5: bool = ...,
+        client: HttpClient | None = ...,
     ) -> None: ...
+    @property
+    def is_writable(self) -> bool:
+        """Whether there is a prefix to write to."""
+
+    def get_many(
+        self,
+        keys: Sequence[str],
+        *,
+        ranges: Sequence[tuple[int, int]] | None = None,
+        max_size_bytes: int = ...,
+        may_end_early: bool = False,
+    ) -> list[_HttpRow]:
+        """Get objects side by side, or a range (begin, end) of each.
+
+        Raises
+        ------
+        ValueError
+            Not as many ranges as keys.
+        """
+
+    def head_many(self, keys: Sequence[str]) -> list[_HttpRow]:
+        """Return status and headers of objects."""
+
+    def delete_many(self, keys: Sequence[str]) -> list[_HttpRow]:
+        """Remove objects."""
+
+    def put_many(self, objects: Sequence[tuple[str, Buffer, _HttpHeaders]]) -> list[_HttpRow]:
+        """Store objects, each with headers of its own."""
+
+    def get_url(self, url: str) -> _HttpRow:
+        """Get what lies elsewhere on the same server, with the same headers and signer."""

@@ -12,6 +12,7 @@ from typing import Any
 __all__ = [
     "AlignmentError",
     "AuthenticationError",
+    "AuthorizationError",
     "CRC32CIntegrityError",
     "ChunkDecodeError",
     "ChunkReadError",
@@ -245,6 +246,13 @@ class UnsupportedGrapheneAPIVersionError(CloudVolumeError):
 
 class AuthenticationError(CloudVolumeError):
     """A server did not accept the credentials."""
+
+
+class AuthorizationError(_FileOperationError, PermissionError):
+    """A store refuses what was asked for, with the credentials that there are.
+
+    Accepts ``errno`` as a keyword, next to those of `CloudVolumeError`.
+    """
 
 
 # Bytes.

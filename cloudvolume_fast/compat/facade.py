@@ -39,7 +39,7 @@ class CloudVolume(metaclass=_CloudVolumeType):
     Parameters
     ----------
     cloudpath : str or path
-        ``[precomputed://]file:///path/to/layer``, or a path on this machine.
+        ``[precomputed://]PROTOCOL://BUCKET/path/to/layer``, or a path on this machine.
     mip : int or sequence of 3 numbers
         Scale, by index (negative counts from the end) or by resolution in nm.
     bounded : bool
@@ -85,7 +85,7 @@ class CloudVolume(metaclass=_CloudVolumeType):
     agglomerate, timestamp
         For graphene volumes.
     secrets : dict or str, optional
-        Credentials; local files need none.
+        Credentials, used before those of files and environment; local files need none.  Not part of a pickle.
     spatial_index_db : str, optional
         Not available in this version.
     lru_bytes : int
@@ -172,7 +172,14 @@ class CloudVolume(metaclass=_CloudVolumeType):
             cdn_cache=checked_cdn_cache(cdn_cache),
             codec_threads=parse_parallel(codec_threads),
         )
-        meta = PrecomputedMetadata(path.cloudpath, info, provenance, max_redirects)
+        meta = PrecomputedMetadata(
+            path.cloudpath,
+            info,
+            provenance,
+            max_redirects,
+            secrets=secrets,
+            use_https=use_https,
+        )
         _override_folder(meta, "mesh", mesh_dir)
         _override_folder(meta, "skeletons", skel_dir)
         config.mip = meta.to_mip(mip)

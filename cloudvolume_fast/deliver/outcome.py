@@ -8,6 +8,7 @@ from typing import NoReturn
 
 from cloudvolume_fast.errors import (
     AlignmentError,
+    AuthorizationError,
     ChunkDecodeError,
     ChunkReadError,
     ChunkWriteError,
@@ -45,6 +46,8 @@ def raise_outcome(outcome: Outcome, folder: str, *, writing: bool = False) -> No
         The chunk is absent.
     ChunkReadError, ChunkWriteError
         The file system or the server said no (OSError, with errno where there is one).
+    AuthorizationError
+        The server says that it is not allowed.
     IntegrityError
         The bytes that a server sent are not those that it says they are.
     DecompressionError, ChunkDecodeError
@@ -116,5 +119,7 @@ def _raise_refusal(key: str, reason: str, status: int, detail: str, *, writing: 
     if reason == "digest":
         kind = CRC32CIntegrityError if "crc32c" in detail else MD5IntegrityError
         raise kind(message, key=key, found=detail)
+    if status in (401, 403):
+        raise AuthorizationError(message, key=key, found=status)
     error = ChunkWriteError if writing else ChunkReadError
     raise error(message, key=key, expected="data", found=status or reason)

@@ -14,99 +14,32 @@
 
 #include "cvfast/fetch/http_client.hpp"
 #include "gil.hpp"
+#include "http_rows.hpp"
 #include "register.hpp"
 
 namespace {
 
 namespace fetch = cvfast::fetch;
-using Headers = std::vector<std::pair<std::string, std::string>>;
+using cvfast::bindings::HttpHeaders;
+using cvfast::bindings::Memory;
+using cvfast::bindings::run_requests;
 using Range = std::pair<std::uint64_t, std::uint64_t>;
 
-// Memory of a Python object, held for as long as this lives.
-class Memory {
+class HttpClient : public cvfast::bindings::HttpClientPolicy {
  public:
-  Memory(const py::handle& object, bool is_written) {
-    if (PyObject_GetBuffer(object.ptr(), &view_, is_written ? PyBUF_WRITABLE : PyBUF_SIMPLE) != 0) {
-      throw py::error_already_set();
-    }
-  }
-  Memory(Memory&& other) noexcept : view_(std::exchange(other.view_, Py_buffer{})) {}
-  Memory(const Memory&) = delete;
-  Memory& operator=(const Memory&) = delete;
-  Memory& operator=(Memory&&) = delete;
-  ~Memory() { PyBuffer_Release(&view_); }
+  explicit HttpClient(const fetch::HttpPolicy& policy) : HttpClientPolicy{policy} {}
 
-  [[nodiscard]] std::span<std::byte> bytes() const {
-    return {static_cast<std::byte*>(view_.buf), static_cast<std::size_t>(view_.len)};
-  }
-
- private:
-  Py_buffer view_{};
-};
-
-// Headers may hold anything; Latin-1 reads every byte.
-py::str to_str(const std::string& text) {
-  PyObject* const made = PyUnicode_DecodeLatin1(text.data(), static_cast<py::ssize_t>(text.size()), nullptr);
-  if (made == nullptr) throw py::error_already_set();
-  return py::reinterpret_steal<py::str>(made);
-}
-
-// (state, status, body, headers, attempts, checked, error, message)
-py::tuple to_row(fetch::HttpResult& result) {
-  py::object body = py::none();
-  if (result.state == fetch::HttpState::kData && !result.is_in_place) {
-    const auto bytes = result.body.bytes();
-    body = py::bytes(reinterpret_cast<const char*>(bytes.data()), bytes.size());
-    result.body.reset();
-  }
-  py::dict headers;
-  for (const fetch::HttpHeader& header : result.headers) {
-    const py::str key = to_str(header.name);
-    py::object value = to_str(header.value);
-    if (headers.contains(key)) value = py::str("{}, {}").format(headers[key], value);
-    headers[key] = value;
-  }
-  return py::make_tuple(name(result.state), result.status, body, headers, result.attempts, result.checked,
-                        name(result.error), to_str(result.message));
-}
-
-std::vector<py::tuple> run(std::vector<fetch::HttpRequest> requests) {
-  std::exception_ptr raised;
-  const auto poll = [&] {
-    const cvfast::bindings::HeldGil held;
-    try {
-      if (PyErr_CheckSignals() != 0) throw py::error_already_set();
-      return true;
-    } catch (const py::error_already_set&) {
-      raised = std::current_exception();
-      return false;
-    } catch (...) {
-      cvfast::bindings::sleep_until_the_process_ends();
-    }
-  };
-  std::vector<fetch::HttpResult> results;
-  cvfast::bindings::without_gil([&] { results = fetch::http::get_all(std::move(requests), poll); });
-  if (raised) std::rethrow_exception(raised);
-  std::vector<py::tuple> rows;
-  rows.reserve(results.size());
-  for (fetch::HttpResult& result : results) rows.push_back(to_row(result));
-  return rows;
-}
-
-class HttpClient {
- public:
-  explicit HttpClient(const fetch::HttpPolicy& policy) : policy_(policy) {}
-
-  [[nodiscard]] fetch::HttpRequest request(fetch::HttpMethod method, std::string url, const Headers& headers) const {
+  [[nodiscard]] fetch::HttpRequest request(fetch::HttpMethod method, std::string url,
+                                           const HttpHeaders& headers) const {
     fetch::HttpRequest out;
     out.method = method;
     out.url = std::move(url);
     for (const auto& [key, value] : headers) out.headers.push_back({key, value});
-    out.policy = policy_;
+    out.policy = policy;
     return out;
   }
 
-  [[nodiscard]] std::vector<py::tuple> get_many(std::vector<std::string> urls, const Headers& headers,
+  [[nodiscard]] std::vector<py::tuple> get_many(std::vector<std::string> urls, const HttpHeaders& headers,
                                                 const std::optional<std::vector<std::optional<Range>>>& ranges,
                                                 const std::optional<std::vector<std::optional<std::uint64_t>>>& sizes,
                                                 const std::optional<std::vector<py::object>>& into,
@@ -135,21 +68,18 @@ class HttpClient {
       one.is_etag_md5 = is_etag_md5;
       requests.push_back(std::move(one));
     }
-    return run(std::move(requests));
+    return run_requests(std::move(requests));
   }
 
   [[nodiscard]] py::tuple send(fetch::HttpMethod method, std::string url, const py::object& data,
-                               const Headers& headers, bool is_repeatable) const {
+                               const HttpHeaders& headers, bool is_repeatable) const {
     std::vector<fetch::HttpRequest> one;
     one.push_back(request(method, std::move(url), headers));
     one[0].is_repeatable = is_repeatable;
     std::optional<Memory> body;
     if (!data.is_none()) one[0].body = body.emplace(data, false).bytes();
-    return run(std::move(one))[0];
+    return run_requests(std::move(one))[0];
   }
-
- private:
-  fetch::HttpPolicy policy_;
 };
 
 double checked_seconds(double seconds, const char* what) {
@@ -165,7 +95,8 @@ double checked_seconds(double seconds, const char* what) {
 void register_http_client(py::module_& module) {
   using py::arg;
   const fetch::HttpPolicy usual;
-  py::class_<HttpClient>(module, "HttpClient")
+  py::class_<cvfast::bindings::HttpClientPolicy>(module, "_HttpPolicy");
+  py::class_<HttpClient, cvfast::bindings::HttpClientPolicy>(module, "HttpClient")
       .def(py::init([](double connect, double stall, std::uint64_t stall_bytes, double total, int attempts,
                        double backoff, double max_backoff, int redirects, std::uint64_t ignored) {
              if (attempts < 1 || redirects < 0) {
@@ -189,35 +120,35 @@ void register_http_client(py::module_& module) {
            arg("max_attempts") = usual.max_attempts, arg("backoff_seconds") = usual.backoff_seconds,
            arg("max_backoff_seconds") = usual.max_backoff_seconds, arg("max_redirects") = usual.max_redirects,
            arg("max_ignored_range_bytes") = usual.max_ignored_range_bytes)
-      .def("get_many", &HttpClient::get_many, arg("urls"), arg("headers") = Headers{}, py::kw_only(),
+      .def("get_many", &HttpClient::get_many, arg("urls"), arg("headers") = HttpHeaders{}, py::kw_only(),
            arg("ranges") = py::none(), arg("expected_sizes") = py::none(), arg("into") = py::none(),
            arg("max_size_bytes") = std::uint64_t{1} << 30, arg("may_end_early") = false,
            arg("checks_stated_digest") = true, arg("is_etag_md5") = false)
       .def(
           "head",
-          [](const HttpClient& self, std::string url, const Headers& headers) {
+          [](const HttpClient& self, std::string url, const HttpHeaders& headers) {
             return self.send(fetch::HttpMethod::kHead, std::move(url), py::none(), headers, true);
           },
-          arg("url"), arg("headers") = Headers{})
+          arg("url"), arg("headers") = HttpHeaders{})
       .def(
           "put",
-          [](const HttpClient& self, std::string url, const py::object& data, const Headers& headers) {
+          [](const HttpClient& self, std::string url, const py::object& data, const HttpHeaders& headers) {
             return self.send(fetch::HttpMethod::kPut, std::move(url), data, headers, true);
           },
-          arg("url"), arg("data"), arg("headers") = Headers{})
+          arg("url"), arg("data"), arg("headers") = HttpHeaders{})
       .def(
           "post",
-          [](const HttpClient& self, std::string url, const py::object& data, const Headers& headers,
+          [](const HttpClient& self, std::string url, const py::object& data, const HttpHeaders& headers,
              bool is_repeatable) {
             return self.send(fetch::HttpMethod::kPost, std::move(url), data, headers, is_repeatable);
           },
-          arg("url"), arg("data"), arg("headers") = Headers{}, py::kw_only(), arg("is_repeatable") = false)
+          arg("url"), arg("data"), arg("headers") = HttpHeaders{}, py::kw_only(), arg("is_repeatable") = false)
       .def(
           "delete",
-          [](const HttpClient& self, std::string url, const Headers& headers) {
+          [](const HttpClient& self, std::string url, const HttpHeaders& headers) {
             return self.send(fetch::HttpMethod::kDelete, std::move(url), py::none(), headers, true);
           },
-          arg("url"), arg("headers") = Headers{})
+          arg("url"), arg("headers") = HttpHeaders{})
       .def_static(
           "configure",
           [](std::optional<int> total, std::optional<int> per_host, std::optional<std::uint64_t> inflight,

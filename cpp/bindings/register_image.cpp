@@ -213,8 +213,10 @@ struct Layout {
 
   // Looks for chunks behind an endpoint from now on, below the key `folder`.  Call before use_shards.
   void use_endpoint(std::shared_ptr<const cvfast::fetch::Endpoint> endpoint, const std::string& folder,
-                    const std::vector<std::pair<std::string, std::string>>& upload_headers) {
+                    const std::vector<std::pair<std::string, std::string>>& upload_headers,
+                    std::shared_ptr<const cvfast::fetch::Endpoint> about) {
     remote.endpoint = std::move(endpoint);
+    remote.about = std::move(about);
     remote.folder = folder;
     if (!folder.empty() && folder.back() != '/') remote.folder += '/';
     remote.grid = value.grid;
@@ -611,7 +613,7 @@ void register_image(py::module_& module) {
       .def("use_cache", &Layout::use_cache, arg("cache"), arg("key"), arg("stored_encoding"), arg("entry_encoding"),
            arg("entry_codec"), arg("block_shape"), arg("hooks"))
       .def("use_endpoint", &Layout::use_endpoint, arg("endpoint"), arg("folder"),
-           arg("upload_headers") = std::vector<std::pair<std::string, std::string>>{})
+           arg("upload_headers") = std::vector<std::pair<std::string, std::string>>{}, arg("about") = py::none())
       .def("use_shards", &Layout::use_shards, arg("preshift_bits"), arg("minishard_bits"), arg("shard_bits"),
            arg("hash"), arg("minishard_index_encoding"), arg("data_encoding"), arg("index_cache"))
       .def("shard_bounds", &shard_bounds, arg("bounds"))

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from servers.clouds import GoogleServer, S3Server
 from servers.faulty import FaultServer
 from servers.nginx import Nginx
 
@@ -53,3 +54,62 @@ def nginx_folder(nginx: Nginx, request: pytest.FixtureRequest) -> Path:
     folder = nginx.root / request.node.name.replace("[", "-").replace("]", "")
     folder.mkdir()
     return folder
+
+
+CLOUD_SETTINGS = (
+    "AWS_ACCESS_KEY_ID",
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN",
+    "AWS_DEFAULT_REGION",
+    "AWS_REQUEST_PAYER",
+    "AWS_ENDPOINT_URL",
+    "AWS_ENDPOINT_URL_S3",
+    "GOOGLE_APPLICATION_CREDENTIALS",
+    "GOOGLE_PROJECT_NAME",
+    "GOOGLE_CLOUD_PROJECT",
+    "STORAGE_EMULATOR_HOST",
+    "CLOUD_FILES_DIR",
+    "CLOUD_FILES_LOCK_DIR",
+    "CLOUD_VOLUME_CACHE_DIR",
+)
+
+
+@pytest.fixture
+def home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, _plain_network: None) -> Path:
+    """An empty home folder, and nothing in the environment that says who asks or where clouds are."""
+    for name in CLOUD_SETTINGS:
+        monkeypatch.delenv(name, raising=False)
+    folder = tmp_path / "home"
+    folder.mkdir()
+    monkeypatch.setenv("HOME", str(folder))
+    monkeypatch.setenv("CLOUD_VOLUME_DIR", str(folder / ".cloudvolume"))
+    # A machine of Google's is asked for its account where there is one; here nobody answers.
+    monkeypatch.setenv("NO_GCE_CHECK", "true")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def s3_session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
+    with S3Server(tmp_path_factory.mktemp("s3")) as server:
+        yield server
+
+
+@pytest.fixture
+def s3(s3_session: S3Server, home: Path) -> S3Server:
+    """The session's S3; each test has buckets of its own."""
+    return s3_session
+
+
+@pytest.fixture(scope="session")
+def google_session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GoogleServer]:
+    with GoogleServer(tmp_path_factory.mktemp("google")) as server:
+        yield server
+
+
+@pytest.fixture
+def google(
+    google_session: GoogleServer, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> GoogleServer:
+    """The session's Google Storage, which gs:// means."""
+    monkeypatch.setenv("STORAGE_EMULATOR_HOST", google_session.url)
+    return google_session

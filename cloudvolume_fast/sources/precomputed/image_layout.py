@@ -76,9 +76,8 @@ def open_scale(
         ChunkHooks(codec.load, spec),
     )
     if path is None:
-        layout.use_endpoint(
-            meta.store.endpoint, parsed.key, upload_headers(parsed.encoding, cdn_cache)
-        )
+        headers = upload_headers(parsed.encoding, cdn_cache)
+        layout.use_endpoint(meta.store.endpoint, parsed.key, headers, meta.store.about)
     if sharding is not None:
         layout.use_shards(
             sharding.preshift_bits,

@@ -21,17 +21,17 @@ from cloudvolume_fast.errors import (
     ScaleUnavailableError,
     TooManyRedirects,
     UnsupportedFormatError,
-    UnsupportedProtocolError,
     WriteLockAcquisitionError,
     WriteLockReleaseError,
 )
-from cloudvolume_fast.fetch.file import FileStore
+from cloudvolume_fast.fetch.open_store import open_store
+from cloudvolume_fast.fetch.store import ObjectStore
 from cloudvolume_fast.model import info as info_model
 from cloudvolume_fast.model import info_creation, mips
 from cloudvolume_fast.model.bbox import Bbox
 from cloudvolume_fast.model.dtypes import parse_data_type
 from cloudvolume_fast.model.info import Info, Scale
-from cloudvolume_fast.model.layer_path import parse_layer_path
+from cloudvolume_fast.model.layer_path import LayerPath, parse_layer_path
 from cloudvolume_fast.model.provenance import DataLayerProvenance
 from cloudvolume_fast.model.vec import Vec
 
@@ -51,6 +51,10 @@ class PrecomputedMetadata:
         Used instead of the stored provenance.
     max_redirects : int
         Fetches of ``info`` that following ``redirect`` members may cost; 0 or less follows none.
+    secrets : dict or str, optional
+        Credentials for the layer's store; not pickled, and not taken along to another server by a redirect.
+    use_https : bool
+        Read gs:// and s3:// by https.
 
     Raises
     ------
@@ -71,8 +75,15 @@ class PrecomputedMetadata:
         info: Info | None = None,
         provenance: Any = None,  # Any: the three forms that DataLayerProvenance takes
         max_redirects: int = 10,
+        *,
+        secrets: Any = None,  # Any: a mapping or JSON
+        use_https: bool = False,
     ) -> None:
         self.path = parse_layer_path(cloudpath)
+        self.use_https = bool(use_https)
+        self._secrets = secrets
+        self._secrets_for = _authority(self.path)
+        self._store: tuple[LayerPath, ObjectStore] | None = None
         self.redirected_from: list[str] = []
         self._rois: list[Bbox] = []
         self._provenance: DataLayerProvenance | None = None
@@ -87,14 +98,15 @@ class PrecomputedMetadata:
     # Files.
 
     @property
-    def store(self) -> FileStore:
+    def store(self) -> ObjectStore:
         """The folder of the layer.
 
         Raises
         ------
-        UnsupportedProtocolError
-            For anything but local files.
+        UnsupportedFormatError, UnsupportedProtocolError, InvalidArgumentError
         """
+        if self._store is not None and self._store[0] is self.path:
+            return self._store[1]
         if self.path.format != "precomputed":
             raise UnsupportedFormatError(
                 f"{self.path.qualified_cloudpath}: expected format precomputed, found {self.path.format}",
@@ -102,14 +114,16 @@ class PrecomputedMetadata:
                 expected="precomputed",
                 found=self.path.format,
             )
-        if self.path.protocol != "file":
-            raise UnsupportedProtocolError(
-                f"{self.cloudpath}: expected protocol file, found {self.path.protocol}",
-                key=self.cloudpath,
-                expected="file",
-                found=self.path.protocol,
-            )
-        return FileStore(str(self.path.local_directory))
+        is_same = _authority(self.path) == self._secrets_for
+        store = open_store(
+            self.path, secrets=self._secrets if is_same else None, use_https=self.use_https
+        )
+        self._store = (self.path, store)
+        return store
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out credentials, and the store, which holds some."""
+        return {**self.__dict__, "_secrets": None, "_store": None}
 
     @property
     def info(self) -> Info:
@@ -635,3 +649,10 @@ class PrecomputedMetadata:
             raise error_type(
                 f"{self.infopath}: cannot change the locks: {error}", key=self.infopath
             ) from error
+
+
+def _authority(path: LayerPath) -> tuple[str, str]:
+    """Return whom credentials for a layer are meant for."""
+    if path.protocol.endswith(("http", "https")):
+        return (path.protocol, path.bucket)
+    return (path.protocol, path.host or "")

@@ -85,7 +85,7 @@ StoreError cancelled_error() {
 
 Answer judge(const Endpoint& endpoint, HttpResult&& result) {
   Answer out;
-  (void)endpoint;
+  if (result.status == 403 && endpoint.is_forbidden_missing.load(std::memory_order_relaxed)) return out;
   switch (result.state) {
     case HttpState::kMissing:
       return out;
@@ -236,7 +236,8 @@ bool Uploads::put(const std::string& name, ContentEncoding compression, std::vec
 }
 
 bool Uploads::remove(const std::string& name, StoreError& error) {
-  return send(scale_->endpoint->request(HttpMethod::kDelete, scale_->folder, name), nullptr, name, false, error);
+  const Endpoint& endpoint = scale_->about ? *scale_->about : *scale_->endpoint;
+  return send(endpoint.request(HttpMethod::kDelete, scale_->folder, name), nullptr, name, false, error);
 }
 
 bool Uploads::send(HttpRequest request, std::shared_ptr<const std::vector<std::byte>> body, std::string name,

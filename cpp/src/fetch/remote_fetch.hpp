@@ -70,9 +70,6 @@ class Fetcher {
 
   void make_ready(std::size_t index, const Int3& grid_point, Arrived&& what);
   void make_ready(std::size_t index) { ready_.push_back(index); }
-  [[nodiscard]] HttpRequest request(HttpMethod method, std::string_view name) const {
-    return scale_->endpoint->request(method, scale_->folder, name);
-  }
 
   const std::shared_ptr<const RemoteScale> scale_;
   const ExpectedChunks expected_;

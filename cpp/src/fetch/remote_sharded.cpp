@@ -206,7 +206,8 @@ class ShardFetcher final : public Fetcher {
     } else {
       requests_.emplace_back();
     }
-    Outgoing one{request(HttpMethod::kGet, scale().shard_name(groups_[number].shard, ending)), tag};
+    const std::string name = scale().shard_name(groups_[number].shard, ending);
+    Outgoing one{scale_->endpoint->request(HttpMethod::kGet, scale_->folder, name), tag};
     one.request.range = ::cvfast::fetch::ByteRange{run.begin, run.end};
     one.request.may_end_early = may_be_short;
     one.request.max_size = std::max(run.end - run.begin, std::uint64_t{1});

@@ -23,7 +23,11 @@ class ObjectFetcher final : public Fetcher {
         continue;
       }
       const std::string_view name = locate::chunk_name(scale_->grid.chunk_box(point), buffer);
-      Outgoing one{request(expected_.only_existence ? HttpMethod::kHead : HttpMethod::kGet, name), cursor_};
+      const bool asks_elsewhere = expected_.only_existence && scale_->about;
+      const Endpoint& endpoint = asks_elsewhere ? *scale_->about : *scale_->endpoint;
+      const HttpMethod method =
+          expected_.only_existence && !asks_elsewhere ? HttpMethod::kHead : HttpMethod::kGet;
+      Outgoing one{endpoint.request(method, scale_->folder, name), cursor_};
       one.request.max_size = scale_->max_object_bytes;
       out.push_back(std::move(one));
     }
@@ -32,7 +36,7 @@ class ObjectFetcher final : public Fetcher {
   void answered(std::size_t tag, HttpResult&& result) override {
     Int3 point{};
     (void)expected_.at(tag, point);
-    const bool is_empty = expected_.only_existence && result.state == HttpState::kData && result.size_bytes == 0 &&
+    const bool is_empty = expected_.only_existence && !scale_->about && result.state == HttpState::kData && result.size_bytes == 0 &&
                           result.header("content-length") == "0";
     Answer answer = judge(*scale_->endpoint, std::move(result));
     Arrived out;

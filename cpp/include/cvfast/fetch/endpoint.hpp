@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
+#include <atomic>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -21,13 +22,16 @@ struct Endpoint {
   std::shared_ptr<const HttpSigner> signer;
   bool is_etag_md5 = false;
   HttpPolicy policy;
+  /// 403 says that an object is absent, as S3 does to those who may read objects but not list them.  Set once that is
+  /// known of this layer: its info could be read, and a key that nobody uses is answered with 403.
+  std::atomic<bool> is_forbidden_missing{false};
 
   /// A request about the object `folder` + `name`.
   [[nodiscard]] HttpRequest request(HttpMethod method, std::string_view folder, std::string_view name) const;
 };
 
-/// Everything but letters, digits and "-._~" (and "/", unless `encodes_slashes`) as %XX, in capitals: RFC 3986, and what
-/// AWS calls UriEncode.
+/// Everything but letters, digits and "-._~" (and "/", unless `encodes_slashes`) as %XX, in capitals: RFC 3986, and
+/// what AWS calls UriEncode.
 void append_percent_encoded(std::string_view text, bool encodes_slashes, std::string& out);
 
 }  // namespace cvfast::fetch

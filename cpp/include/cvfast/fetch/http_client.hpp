@@ -94,6 +94,8 @@ struct HttpHeader {
   std::string value;
 };
 
+struct HttpRequest;
+
 /// Adds what proves who is asking, to each attempt anew, since signatures and tokens have an age.
 class HttpSigner {
  public:
@@ -106,6 +108,10 @@ class HttpSigner {
   /// `headers` are those of the request, in any case; what is added must be sendable.  May throw std::bad_alloc.
   virtual void sign(HttpMethod method, const std::string& url, std::span<const std::byte> body,
                     std::vector<HttpHeader>& headers) const = 0;
+
+  /// Does what takes longer than that and has no age, such as to hash the body: once, before `submit`, on the thread
+  /// that makes the request.  Need not be called.
+  virtual void prepare(HttpRequest& /*request*/) const {}
 };
 
 struct HttpRequest {
@@ -190,8 +196,8 @@ class HttpGroup {
 
 struct HttpSettings {
   int max_transfers = 256;          ///< at once, over all hosts
-  int max_transfers_per_host = 64;  ///< also the most connections to one host
-  std::uint64_t max_inflight_bytes = std::uint64_t{256} << 20;
+  int max_transfers_per_host = 128;  ///< also the most connections to one host
+  std::uint64_t max_inflight_bytes = std::uint64_t{256} << 20;  ///< of a new process: CVFAST_MAX_INFLIGHT_BYTES
   double idle_seconds = 60;  ///< after which thread and connections are given up
 };
 
