@@ -91,7 +91,10 @@ class S3Server(_Process):
     def check_permissions(self, is_on: bool) -> None:
         """From now on, or no longer, answer only requests that are signed rightly and allowed."""
         request = urllib.request.Request(
-            f"{self.url}/moto-api/reset-auth", data=b"0" if is_on else b"inf", method="POST"
+            f"{self.url}/moto-api/reset-auth",
+            data=b"0" if is_on else b"inf",
+            headers={"Content-Type": "text/plain"},
+            method="POST",
         )
         assert json.loads(_open(request))["status"] == "ok"
 

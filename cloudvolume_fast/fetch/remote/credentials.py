@@ -9,6 +9,7 @@ None of these objects is pickled or shows what it holds.
 from __future__ import annotations
 
 import base64
+import contextlib
 import os
 import threading
 import time
@@ -231,18 +232,23 @@ class GoogleCredentials(Credentials):
         return self.signer.use(f"Bearer {account.token}")
 
     def _account_of(self, found: Secret) -> Any:
-        import google.auth
         import google.auth.exceptions
+        from google.oauth2 import credentials, service_account
 
-        try:
-            load: Any = google.auth.load_credentials_from_dict
-            account, _ = load(dict(found), scopes=_GOOGLE_SCOPES)
-        except (google.auth.exceptions.GoogleAuthError, ValueError, TypeError):
-            account = None
+        kind = found.get("type", "service_account")
+        # Any: without types
+        makers: dict[object, Any] = {
+            "service_account": service_account.Credentials.from_service_account_info,
+            "authorized_user": credentials.Credentials.from_authorized_user_info,
+        }
+        account = None
+        if kind in makers:
+            with contextlib.suppress(google.auth.exceptions.GoogleAuthError, ValueError, TypeError):
+                account = makers[kind](dict(found), scopes=_GOOGLE_SCOPES)
         if account is None:
             raise AuthorizationError(
-                f"gs://{self._name}: expected a google-secret.json with an account that google-auth understands, "
-                f"found one of type {found.get('type')!r}",
+                f"gs://{self._name}: expected the JSON of a service account or of an authorized user, "
+                f"found one of type {kind!r} that google-auth does not read",
                 key=self._name,
             )
         return account
