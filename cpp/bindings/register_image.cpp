@@ -245,10 +245,9 @@ struct Layout {
     if (!wanted.valid() || cvfast::locate::morton_bits(value.grid.grid_size()) > 64) {
       throw std::invalid_argument("use_shards: expected bits within 64");
     }
-    value.store =
-        remote.endpoint
-            ? cvfast::fetch::make_remote_sharded_store(remote, wanted, std::move(index_cache))
-            : cvfast::fetch::make_sharded_store(value.folder, wanted, value.grid, std::move(index_cache));
+    value.store = remote.endpoint
+                      ? cvfast::fetch::make_remote_sharded_store(remote, wanted, std::move(index_cache))
+                      : cvfast::fetch::make_sharded_store(value.folder, wanted, value.grid, std::move(index_cache));
     spec = wanted;
   }
 
@@ -348,8 +347,8 @@ class Run {
 
   // (kind, name, what, code, offset, expected, found, call, errno, detail)
   static py::object describe(const rt::RunResult& result) {
-    static constexpr const char* kKinds[] = {"missing", "io",       "decompress", "decode", "encode",
-                                             "memory",  "compress", "index",      "partial", "server", "cancelled"};
+    static constexpr const char* kKinds[] = {"missing",  "io",    "decompress", "decode", "encode",   "memory",
+                                             "compress", "index", "partial",    "server", "cancelled"};
     if (!result.error) return py::make_tuple("cancelled", "", "", 0, 0, 0, 0, "", 0, "");
     const rt::ChunkError& error = *result.error;
     return py::make_tuple(kKinds[static_cast<int>(error.kind)], error.name, cvfast::describe(error.status.code),

@@ -10,9 +10,9 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <cstdlib>
 #include <cmath>
 #include <csignal>
+#include <cstdlib>
 #include <utility>
 
 #include "http_md5.hpp"

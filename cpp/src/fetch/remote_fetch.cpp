@@ -105,9 +105,8 @@ Answer judge(const Endpoint& endpoint, HttpResult&& result) {
   const auto encoding = parse_encoding(result.header("content-encoding"));
   if (!encoding) {
     out.state = FetchState::kError;
-    out.error = server_error(
-        {}, "expected a Content-Encoding of gzip, br, zstd, xz or bzip2, found " +
-                std::string(result.header("content-encoding")));
+    out.error = server_error({}, "expected a Content-Encoding of gzip, br, zstd, xz or bzip2, found " +
+                                     std::string(result.header("content-encoding")));
     out.error.io = {name(HttpError::kProtocol), result.status};
     return out;
   }

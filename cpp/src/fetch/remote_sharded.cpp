@@ -161,7 +161,9 @@ class ShardFetcher final : public Fetcher {
 
   [[nodiscard]] const ShardedScale& scale() const noexcept { return shards_->scale; }
 
-  [[nodiscard]] static FileStamp stamp(const KnownShard& known) noexcept { return {~std::uint64_t{0}, known.generation, 0, 0, 0}; }
+  [[nodiscard]] static FileStamp stamp(const KnownShard& known) noexcept {
+    return {~std::uint64_t{0}, known.generation, 0, 0, 0};
+  }
 
   [[nodiscard]] static const char* index_ending(const Group& group) noexcept {
     return group.known.form == ShardForm::kTwo ? ".index" : ".shard";
@@ -198,7 +200,8 @@ class ShardFetcher final : public Fetcher {
     ask_shard_index(groups_.size() - 1);
   }
 
-  void ask(std::size_t number, Stage stage, std::string_view ending, ByteRun run, std::uint64_t page, bool may_be_short) {
+  void ask(std::size_t number, Stage stage, std::string_view ending, ByteRun run, std::uint64_t page,
+           bool may_be_short) {
     std::size_t tag = requests_.size();
     if (!free_tags_.empty()) {
       tag = free_tags_.back();
@@ -254,8 +257,7 @@ class ShardFetcher final : public Fetcher {
 
   bool find_entries(Group& group, std::uint64_t minishard) {
     if (group.minishards.contains(minishard)) return true;
-    ShardIndexCache::Entries entries =
-        scale().cache->find_entries(minishard_key(group, minishard), stamp(group.known));
+    ShardIndexCache::Entries entries = scale().cache->find_entries(minishard_key(group, minishard), stamp(group.known));
     if (!entries) return false;
     group.minishards[minishard] = std::move(entries);
     return true;
@@ -286,7 +288,8 @@ class ShardFetcher final : public Fetcher {
     if (group.known.form == ShardForm::kUnknown) group.known.form = ShardForm::kOne;
     if (group.known.form == ShardForm::kOne) {
       group.known.etag = answer.etag;
-      if (answer.total_bytes) group.known.payload_bytes = *answer.total_bytes - std::min(*answer.total_bytes, scale().index_bytes());
+      if (answer.total_bytes)
+        group.known.payload_bytes = *answer.total_bytes - std::min(*answer.total_bytes, scale().index_bytes());
     }
     if (!group.is_known_by_now) shards_->learn(group.shard, group.known);
     group.is_known_by_now = true;
@@ -421,8 +424,9 @@ class ShardFetcher final : public Fetcher {
       shards_->learn(group.shard, group.known);
     }
     if (answer.encoding != ContentEncoding::kNone || answer.bytes.size() != asked.run.end - asked.run.begin) {
-      StoreError error = server_error({}, "expected " + std::to_string(asked.run.end - asked.run.begin) +
-                                              " bytes as they are stored, found " + std::to_string(answer.bytes.size()));
+      StoreError error =
+          server_error({}, "expected " + std::to_string(asked.run.end - asked.run.begin) +
+                               " bytes as they are stored, found " + std::to_string(answer.bytes.size()));
       return fail(number, asked, error);
     }
     if (asked.stage == Stage::kMinishards) return take_minishards(number, asked, answer);
@@ -436,8 +440,8 @@ class ShardFetcher final : public Fetcher {
     const std::string found = answer.state == FetchState::kMissing ? "none" : "ETag " + answer.etag;
     // Chunks that were handed out already are of the old shard, and a mixture of two states is what nobody has written.
     if (group.has_started_again || group.has_delivered) {
-      StoreError error = server_error({}, "the shard changed while it was read: expected ETag " + group.known.etag +
-                                              ", found " + found);
+      StoreError error = server_error(
+          {}, "the shard changed while it was read: expected ETag " + group.known.etag + ", found " + found);
       return fail(number, asked, error);
     }
     group.is_over = true;
@@ -455,8 +459,8 @@ class ShardFetcher final : public Fetcher {
     Group& group = groups_[number];
     if (asked.stage != Stage::kData) {
       if (error.name.empty()) {
-        error.name = scale().shard_name(group.shard, asked.stage == Stage::kShardIndex ? index_ending(group)
-                                                                                       : data_ending(group)) +
+        error.name = scale().shard_name(group.shard,
+                                        asked.stage == Stage::kShardIndex ? index_ending(group) : data_ending(group)) +
                      (asked.stage == Stage::kShardIndex ? ": shard index" : ": minishard indexes");
       }
       return end_group(group, FetchState::kError, error);

@@ -25,8 +25,7 @@ class ObjectFetcher final : public Fetcher {
       const std::string_view name = locate::chunk_name(scale_->grid.chunk_box(point), buffer);
       const bool asks_elsewhere = expected_.only_existence && scale_->about;
       const Endpoint& endpoint = asks_elsewhere ? *scale_->about : *scale_->endpoint;
-      const HttpMethod method =
-          expected_.only_existence && !asks_elsewhere ? HttpMethod::kHead : HttpMethod::kGet;
+      const HttpMethod method = expected_.only_existence && !asks_elsewhere ? HttpMethod::kHead : HttpMethod::kGet;
       Outgoing one{endpoint.request(method, scale_->folder, name), cursor_};
       one.request.max_size = scale_->max_object_bytes;
       out.push_back(std::move(one));
@@ -36,8 +35,8 @@ class ObjectFetcher final : public Fetcher {
   void answered(std::size_t tag, HttpResult&& result) override {
     Int3 point{};
     (void)expected_.at(tag, point);
-    const bool is_empty = expected_.only_existence && !scale_->about && result.state == HttpState::kData && result.size_bytes == 0 &&
-                          result.header("content-length") == "0";
+    const bool is_empty = expected_.only_existence && !scale_->about && result.state == HttpState::kData &&
+                          result.size_bytes == 0 && result.header("content-length") == "0";
     Answer answer = judge(*scale_->endpoint, std::move(result));
     Arrived out;
     out.state = answer.state;

@@ -71,8 +71,7 @@ bool ShardGroup::check_merging(bool merges, StoreError& error) const {
 }
 
 std::vector<ShardEntry>& ShardGroup::kept() {
-  std::sort(kept_.begin(), kept_.end(),
-            [](const ShardEntry& a, const ShardEntry& b) { return a.offset < b.offset; });
+  std::sort(kept_.begin(), kept_.end(), [](const ShardEntry& a, const ShardEntry& b) { return a.offset < b.offset; });
   kept_bytes_.resize(kept_.size());
   for (std::size_t i = 0; i < kept_.size(); ++i) kept_bytes_[i].resize(kept_[i].size);
   return kept_;

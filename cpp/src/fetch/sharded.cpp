@@ -247,9 +247,7 @@ class ShardedSession : public ChunkSession {
     return find(chunk, shard, entry, error);
   }
 
-  std::string name_of(const ChunkAddress& chunk, ContentEncoding) const override {
-    return shared_->chunk_title(chunk);
-  }
+  std::string name_of(const ChunkAddress& chunk, ContentEncoding) const override { return shared_->chunk_title(chunk); }
 
   bool put(const ChunkAddress&, ContentEncoding, std::span<const std::byte>, bool, StoreError& error) const override {
     return refuse(error);

@@ -111,8 +111,7 @@ RunResult transfer_chunks(const ImageLayout& source, const ImageLayout& destinat
                           const RunOptions& options, const RunOptions& destination_options, Progress& progress) {
   Transfer transfer(source, destination, request, options, destination_options);
   RunResult result = transfer.writer().run(
-      request.box, bounded_threads(source, options),
-      [&](std::int64_t, const Box3& chunk, ChunkError& error) {
+      request.box, bounded_threads(source, options), [&](std::int64_t, const Box3& chunk, ChunkError& error) {
         const bool good = transfer(chunk, error);
         thread_scratch().trim();
         if (!good) return false;

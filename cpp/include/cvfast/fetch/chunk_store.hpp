@@ -49,7 +49,7 @@ struct StoreError {
 class Attention {
  public:
   Attention() : Attention([] { return true; }, std::make_shared<std::atomic<bool>>(false)) {}
-  /// `poll` is asked about every 50 ms, by the thread that makes this, without any lock held; false gives up.  `stopped`
+  /// `poll` is asked about every 50 ms, by the thread that makes this, without any lock held; false gives up. `stopped`
   /// may be set by any thread, and is set when poll gives up.
   Attention(std::function<bool()> poll, std::shared_ptr<std::atomic<bool>> stopped)
       : poll_(std::move(poll)),

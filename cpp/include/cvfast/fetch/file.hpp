@@ -59,9 +59,9 @@ enum class FetchState : std::uint8_t { kData, kMissing, kError };
 
 /// An object that was found: a file, a part of one that holds several, or bytes that have arrived already.
 struct OpenedFile {
-  UniqueFd fd;                              ///< its own
-  int shared_fd = -1;                       ///< of a file that holds several objects, and that `keeper` keeps open
-  const std::byte* memory = nullptr;        ///< its bytes, where they are at hand; `keeper` keeps them
+  UniqueFd fd;                        ///< its own
+  int shared_fd = -1;                 ///< of a file that holds several objects, and that `keeper` keeps open
+  const std::byte* memory = nullptr;  ///< its bytes, where they are at hand; `keeper` keeps them
   std::shared_ptr<const void> keeper;
   ContentEncoding encoding = ContentEncoding::kNone;
   std::uint64_t offset = 0;  ///< of its first byte in the file

@@ -17,7 +17,7 @@ namespace cvfast::fetch {
 struct RemoteScale {
   std::shared_ptr<const Endpoint> endpoint;
   std::shared_ptr<const Endpoint> about;  ///< if any: asked by GET whether chunks are there, and told to remove them
-  std::string folder;  ///< key of the scale, with a slash at its end
+  std::string folder;                     ///< key of the scale, with a slash at its end
   locate::ChunkGrid grid;
   std::uint64_t max_object_bytes = std::uint64_t{1} << 30;  ///< of a stored chunk; longer ones are refused unread
   std::vector<HttpHeader> upload_headers;
