@@ -345,6 +345,18 @@ class ImageLayout:
         level: int,
         hooks: _Hooks,
     ) -> None: ...
+    def use_endpoint(
+        self,
+        endpoint: Endpoint,
+        folder: str,
+        upload_headers: _HttpHeaders = ...,
+        about: Endpoint | None = ...,
+    ) -> None:
+        """Look for chunks behind an endpoint, below the key `folder`; call before `use_shards`.
+
+        With `about`, that one is asked, by GET, whether chunks are there, and told to remove them.
+        """
+
     def use_shards(
         self,
         preshift_bits: int,

@@ -8,13 +8,16 @@ from typing import NoReturn
 
 from cloudvolume_fast.errors import (
     AlignmentError,
+    AuthorizationError,
     ChunkDecodeError,
     ChunkReadError,
     ChunkWriteError,
     CompressionError,
+    CRC32CIntegrityError,
     DecompressionError,
     EmptyVolumeException,
     EncodingError,
+    MD5IntegrityError,
     ShardIndexError,
 )
 
@@ -42,7 +45,11 @@ def raise_outcome(outcome: Outcome, folder: str, *, writing: bool = False) -> No
     EmptyVolumeException
         The chunk is absent.
     ChunkReadError, ChunkWriteError
-        The file system said no (OSError, with errno).
+        The file system or the server said no (OSError, with errno where there is one).
+    AuthorizationError
+        The server says that it is not allowed.
+    IntegrityError
+        The bytes that a server sent are not those that it says they are.
     DecompressionError, ChunkDecodeError
         The bytes are not what they should be.
     ShardIndexError
@@ -71,6 +78,8 @@ def raise_outcome(outcome: Outcome, folder: str, *, writing: bool = False) -> No
         reason = os.strerror(errno) if errno else "the file changed while it was read"
         error = ChunkWriteError if writing and call not in _READING_CALLS else ChunkReadError
         raise error(f"{key}: {call} failed: {reason}", key=key, found=reason, errno=errno or None)
+    if kind == "server":
+        _raise_refusal(key, call, errno, detail, writing=writing)
     if kind == "index":
         raise ShardIndexError(
             f"{key}: {what} at byte {offset}: expected {expected}, found {found}",
@@ -100,3 +109,17 @@ def raise_outcome(outcome: Outcome, folder: str, *, writing: bool = False) -> No
     raise error_type(
         f"{key}: cannot {kind}: {message}", key=key, expected=expected, found=found, offset=offset
     )
+
+
+def _raise_refusal(key: str, reason: str, status: int, detail: str, *, writing: bool) -> NoReturn:
+    """Raise what came of a request over a network."""
+    message = f"{key}: {detail}"
+    if reason == "memory":
+        raise MemoryError(message)
+    if reason == "digest":
+        kind = CRC32CIntegrityError if "crc32c" in detail else MD5IntegrityError
+        raise kind(message, key=key, found=detail)
+    if status in (401, 403):
+        raise AuthorizationError(message, key=key, found=status)
+    error = ChunkWriteError if writing else ChunkReadError
+    raise error(message, key=key, expected="data", found=status or reason)

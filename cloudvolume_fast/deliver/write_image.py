@@ -18,15 +18,19 @@ from cloudvolume_fast.options import WriteOptions, max_inflight_bytes, sync_writ
 
 
 def write_box(
-    scale: ImageScale, folder_path: str, bounds: Bounds, array: NDArray[Any], options: WriteOptions
+    scale: ImageScale,
+    folder_path: str | None,
+    bounds: Bounds,
+    array: NDArray[Any],
+    options: WriteOptions,
 ) -> None:
     """Write a box as whole chunks, whose files (of their own, or shards) are replaced atomically.
 
     Parameters
     ----------
     scale : ImageScale
-    folder_path : str
-        Absolute path of the scale's folder on the file system; made if absent.
+    folder_path : str or None
+        Absolute path of the scale's folder on the file system, made if absent; None for one that is elsewhere.
     bounds : tuple of 6 int
         Inside the volume.
     array : ndarray, shape (x, y, z, channel)
@@ -45,7 +49,8 @@ def write_box(
         A shard to be merged with has a broken index.
     EncodingError, CompressionError, MemoryError
     """
-    make_folder(folder_path, scale.folder)
+    if folder_path is not None:
+        make_folder(folder_path, scale.folder)
     with ChunkProgress(options.progress, scale.layout.count_chunks(bounds)) as progress:
         outcome = scale.layout.write(
             bounds,

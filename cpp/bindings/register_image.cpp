@@ -18,6 +18,7 @@
 
 #include "cvfast/core/checked.hpp"
 #include "cvfast/decode/png.hpp"
+#include "cvfast/fetch/remote_store.hpp"
 #include "cvfast/fetch/sharded.hpp"
 #include "cvfast/locate/morton.hpp"
 #include "cvfast/runtime/chunk_cache.hpp"
@@ -184,6 +185,7 @@ struct Layout {
   rt::CacheUse cache_use;  // without its codec
   py::object entry_hooks;
   std::optional<cvfast::locate::ShardSpec> spec;
+  cvfast::fetch::RemoteScale remote;  // without an endpoint for a local scale
 
   Layout(std::string folder, const Int3& voxel_offset, const Int3& volume_size, const Int3& chunk_size,
          const std::string& encoding, std::int64_t item_size, std::int64_t num_channels, const Int3& block_shape,
@@ -209,6 +211,23 @@ struct Layout {
     value.format.encoding = to_encoding(encoding, value.format);
   }
 
+  // Looks for chunks behind an endpoint from now on, below the key `folder`.  Call before use_shards.
+  void use_endpoint(std::shared_ptr<const cvfast::fetch::Endpoint> endpoint, const std::string& folder,
+                    const std::vector<std::pair<std::string, std::string>>& upload_headers,
+                    std::shared_ptr<const cvfast::fetch::Endpoint> about) {
+    remote.endpoint = std::move(endpoint);
+    remote.about = std::move(about);
+    remote.folder = folder;
+    if (!folder.empty() && folder.back() != '/') remote.folder += '/';
+    remote.grid = value.grid;
+    // A stored chunk may be larger than its voxels where a compressor finds nothing.
+    const std::uint64_t largest = cvfast::decode::max_chunk_bytes(value.format, value.grid.chunk_size);
+    remote.max_object_bytes = largest < (std::uint64_t{1} << 60) ? 2 * largest + (1 << 16) : largest;
+    for (const auto& [key, text] : upload_headers) remote.upload_headers.push_back({key, text});
+    value.folder = remote.endpoint->read_prefix + remote.folder;
+    value.store = cvfast::fetch::make_remote_store(remote);
+  }
+
   // Looks for chunks in shards from now on.  (preshift_bits, minishard_bits, shard_bits, hash, minishard index
   // encoding, data encoding) are those of the specification.
   void use_shards(int preshift_bits, int minishard_bits, int shard_bits, const std::string& hash,
@@ -226,7 +245,9 @@ struct Layout {
     if (!wanted.valid() || cvfast::locate::morton_bits(value.grid.grid_size()) > 64) {
       throw std::invalid_argument("use_shards: expected bits within 64");
     }
-    value.store = cvfast::fetch::make_sharded_store(value.folder, wanted, value.grid, std::move(index_cache));
+    value.store = remote.endpoint
+                      ? cvfast::fetch::make_remote_sharded_store(remote, wanted, std::move(index_cache))
+                      : cvfast::fetch::make_sharded_store(value.folder, wanted, value.grid, std::move(index_cache));
     spec = wanted;
   }
 
@@ -326,8 +347,8 @@ class Run {
 
   // (kind, name, what, code, offset, expected, found, call, errno, detail)
   static py::object describe(const rt::RunResult& result) {
-    static constexpr const char* kKinds[] = {"missing", "io",       "decompress", "decode", "encode",
-                                             "memory",  "compress", "index",      "partial"};
+    static constexpr const char* kKinds[] = {"missing",  "io",    "decompress", "decode", "encode",   "memory",
+                                             "compress", "index", "partial",    "server", "cancelled"};
     if (!result.error) return py::make_tuple("cancelled", "", "", 0, 0, 0, 0, "", 0, "");
     const rt::ChunkError& error = *result.error;
     return py::make_tuple(kKinds[static_cast<int>(error.kind)], error.name, cvfast::describe(error.status.code),
@@ -530,9 +551,10 @@ py::tuple transfer_chunks(const Layout& self, const Layout& destination, const B
   request.fill_missing = fill_missing;
   request.sync = sync;
   Run run(self, threads, max_inflight_bytes, std::move(progress));
-  const rt::RunOptions destination_options = to_options(destination, run.raised());
+  rt::RunOptions destination_options = to_options(destination, run.raised());
   bool in_destination = false;
   py::object outcome = run([&](const rt::RunOptions& options, rt::Progress& counts) {
+    destination_options.poll = options.poll;
     rt::RunResult result =
         rt::transfer_chunks(self.value, destination.value, request, options, destination_options, counts);
     in_destination = result.error && result.error->in_destination;
@@ -589,6 +611,8 @@ void register_image(py::module_& module) {
            arg("num_channels"), arg("block_shape"), arg("level"), arg("hooks"))
       .def("use_cache", &Layout::use_cache, arg("cache"), arg("key"), arg("stored_encoding"), arg("entry_encoding"),
            arg("entry_codec"), arg("block_shape"), arg("hooks"))
+      .def("use_endpoint", &Layout::use_endpoint, arg("endpoint"), arg("folder"),
+           arg("upload_headers") = std::vector<std::pair<std::string, std::string>>{}, arg("about") = py::none())
       .def("use_shards", &Layout::use_shards, arg("preshift_bits"), arg("minishard_bits"), arg("shard_bits"),
            arg("hash"), arg("minishard_index_encoding"), arg("data_encoding"), arg("index_cache"))
       .def("shard_bounds", &shard_bounds, arg("bounds"))

@@ -13,6 +13,7 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from types import TracebackType
 
 REASONS = {
@@ -169,6 +170,20 @@ class FaultServer:
             self.object_headers[path] = headers
         return self.url + path
 
+    def put_folder(self, path: str, folder: Path) -> str:
+        """Add the files below a folder, those with compression suffixes under their bare names; return the URL."""
+        encodings = {".gz": "gzip", ".br": "br", ".zstd": "zstd", ".xz": "xz", ".bz2": "bzip2"}
+        for file in folder.rglob("*"):
+            if not file.is_file():
+                continue
+            name = f"{path}/{file.relative_to(folder)}"
+            encoding = encodings.get(file.suffix)
+            headers = {"Content-Encoding": encoding} if encoding else None
+            self.put(
+                name.removesuffix(file.suffix) if encoding else name, file.read_bytes(), headers
+            )
+        return self.url + path
+
     def answer(self, *answers: Answer) -> None:
         """Give these answers to the requests for each path, in order, and behave after that."""
         self.script = lambda request, count: answers[count] if count < len(answers) else Answer()
@@ -288,6 +303,8 @@ class FaultServer:
             return answer.status, dict(answer.headers), answer.body or b""
         if request.method == "PUT":
             self.objects[path] = request.body
+            encoding = request.headers.get("content-encoding")
+            self.object_headers[path] = {"Content-Encoding": encoding} if encoding else {}
             return 200, dict(answer.headers), b""
         if request.method == "DELETE":
             found = self.objects.pop(path, None) is not None

@@ -103,6 +103,11 @@ class HttpStore:
         return self._endpoint
 
     @property
+    def about(self) -> _runtime.Endpoint | None:
+        """Where objects are asked about, by GET, and removed, if not at `endpoint`."""
+        return self._location.about
+
+    @property
     def generation(self) -> int:
         """Counts how often credentials were replaced; see `refresh_credentials`."""
         return self._credentials.generation

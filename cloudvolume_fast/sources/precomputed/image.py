@@ -25,7 +25,7 @@ from cloudvolume_fast.sources.precomputed import (
     image_read,
     image_write,
 )
-from cloudvolume_fast.sources.precomputed.image_access import ImageAccess
+from cloudvolume_fast.sources.precomputed.image_access import ImageAccess, renewing
 from cloudvolume_fast.sources.precomputed.metadata import MipLike, PrecomputedMetadata
 from cloudvolume_fast.sources.precomputed.voxels import bounds_of
 
@@ -89,18 +89,18 @@ class PrecomputedImageSource(ImageAccess):
 
     # Each of these is a method whose first argument is this image.
 
-    read = image_read.read
-    read_renumbered = image_read.read_renumbered
-    read_crackle = image_read.read_crackle
-    read_point_values = image_read.read_point_values
-    unique = image_read.unique
-    write = image_write.write
-    read_to_file = image_files.read_to_file
-    upload_from_file = image_files.upload_from_file
-    exists = image_chunks.exists
-    has_data = image_chunks.has_data
-    delete = image_chunks.delete
-    download_files = image_chunks.download_files
+    read = renewing(image_read.read)
+    read_renumbered = renewing(image_read.read_renumbered)
+    read_crackle = renewing(image_read.read_crackle)
+    read_point_values = renewing(image_read.read_point_values)
+    unique = renewing(image_read.unique)
+    write = renewing(image_write.write)
+    read_to_file = renewing(image_files.read_to_file)
+    upload_from_file = renewing(image_files.upload_from_file)
+    exists = renewing(image_chunks.exists)
+    has_data = renewing(image_chunks.has_data)
+    delete = renewing(image_chunks.delete)
+    download_files = renewing(image_chunks.download_files)
     if TYPE_CHECKING:
         shard_spec = image_shards.shard_spec
         shard_shape = image_shards.shard_shape

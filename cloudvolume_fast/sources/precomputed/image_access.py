@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+import functools
+from collections.abc import Callable
+from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
 
@@ -12,7 +14,12 @@ from cloudvolume_fast.config import VolumeConfig
 from cloudvolume_fast.deliver.chunk_lru import ChunkLRU
 from cloudvolume_fast.deliver.cutout import CutoutOrigin
 from cloudvolume_fast.deliver.source import ImageScale
-from cloudvolume_fast.errors import InvalidArgumentError, ReadOnlyException
+from cloudvolume_fast.errors import (
+    AuthorizationError,
+    InvalidArgumentError,
+    ReadOnlyException,
+)
+from cloudvolume_fast.fetch.file import FileStore
 from cloudvolume_fast.locate.indexing import (
     ADDRESSABLE,
     Bounds,
@@ -24,6 +31,32 @@ from cloudvolume_fast.model.bbox import Bbox
 from cloudvolume_fast.options import ReadOptions
 from cloudvolume_fast.sources.precomputed import image_layout
 from cloudvolume_fast.sources.precomputed.metadata import MipLike, PrecomputedMetadata
+
+_Parameters = ParamSpec("_Parameters")
+_Result = TypeVar("_Result")
+
+
+def renewing(function: Callable[_Parameters, _Result]) -> Callable[_Parameters, _Result]:
+    """Make a function over an image call again with other credentials where a server refused these and there are some.
+
+    Its first argument is the image.
+    """
+
+    @functools.wraps(function)
+    def call(*args: _Parameters.args, **options: _Parameters.kwargs) -> _Result:
+        store = args[0].meta.store  # type: ignore[attr-defined]
+        if type(store) is FileStore or not hasattr(store, "refresh_credentials"):
+            return function(*args, **options)
+        store.keep_fresh()
+        generation = store.generation
+        try:
+            return function(*args, **options)
+        except AuthorizationError:
+            if not store.refresh_credentials(generation):
+                raise
+        return function(*args, **options)
+
+    return call
 
 
 class ImageAccess:
@@ -95,10 +128,12 @@ class ImageAccess:
             and cached[1] == data_type
             and cached[2] == channels
             and cached[3] is meta.path
+            and cached[4] == self.config.cdn_cache
         ):
-            return cached[4]  # type: ignore[no-any-return]
-        scale = image_layout.open_scale(meta, parsed, self.lru, self._shard_indexes)
-        self._scales[mip] = (parsed, data_type, channels, meta.path, scale)
+            return cached[5]  # type: ignore[no-any-return]
+        cdn_cache = self.config.cdn_cache
+        scale = image_layout.open_scale(meta, parsed, self.lru, self._shard_indexes, cdn_cache)
+        self._scales[mip] = (parsed, data_type, channels, meta.path, cdn_cache, scale)
         return scale
 
     def cutout_origin(self, mip: int) -> CutoutOrigin:
@@ -120,8 +155,8 @@ class ImageAccess:
         self._origins[mip] = (parsed, origin)
         return origin
 
-    def folder_path(self, key: str) -> str:
-        """Return the absolute path of a scale's folder."""
+    def folder_path(self, key: str) -> str | None:
+        """Return the absolute path of a scale's folder, None where it is not on this machine."""
         return image_layout.folder_path(self.meta, key)
 
     # Settings.

@@ -50,9 +50,12 @@ def exists(
 
 def has_data(source: ImageAccess, mip: int | None = None) -> bool:
     """Whether any chunk of a scale is stored."""
-    index = source.to_mip(mip)
+    key = source.meta.key(source.to_mip(mip))
+    path = source.folder_path(key)
+    if path is None:
+        return next(source.meta.store.list(f"{key}/", flat=True), None) is not None
     try:
-        with os.scandir(source.folder_path(source.meta.key(index))) as entries:
+        with os.scandir(path) as entries:
             return any(not entry.name.startswith(".") for entry in entries)
     except (FileNotFoundError, NotADirectoryError):
         return False

@@ -15,14 +15,20 @@ from cloudvolume_fast.deliver.chunk_lru import ChunkLRU
 from cloudvolume_fast.deliver.hooks import ChunkHooks
 from cloudvolume_fast.deliver.source import ImageScale
 from cloudvolume_fast.errors import InvalidArgumentError
+from cloudvolume_fast.fetch.file import FileStore
 from cloudvolume_fast.model.info import Scale
 from cloudvolume_fast.sources.precomputed.metadata import PrecomputedMetadata
 
 _PNG_LEVEL = 9  # upstream's default
+_CONTENT_TYPES = {"jpeg": "image/jpeg", "png": "image/png", "jxl": "image/jxl"}
 
 
 def open_scale(
-    meta: PrecomputedMetadata, parsed: Scale, lru: ChunkLRU, shard_indexes: _runtime.ShardIndexCache
+    meta: PrecomputedMetadata,
+    parsed: Scale,
+    lru: ChunkLRU,
+    shard_indexes: _runtime.ShardIndexCache,
+    cdn_cache: bool | int | str = True,
 ) -> ImageScale:
     """Describe a scale to the core.
 
@@ -35,6 +41,8 @@ def open_scale(
         Where the core may hold chunks.
     shard_indexes : ShardIndexCache
         Where the core holds indexes of shards.
+    cdn_cache : bool, int or str
+        See `upload_headers`.
 
     Raises
     ------
@@ -54,8 +62,9 @@ def open_scale(
         codec.load()  # a package that is missing is told before any chunk is touched
     spec = ChunkSpec(dtype, channels, parsed.raw)
     level = png_level(parsed.raw)  # a wrong one is no reason not to read
+    path = folder_path(meta, parsed.key)
     layout = _runtime.ImageLayout(
-        os.fsencode(folder_path(meta, parsed.key)),
+        b"" if path is None else os.fsencode(path),
         parsed.voxel_offset,
         parsed.size,
         parsed.chunk_size,
@@ -66,6 +75,9 @@ def open_scale(
         _PNG_LEVEL if level is None else level,
         ChunkHooks(codec.load, spec),
     )
+    if path is None:
+        headers = upload_headers(parsed.encoding, cdn_cache)
+        layout.use_endpoint(meta.store.endpoint, parsed.key, headers, meta.store.about)
     if sharding is not None:
         layout.use_shards(
             sharding.preshift_bits,
@@ -90,9 +102,38 @@ def open_scale(
     )
 
 
-def folder_path(meta: PrecomputedMetadata, key: str) -> str:
-    """Return the absolute path of a scale's folder."""
-    return meta.store.path(key)
+def folder_path(meta: PrecomputedMetadata, key: str) -> str | None:
+    """Return the absolute path of a scale's folder, None where it is not on this machine."""
+    store = meta.store
+    return store.path(key) if isinstance(store, FileStore) else None
+
+
+def upload_headers(codec_name: str, cdn_cache: bool | int | str) -> list[tuple[str, str]]:
+    """Return the headers that chunks are uploaded with.
+
+    Parameters
+    ----------
+    codec_name : str
+        Encoding of the chunks.
+    cdn_cache : bool, int or str
+        What caches on the way may do: as they like, nothing, keep for so many seconds, or a Cache-Control of its own.
+    """
+    headers = [("Content-Type", _CONTENT_TYPES.get(codec_name, "application/octet-stream"))]
+    control = cache_control(cdn_cache)
+    if control is not None:
+        headers.append(("Cache-Control", control))
+    return headers
+
+
+def cache_control(cdn_cache: bool | int | str) -> str | None:
+    """Return the Cache-Control header that ``cdn_cache`` asks for, None for none."""
+    if cdn_cache is True:
+        return "public, max-age=3600, s-max-age=3600"
+    if cdn_cache is False:
+        return "no-cache"
+    if isinstance(cdn_cache, int):
+        return f"public, max-age={cdn_cache}, s-max-age={cdn_cache}"
+    return cdn_cache
 
 
 def png_level(scale: Mapping[str, Any]) -> int | None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from cloudvolume_fast._runtime import default_threads
@@ -37,6 +37,7 @@ from cloudvolume_fast.model.provenance import DataLayerProvenance
 from cloudvolume_fast.model.shard_params import compute_shard_params_for_image
 from cloudvolume_fast.options import WriteOptions, max_inflight_bytes, sync_writes
 from cloudvolume_fast.sources.precomputed.image_access import ImageAccess
+from cloudvolume_fast.sources.precomputed.image_layout import upload_headers
 from cloudvolume_fast.sources.precomputed.image_write import stored_suffix
 from cloudvolume_fast.sources.precomputed.metadata import PrecomputedMetadata
 
@@ -191,11 +192,12 @@ def transfer(
     check_bounds(bounds, there.bounds, there.folder)
     destination.check_writable(destination_mip)
     path = destination.folder_path(destination.meta.key(destination_mip))
-    if path == source.folder_path(source.meta.key(mip)):
+    if (path or there.folder) == (source.folder_path(source.meta.key(mip)) or here.folder):
         raise InvalidArgumentError(
             f"{there.folder}: expected another place than the source", key=there.folder
         )
-    make_folder(path, there.folder)
+    if path is not None:
+        make_folder(path, there.folder)
     core = common_chunks(bounds, here, there)
     spec = ChunkSpec(there.dtype, there.num_channels, destination.meta.scale(destination_mip))
     # Files are written one by one there.
@@ -203,7 +205,20 @@ def transfer(
     if there.sharding is None:
         recode = registry.recoder(here.encoding, there.encoding, spec)
     if core is not None and recode is not None:
-        for box in _recode_chunks(source, here, path, spec, recode, core, options):
+        key = destination.meta.key(destination_mip)
+        store = destination.meta.store
+        headers = dict(upload_headers(there.encoding, destination.config.cdn_cache))
+
+        def put(name: str, data: bytes) -> None:
+            if isinstance(store, FileStore):
+                return store.put(f"{key}/{name}", data, sync=sync_writes())
+            return store.put_many(
+                [(f"{key}/{name}", data)],
+                content_type=headers["Content-Type"],
+                cache_control=headers.get("Cache-Control"),
+            )
+
+        for box in _recode_chunks(source, here, put, spec, recode, core, options):
             _transfer_chunks(source, mip, destination, destination_mip, box, options)
     elif core is not None:
         _transfer_chunks(source, mip, destination, destination_mip, core, options)
@@ -342,7 +357,7 @@ def _transfer_chunks(
 def _recode_chunks(
     source: ImageAccess,
     here: ImageScale,
-    path: str,
+    put: Callable[[str, bytes], None],
     spec: ChunkSpec,
     recode: registry.Recode,
     bounds: Bounds,
@@ -355,7 +370,6 @@ def _recode_chunks(
     from concurrent.futures import ThreadPoolExecutor  # imported when needed: it is slow to load
 
     read_options = source.read_options(here, title="Transferring")
-    store = FileStore(path)
 
     def pass_on(name: str, data: bytes | None) -> Bounds | None:
         box = Bbox.from_filename(name)
@@ -365,7 +379,7 @@ def _recode_chunks(
             recoded = recode(data, (int(size[0]), int(size[1]), int(size[2])), spec)
         if recoded is None:
             return bounds_of_box(box)
-        store.put(name, recoded, sync=sync_writes())
+        put(name, recoded)
         return None
 
     with ThreadPoolExecutor(read_options.threads or default_threads()) as pool:

@@ -113,6 +113,13 @@ void UniqueFd::reset() noexcept {
   fd_ = -1;
 }
 
+bool read_exact(const OpenedFile& object, std::byte* out, std::size_t n, std::uint64_t offset,
+                IoError& error) noexcept {
+  if (object.memory == nullptr) return read_exact(object.descriptor(), out, n, object.offset + offset, error);
+  if (n > 0) std::memcpy(out, object.memory + offset, n);
+  return true;
+}
+
 bool read_exact(int fd, std::byte* out, std::size_t n, std::uint64_t offset, IoError& error) noexcept {
   while (n > 0) {
     const ssize_t got = ::pread(fd, out, std::min(n, kMaxTransfer), static_cast<off_t>(offset));

@@ -49,8 +49,12 @@ class FolderStore final : public ChunkStore {
  public:
   explicit FolderStore(std::string folder) : folder_(std::move(folder)) {}
 
-  std::unique_ptr<ChunkSession> read() const override { return std::make_unique<FolderSession>(folder_, &memory_); }
-  std::unique_ptr<ChunkSession> write(bool) const override { return std::make_unique<FolderSession>(folder_, nullptr); }
+  std::unique_ptr<ChunkSession> read(const Attention&) const override {
+    return std::make_unique<FolderSession>(folder_, &memory_);
+  }
+  std::unique_ptr<ChunkSession> write(bool, const Attention&) const override {
+    return std::make_unique<FolderSession>(folder_, nullptr);
+  }
 
  private:
   std::string folder_;

@@ -12,6 +12,7 @@
 #include <algorithm>
 #include <cmath>
 #include <csignal>
+#include <cstdlib>
 #include <utility>
 
 #include "http_md5.hpp"
@@ -88,6 +89,10 @@ void HttpChecker::run() {
 // -- any thread -------------------------------------------------------------------------------------------------------
 
 HttpReactor::HttpReactor() : memory_([this] { wake(); }) {
+  if (const char* text = std::getenv("CVFAST_MAX_INFLIGHT_BYTES"); text != nullptr) {
+    const auto bytes = parse_number(text);
+    if (bytes && *bytes > 0) new_settings_.max_inflight_bytes = *bytes;
+  }
   for (auto& socket : sockets_) socket.store(-1, std::memory_order_relaxed);
 }
 

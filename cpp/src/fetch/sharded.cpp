@@ -7,6 +7,9 @@
 
 #include <fcntl.h>
 #include <sys/stat.h>
+#ifndef F_OFD_SETLK
+#include <sys/file.h>
+#endif
 #include <unistd.h>
 
 #include <algorithm>
@@ -19,9 +22,9 @@
 #include <utility>
 
 #include "cvfast/core/checked.hpp"
-#include "cvfast/decode/gzip.hpp"
-#include "cvfast/fetch/shard_assembly.hpp"
 #include "cvfast/locate/morton.hpp"
+#include "shard_group.hpp"
+#include "sharded_scale.hpp"
 
 namespace cvfast::fetch {
 namespace {
@@ -31,8 +34,6 @@ using locate::ShardEntry;
 using locate::ShardLocation;
 using locate::ShardSpec;
 
-// Entries of a shard index that are read at once.  Only a minishard_bits above 16 makes more than one page.
-constexpr std::uint64_t kPageEntries = std::uint64_t{1} << 16;
 // Shards that a request keeps open; a request that walks over more of them opens some again.
 constexpr std::size_t kMaxOpenShards = 64;
 constexpr const char* kLockName = ".shards.lock";
@@ -87,34 +88,10 @@ FetchState open_file(int folder, const char* name, UniqueFd& fd, struct stat& in
   return FetchState::kData;
 }
 
-// What all requests to one sharded scale share.
-struct Shared {
-  std::string folder;
-  ShardSpec spec;
-  locate::ChunkGrid grid;
-  Int3 grid_size{};
-  std::uint64_t num_chunks = 0;  // what a minishard can hold at most
-  std::shared_ptr<ShardIndexCache> cache;
-  std::uint32_t number = 0;  // in the cache
-
-  [[nodiscard]] std::uint64_t id_of(const Int3& grid_point) const noexcept {
-    return locate::compressed_morton_code(grid_point, grid_size);
-  }
-  // Saturating: no file has so large an index.
-  [[nodiscard]] std::uint64_t index_bytes() const noexcept {
-    return spec.minishard_bits >= 59 ? std::numeric_limits<std::uint64_t>::max()
-                                     : locate::kShardIndexEntryBytes << spec.minishard_bits;
-  }
-  [[nodiscard]] std::string shard_name(std::uint64_t shard, std::string_view ending = ".shard") const {
-    char buffer[locate::kShardNameBytes];
-    return std::string(locate::shard_name(spec, shard, ending, buffer));
-  }
-};
-
 // The files of a scale's shards, as one request sees them.
 class Shards {
  public:
-  explicit Shards(const Shared& shared)
+  explicit Shards(const ShardedScale& shared)
       : shared_(shared),
         folder_(::open(shared.folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)) {
     if (!folder_) open_error_ = errno;
@@ -140,29 +117,27 @@ class Shards {
 
   // The extent of a minishard's index; begin == end where there is none.
   bool extent(const OpenShard& file, const ShardLocation& at, IndexExtent& out, StoreError& error) const {
-    const std::uint64_t page = at.minishard / kPageEntries;
+    const std::uint64_t page = at.minishard / ShardedScale::kPageEntries;
     const ShardIndexCache::Key key{shared_.number, true, at.shard, page};
     ShardIndexCache::Extents extents = shared_.cache->find_extents(key, file.stamp);
     if (!extents) {
-      const std::uint64_t begin = page * kPageEntries * locate::kShardIndexEntryBytes;
-      const std::uint64_t size = std::min(kPageEntries * locate::kShardIndexEntryBytes, file.index_bytes - begin);
-      std::vector<std::byte> bytes(size);
-      const auto where = [&] { return shared_.shard_name(at.shard) + ": shard index"; };
-      if (!read_exact(file.index.get(), bytes.data(), size, begin, error.io)) {
-        error.name = where();
+      const ByteExtent where = shared_.page_extent(page);
+      std::vector<std::byte> bytes(where.end - where.begin);
+      const auto name = [&] { return shared_.shard_name(at.shard) + ": shard index"; };
+      if (!read_exact(file.index.get(), bytes.data(), bytes.size(), where.begin, error.io)) {
+        error.name = name();
         return false;
       }
       auto parsed = std::make_shared<std::vector<IndexExtent>>();
-      error.status = locate::parse_shard_index(bytes, file.payload_bytes, *parsed);
+      error.status = shared_.parse_page(page, bytes, file.payload_bytes, *parsed);
       if (!error.status.ok()) {
-        error.status.offset += begin;
-        error.name = where();
+        error.name = name();
         return false;
       }
       extents = std::move(parsed);
       shared_.cache->insert(key, file.stamp, extents);
     }
-    out = (*extents)[at.minishard % kPageEntries];
+    out = (*extents)[at.minishard % ShardedScale::kPageEntries];
     return true;
   }
 
@@ -177,25 +152,16 @@ class Shards {
     if (extent.begin == extent.end) return true;
     const auto fail = [&](const Status& status) {
       error.status = status;
-      error.name = shared_.shard_name(at.shard) + ": minishard " + std::to_string(at.minishard) + " index";
+      error.name = shared_.minishard_index_name(at);
       return false;
     };
     // Within the file, as was checked when the shard index was read.
     const std::uint64_t size = extent.end - extent.begin;
-    const std::uint64_t limit = shared_.num_chunks * locate::kMinishardEntryBytes;
-    if (size / 2 > limit + 64) return fail({Code::kTooLarge, 0, limit, size});
+    if (const Status status = shared_.check_minishard_index_size(size); !status.ok()) return fail(status);
     std::vector<std::byte> bytes(size);
     if (!read_exact(file.data_fd(), bytes.data(), size, file.payload_offset + extent.begin, error.io)) return fail({});
-    if (shared_.spec.gzip_minishard_index) {
-      std::vector<std::byte> inflated;
-      const Status status = decode::gzip::decompress(bytes, limit, inflated);
-      if (!status.ok()) return fail(status);
-      bytes.swap(inflated);
-    } else if (size > limit) {
-      return fail({Code::kTooLarge, 0, limit, size});
-    }
     auto parsed = std::make_shared<std::vector<ShardEntry>>();
-    const Status status = locate::parse_minishard_index(bytes, file.payload_bytes, *parsed);
+    const Status status = shared_.parse_minishard(bytes, file.payload_bytes, *parsed);
     if (!status.ok()) return fail(status);
     out = std::move(parsed);
     shared_.cache->insert(key, file.stamp, out);
@@ -251,7 +217,7 @@ class Shards {
     out.stamp.changed_ns ^= data.changed_ns << 1;
   }
 
-  const Shared& shared_;
+  const ShardedScale& shared_;
   UniqueFd folder_;
   int open_error_ = 0;
   mutable std::mutex mutex_;
@@ -260,7 +226,7 @@ class Shards {
 
 class ShardedSession : public ChunkSession {
  public:
-  explicit ShardedSession(std::shared_ptr<const Shared> shared) : shared_(std::move(shared)), shards_(*shared_) {}
+  explicit ShardedSession(std::shared_ptr<const ShardedScale> shared) : shared_(std::move(shared)), shards_(*shared_) {}
 
   FetchState open(const ChunkAddress& chunk, OpenedFile& file, StoreError& error) const override {
     std::shared_ptr<const OpenShard> shard;
@@ -281,12 +247,7 @@ class ShardedSession : public ChunkSession {
     return find(chunk, shard, entry, error);
   }
 
-  std::string name_of(const ChunkAddress& chunk, ContentEncoding) const override {
-    const std::uint64_t id = shared_->id_of(chunk.grid_point);
-    const ShardLocation at = shard_location(shared_->spec, id);
-    return shared_->shard_name(at.shard) + ": minishard " + std::to_string(at.minishard) + ", chunk " +
-           std::to_string(id) + " (" + std::string(chunk.name) + ")";
-  }
+  std::string name_of(const ChunkAddress& chunk, ContentEncoding) const override { return shared_->chunk_title(chunk); }
 
   bool put(const ChunkAddress&, ContentEncoding, std::span<const std::byte>, bool, StoreError& error) const override {
     return refuse(error);
@@ -314,7 +275,7 @@ class ShardedSession : public ChunkSession {
     return shard->state;
   }
 
-  const std::shared_ptr<const Shared> shared_;
+  const std::shared_ptr<const ShardedScale> shared_;
   Shards shards_;
 
  private:
@@ -389,13 +350,13 @@ class ShardLock {
 
 class ShardedWriteSession final : public ShardedSession {
  public:
-  explicit ShardedWriteSession(const std::shared_ptr<const Shared>& shared, bool merges)
+  explicit ShardedWriteSession(const std::shared_ptr<const ShardedScale>& shared, bool merges)
       : ShardedSession(shared),
         folder_(shared->folder),
         merges_(merges) {}
 
   GroupState begin_group(const WriteGroup& group, const std::function<bool()>& poll, StoreError& error) override {
-    group_ = {};
+    group_.reset();
     error.name = shared_->shard_name(group.object);
     if (shards_.folder() < 0) {
       error.io = {"open folder", shards_.open_error()};
@@ -404,41 +365,22 @@ class ShardedWriteSession final : public ShardedSession {
     if (!lock_.acquire(shards_.folder(), group.object, poll, error.io)) {
       return error.io.error == 0 ? GroupState::kCancelled : GroupState::kFailed;
     }
-    group_.shard = group.object;
-    group_.ids.reserve(group.grid_points.size());
-    for (const Int3& point : group.grid_points) group_.ids.push_back(shared_->id_of(point));
-    group_.puts.resize(group_.ids.size());
-    if (!covers_shard(group) && !take_over(error)) return GroupState::kFailed;
+    group_.emplace(*shared_, group);
+    if (!shared_->covers_shard(group) && !take_over(error)) return GroupState::kFailed;
     error = {};
     return GroupState::kReady;
   }
 
   bool put(const ChunkAddress& chunk, ContentEncoding compression, std::span<const std::byte> bytes, bool,
            StoreError& error) const override {
-    const std::optional<std::size_t> at = index_of(chunk);
-    if (!at || compression != this->compression()) {
-      error.io = {"write", EINVAL};
-      error.name = name_of(chunk, compression);
-      return false;
-    }
-    group_.puts[*at].emplace(bytes.begin(), bytes.end());
-    return true;
+    return group_->put(chunk, compression, bytes, error);
   }
 
-  bool remove(const ChunkAddress& chunk, StoreError& error) const override {
-    const std::optional<std::size_t> at = index_of(chunk);
-    if (!at) {
-      error.io = {"write", EINVAL};
-      error.name = name_of(chunk, ContentEncoding::kNone);
-      return false;
-    }
-    group_.puts[*at].reset();
-    return true;
-  }
+  bool remove(const ChunkAddress& chunk, StoreError& error) const override { return group_->remove(chunk, error); }
 
   bool commit_group(bool sync, StoreError& error) override {
     const bool good = replace(sync, error);
-    group_ = {};
+    group_.reset();
     lock_.release();
     return good;
   }
@@ -446,70 +388,23 @@ class ShardedWriteSession final : public ShardedSession {
   bool sync_entries(StoreError& error) const override { return folder_.sync_entries(error.io); }
 
  private:
-  struct Group {
-    std::uint64_t shard = 0;
-    std::vector<std::uint64_t> ids;                           // ascending
-    std::vector<std::optional<std::vector<std::byte>>> puts;  // none: removed
-    std::vector<ShardEntry> kept;                             // what the shard holds besides
-    std::vector<std::vector<std::byte>> kept_bytes;
-  };
-
-  // Different chunks are put by different threads; each touches its own element.
-  [[nodiscard]] std::optional<std::size_t> index_of(const ChunkAddress& chunk) const noexcept {
-    const std::uint64_t id = shared_->id_of(chunk.grid_point);
-    const auto found = std::lower_bound(group_.ids.begin(), group_.ids.end(), id);
-    if (found == group_.ids.end() || *found != id) return std::nullopt;
-    return static_cast<std::size_t>(found - group_.ids.begin());
-  }
-
-  [[nodiscard]] bool covers_shard(const WriteGroup& group) const noexcept {
-    const Box3 range = shard_grid_range(shared_->spec, shared_->grid_size, group.grid_points.front());
-    if (range.empty()) return group.grid_points.size() == shared_->num_chunks;
-    const Int3 shape = range.shape();
-    const auto count = checked_product({shape[0], shape[1], shape[2]});
-    return count && static_cast<std::uint64_t>(*count) == group.grid_points.size();
-  }
-
   // Reads what a shard holds besides the group's chunks.
   bool take_over(StoreError& error) {
     std::shared_ptr<const OpenShard> shard;
-    const FetchState state = open_shard(group_.shard, shard, error);
+    const FetchState state = open_shard(group_->shard(), shard, error);
     if (state != FetchState::kData) return state == FetchState::kMissing;
     const std::uint64_t num_minishards = shard->index_bytes / locate::kShardIndexEntryBytes;
-    std::uint64_t total = 0;
     for (std::uint64_t minishard = 0; minishard < num_minishards; ++minishard) {
       ShardIndexCache::Entries entries;
-      if (!shards_.entries(*shard, {group_.shard, minishard}, entries, error)) return false;
-      if (!entries) continue;
-      for (const ShardEntry& entry : *entries) {
-        if (std::binary_search(group_.ids.begin(), group_.ids.end(), entry.id)) continue;
-        const ShardLocation at = shard_location(shared_->spec, entry.id);
-        total += entry.size;
-        // Entries of one minishard do not overlap; those of two must not either, or a small file asks for much memory.
-        if (!(at == ShardLocation{group_.shard, minishard}) || total > shard->payload_bytes) {
-          error.name = shared_->shard_name(group_.shard) + ": minishard " + std::to_string(minishard) +
-                       " index, chunk " + std::to_string(entry.id);
-          error.status = {Code::kBadValue, 0, shard->payload_bytes, total};
-          return false;
-        }
-        group_.kept.push_back(entry);
-      }
+      if (!shards_.entries(*shard, {group_->shard(), minishard}, entries, error)) return false;
+      if (entries && !group_->keep(minishard, *entries, shard->payload_bytes, error)) return false;
     }
-    if (group_.kept.empty()) return true;
-    if (!merges_) {
-      error.status = {Code::kInvalidArgument, 0, group_.ids.size(), group_.ids.size() + group_.kept.size()};
-      error.name = shared_->shard_name(group_.shard);
-      return false;
-    }
-    std::sort(group_.kept.begin(), group_.kept.end(),
-              [](const ShardEntry& a, const ShardEntry& b) { return a.offset < b.offset; });
-    group_.kept_bytes.resize(group_.kept.size());
-    for (std::size_t i = 0; i < group_.kept.size(); ++i) {
-      const ShardEntry& entry = group_.kept[i];
-      group_.kept_bytes[i].resize(entry.size);
-      if (!read_exact(shard->data_fd(), group_.kept_bytes[i].data(), entry.size, shard->payload_offset + entry.offset,
-                      error.io)) {
-        error.name = shared_->shard_name(group_.shard) + ": chunk " + std::to_string(entry.id);
+    if (!group_->check_merging(merges_, error)) return false;
+    const std::vector<ShardEntry>& kept = group_->kept();
+    for (std::size_t i = 0; i < kept.size(); ++i) {
+      const std::span<std::byte> bytes = group_->kept_bytes(i);
+      if (!read_exact(shard->data_fd(), bytes.data(), bytes.size(), shard->payload_offset + kept[i].offset, error.io)) {
+        error.name = shared_->shard_name(group_->shard()) + ": chunk " + std::to_string(kept[i].id);
         return false;
       }
     }
@@ -517,77 +412,43 @@ class ShardedWriteSession final : public ShardedSession {
   }
 
   bool replace(bool sync, StoreError& error) {
-    error.name = shared_->shard_name(group_.shard);
-    std::vector<ShardDatum> data;
-    data.reserve(group_.ids.size() + group_.kept.size());
-    for (std::size_t i = 0; i < group_.ids.size(); ++i) {
-      if (group_.puts[i]) data.push_back({group_.ids[i], *group_.puts[i]});
-    }
-    for (std::size_t i = 0; i < group_.kept.size(); ++i) data.push_back({group_.kept[i].id, group_.kept_bytes[i]});
+    error.name = shared_->shard_name(group_->shard());
     const auto remove = [&](std::string_view ending) {
-      if (::unlinkat(shards_.folder(), shared_->shard_name(group_.shard, ending).c_str(), 0) == 0 || errno == ENOENT) {
-        return true;
-      }
+      const std::string name = shared_->shard_name(group_->shard(), ending);
+      if (::unlinkat(shards_.folder(), name.c_str(), 0) == 0 || errno == ENOENT) return true;
       error.io = {"remove", errno};
       return false;
     };
-    if (data.empty()) return remove(".shard") && remove(".index") && remove(".data");
-    AssembledShard assembled;
-    error.status = assemble_shard(shared_->spec, data, assembled);
-    if (!error.status.ok()) return false;
     std::vector<std::span<const std::byte>> pieces;
-    pieces.reserve(data.size() + 2);
-    pieces.emplace_back(assembled.index);
-    for (const std::size_t i : assembled.order) pieces.push_back(data[i].bytes);
-    pieces.emplace_back(assembled.minishard_indexes);
-    if (!folder_.put(shared_->shard_name(group_.shard), ContentEncoding::kNone, pieces, sync, error.io)) return false;
+    if (!group_->assemble(pieces, error)) return false;
+    if (pieces.empty()) return remove(".shard") && remove(".index") && remove(".data");
+    const std::string name = shared_->shard_name(group_->shard());
+    if (!folder_.put(name, ContentEncoding::kNone, pieces, sync, error.io)) return false;
     return remove(".index") && remove(".data");
   }
 
   Folder folder_;
   bool merges_;
   ShardLock lock_;
-  mutable Group group_;
+  mutable std::optional<ShardGroup> group_;
 };
 
 class ShardedStore final : public ChunkStore {
  public:
-  explicit ShardedStore(std::shared_ptr<const Shared> shared) : shared_(std::move(shared)) {}
+  explicit ShardedStore(std::shared_ptr<const ShardedScale> shared) : shared_(std::move(shared)) {}
 
-  std::unique_ptr<ChunkSession> read() const override { return std::make_unique<ShardedSession>(shared_); }
-  std::unique_ptr<ChunkSession> write(bool merges) const override {
+  std::unique_ptr<ChunkSession> read(const Attention&) const override {
+    return std::make_unique<ShardedSession>(shared_);
+  }
+  std::unique_ptr<ChunkSession> write(bool merges, const Attention&) const override {
     return std::make_unique<ShardedWriteSession>(shared_, merges);
   }
   bool writes_in_groups() const noexcept override { return true; }
 
-  std::vector<WriteGroup> groups(const Box3& grid_range) const override {
-    const Int3 shape = grid_range.shape();
-    const auto n = checked_product({shape[0], shape[1], shape[2]});
-    if (!n || static_cast<std::uint64_t>(*n) > std::vector<Placed>().max_size()) throw std::bad_alloc();
-    std::vector<Placed> placed(static_cast<std::size_t>(*n));
-    for (std::size_t i = 0; i < placed.size(); ++i) {
-      const Int3 point = locate::grid_point_at(grid_range, static_cast<std::int64_t>(i));
-      const std::uint64_t id = shared_->id_of(point);
-      placed[i] = {shard_location(shared_->spec, id).shard, id, point};
-    }
-    std::sort(placed.begin(), placed.end(),
-              [](const Placed& a, const Placed& b) { return a.shard != b.shard ? a.shard < b.shard : a.id < b.id; });
-    std::vector<WriteGroup> out;
-    for (const Placed& chunk : placed) {
-      if (out.empty() || out.back().object != chunk.shard) out.push_back({chunk.shard, {}});
-      out.back().grid_points.push_back(chunk.grid_point);
-    }
-    return out;
-  }
+  std::vector<WriteGroup> groups(const Box3& grid_range) const override { return shared_->groups(grid_range); }
 
  private:
-  struct Placed {
-    std::uint64_t shard = 0;
-    std::uint64_t id = 0;
-    Int3 grid_point{};
-  };
-
-  std::shared_ptr<const Shared> shared_;
+  std::shared_ptr<const ShardedScale> shared_;
 };
 
 }  // namespace
@@ -607,17 +468,7 @@ Box3 shard_grid_range(const ShardSpec& spec, const Int3& grid_size, const Int3& 
 std::shared_ptr<const ChunkStore> make_sharded_store(std::string folder, const ShardSpec& spec,
                                                      const locate::ChunkGrid& grid,
                                                      std::shared_ptr<ShardIndexCache> cache) {
-  auto shared = std::make_shared<Shared>();
-  shared->number = cache->intern(folder, spec);
-  shared->folder = std::move(folder);
-  shared->spec = spec;
-  shared->grid = grid;
-  shared->grid_size = grid.grid_size();
-  const Int3& size = shared->grid_size;
-  shared->num_chunks =
-      static_cast<std::uint64_t>(checked_product({size[0], size[1], size[2]})
-                                     .value_or(INT64_MAX / static_cast<std::int64_t>(locate::kMinishardEntryBytes)));
-  shared->cache = std::move(cache);
+  auto shared = std::make_shared<const ShardedScale>(std::move(folder), spec, grid, std::move(cache));
   return std::make_shared<ShardedStore>(std::move(shared));
 }
 

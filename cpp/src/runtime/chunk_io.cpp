@@ -49,9 +49,12 @@ RunResult out_of_memory() {
 }
 
 void set_error(fetch::StoreError&& from, ChunkError& error) {
-  error.kind = from.status.ok()                             ? ErrorKind::kIo
-               : from.status.code == Code::kInvalidArgument ? ErrorKind::kPartialObject
-                                                            : ErrorKind::kIndex;
+  error.kind = from.trouble == fetch::StoreTrouble::kServer      ? ErrorKind::kServer
+               : from.trouble == fetch::StoreTrouble::kCancelled ? ErrorKind::kCancelled
+               : from.status.ok()                                ? ErrorKind::kIo
+               : from.status.code == Code::kInvalidArgument      ? ErrorKind::kPartialObject
+                                                                 : ErrorKind::kIndex;
+  error.detail = std::move(from.detail);
   error.io = from.io;
   error.status = from.status;
   error.name = std::move(from.name);
@@ -130,17 +133,18 @@ bool StoredChunk::load(const std::optional<decode::ByteRange>& range, std::byte*
   fetch::IoError io;
   if (is_plain()) {
     const decode::ByteRange want = range.value_or(decode::ByteRange{0, file_.size_bytes});
+    if (file_.memory != nullptr && target == nullptr) {
+      data = {file_.memory + want.offset, want.size};
+      return true;
+    }
     std::byte* const out = target != nullptr ? target : scratch.stored.get(want.size);
     if (out == nullptr) return no_memory(want.size);
-    if (!fetch::read_exact(file_.descriptor(), out, want.size, file_.offset + want.offset, io))
-      return fail_io(io, error);
+    if (!fetch::read_exact(file_, out, want.size, want.offset, io)) return fail_io(io, error);
     data = {out, want.size};
     return true;
   }
-  std::byte* const stored = scratch.stored.get(file_.size_bytes);
-  if (stored == nullptr) return no_memory(file_.size_bytes);
-  if (!fetch::read_exact(file_.descriptor(), stored, file_.size_bytes, file_.offset, io)) return fail_io(io, error);
-  const std::span<const std::byte> in(stored, file_.size_bytes);
+  std::span<const std::byte> in;
+  if (!load_stored(in, error)) return false;
   const std::uint64_t limit = decode::max_chunk_bytes(layout_.format, chunk_shape_);
   const auto fixed = decode::fixed_chunk_bytes(layout_.format, chunk_shape_);
 
@@ -181,12 +185,21 @@ bool StoredChunk::load(const std::optional<decode::ByteRange>& range, std::byte*
 }
 
 bool StoredChunk::load_stored(std::span<const std::byte>& data, ChunkError& error) {
+  if (file_.memory != nullptr) {
+    data = {file_.memory, file_.size_bytes};
+    return true;
+  }
   std::byte* const stored = thread_scratch().stored.get(file_.size_bytes);
   if (stored == nullptr) return fail(ErrorKind::kNoMemory, {Code::kNoMemory, 0, file_.size_bytes, 0}, error);
   fetch::IoError io;
-  if (!fetch::read_exact(file_.descriptor(), stored, file_.size_bytes, file_.offset, io)) return fail_io(io, error);
+  if (!fetch::read_exact(file_, stored, file_.size_bytes, 0, io)) return fail_io(io, error);
   data = {stored, file_.size_bytes};
   return true;
+}
+
+bool is_cached(const RunOptions& options, const Int3& grid_point) noexcept {
+  ChunkCache* const cache = active_cache(options);
+  return cache != nullptr && cache->lookup({options.cache.space, grid_point}).block;
 }
 
 ChunkCache* active_cache(const RunOptions& options) noexcept {
@@ -314,8 +327,10 @@ bool encode_chunk(const decode::ImageFormat& format, const ExternalCodec& codec,
   return error.status.ok();
 }
 
-int bounded_threads(const ImageLayout& layout, const RunOptions& options) noexcept {
-  const int wanted = options.threads > 0 ? options.threads : default_threads();
+int bounded_threads(const ImageLayout& layout, const RunOptions& options, bool waits) noexcept {
+  constexpr int kWaitingThreads = 32;
+  int wanted = options.threads > 0 ? options.threads : default_threads();
+  if (waits) wanted = std::max(wanted, kWaitingThreads);
   const Int3& size = layout.grid.chunk_size;
   const auto voxels = checked_product(
       {std::min(size[0], layout.grid.volume_size[0]), std::min(size[1], layout.grid.volume_size[1]),

@@ -54,14 +54,19 @@ class FirstFailure {
 /// A request's session with a layout's store, begun when the first chunk is not found in memory.
 class LazySession {
  public:
-  explicit LazySession(const ImageLayout& layout) noexcept : layout_(layout) {}
-  [[nodiscard]] const fetch::ChunkSession& get() const {
-    std::call_once(once_, [this] { session_ = layout_.store->read(); });
+  LazySession(const ImageLayout& layout, const RunOptions& options)
+      : layout_(layout),
+        attention_(options.poll, options.stopped) {}
+  [[nodiscard]] fetch::ChunkSession& get() const {
+    std::call_once(once_, [this] { session_ = layout_.store->read(attention_); });
     return *session_;
   }
+  [[nodiscard]] bool is_remote() const noexcept { return layout_.store->is_remote(); }
+  [[nodiscard]] const ImageLayout& layout() const noexcept { return layout_; }
 
  private:
   const ImageLayout& layout_;
+  fetch::Attention attention_;
   mutable std::once_flag once_;
   mutable std::unique_ptr<fetch::ChunkSession> session_;
 };
@@ -186,6 +191,7 @@ class ChunkBytes {
 template <typename Task>
 RunResult run_tasks(std::size_t n, int threads, const RunOptions& options, const Task& task) {
   FirstFailure failure;
+  options.stopped->store(false, std::memory_order_relaxed);
   const bool completed = parallel_for(
       n, threads,
       [&](std::size_t index) {
@@ -196,25 +202,59 @@ RunResult run_tasks(std::size_t n, int threads, const RunOptions& options, const
         } catch (const std::bad_alloc&) {
           error.kind = ErrorKind::kNoMemory;
         }
-        failure.report(std::move(error));
+        // Whoever waits for a server waits in vain.
+        options.stopped->store(true, std::memory_order_relaxed);
+        if (error.kind != ErrorKind::kCancelled) failure.report(std::move(error));
         return false;
       },
       options.poll);
   return failure.result(completed);
 }
 
-/// As run_tasks over the chunks that a box inside the volume touches, x fastest: task(index, chunk, error).
+/// Whether a chunk of this grid point is held in memory.
+[[nodiscard]] bool is_cached(const RunOptions& options, const Int3& grid_point) noexcept;
+
+/// As run_tasks, for tasks that open one chunk each, point_of(index): where they come over a network, all are asked for
+/// at once and taken in the order in which they arrive.
+template <typename PointOf, typename Task>
+RunResult run_fetching(const LazySession& session, std::size_t n, int threads, const RunOptions& options,
+                       bool only_existence, const PointOf& point_of, const Task& task) {
+  if (!session.is_remote() || n == 0) return run_tasks(n, threads, options, task);
+  try {
+    session.get().expect({n,
+                          [&](std::size_t index, Int3& point) {
+                            point = point_of(static_cast<std::int64_t>(index));
+                            return only_existence || !is_cached(options, point);
+                          },
+                          only_existence});
+  } catch (const std::bad_alloc&) {
+    return out_of_memory();
+  }
+  return run_tasks(n, threads, options, [&](std::int64_t, ChunkError& error) {
+    error.index = session.get().next();
+    if (error.index >= 0) return task(error.index, error);
+    error.kind = ErrorKind::kCancelled;
+    return false;
+  });
+}
+
+/// As run_tasks over the chunks that a box inside the volume touches, x fastest: task(index, chunk, error).  With a
+/// session each task opens its chunk (or, with `only_existence`, looks for it), see run_fetching.
 template <typename Task>
 RunResult run_chunks(const locate::ChunkGrid& grid, const Box3& box, int threads, const RunOptions& options,
-                     const Task& task) {
+                     const Task& task, const LazySession* session = nullptr, bool only_existence = false) {
   if (box.empty()) return {};
   const Box3 range = grid.grid_range(box);
   const Int3 shape = range.shape();
   const auto n = checked_product({shape[0], shape[1], shape[2]});
   if (!n) return out_of_memory();
-  return run_tasks(static_cast<std::size_t>(*n), threads, options, [&](std::int64_t index, ChunkError& error) {
-    return task(index, grid.chunk_box(locate::grid_point_at(range, index)), error);
-  });
+  const auto count = static_cast<std::size_t>(*n);
+  const auto point_of = [&](std::int64_t index) { return locate::grid_point_at(range, index); };
+  const auto one = [&](std::int64_t index, ChunkError& error) {
+    return task(index, grid.chunk_box(point_of(index)), error);
+  };
+  if (session == nullptr) return run_tasks(count, threads, options, one);
+  return run_fetching(*session, count, threads, options, only_existence, point_of, one);
 }
 
 /// Decodes a box (relative to the chunk) of channels [channel_begin, channel_end) through a map into dst, in the core
@@ -231,7 +271,8 @@ RunResult run_chunks(const locate::ChunkGrid& grid, const Box3& box, int threads
                                 const Int4& src_strides, const Int3& chunk_shape, std::span<const std::byte>& bytes,
                                 ChunkError& error);
 
-/// Threads such that what they hold at once stays within options.max_inflight_bytes.
-[[nodiscard]] int bounded_threads(const ImageLayout& layout, const RunOptions& options) noexcept;
+/// Threads such that what they hold at once stays within options.max_inflight_bytes.  More of them where each `waits`
+/// for a server, one chunk after the other.
+[[nodiscard]] int bounded_threads(const ImageLayout& layout, const RunOptions& options, bool waits = false) noexcept;
 
 }  // namespace cvfast::runtime

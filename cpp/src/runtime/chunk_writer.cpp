@@ -37,7 +37,7 @@ class ChunkWriter::CacheUpdate {
         chunk_(chunk),
         cache_(writer.options_.cache.cache),
         // Until its object is replaced, a chunk is what it was.
-        holds_(!writer.layout_.store->writes_in_groups()) {
+        holds_(!writer.layout_.store->writes_in_groups() && !writer.layout_.store->is_remote()) {
     if (cache_ == nullptr) return;
     key_ = {writer.options_.cache.space, writer.layout_.grid.grid_point(chunk.min)};
     ticket_ = cache_->ticket(key_);
@@ -81,14 +81,14 @@ class ChunkWriter::CacheUpdate {
 };
 
 bool ChunkWriter::put_voxels(const Box3& chunk, const fetch::ChunkAddress& at, const std::byte* src,
-                             const Int4& strides, ChunkError& error) const {
+                             const Int4& strides, bool waits, ChunkError& error) const {
   std::span<const std::byte> encoded;
   if (!encode_chunk(layout_.format, options_.codec, src, strides, chunk.shape(), encoded, error)) {
     error.name = session_->name_of(at, settings_.compression);
     return false;
   }
   CacheUpdate update(*this, chunk);
-  if (!compress_and_put(at, encoded, error)) return false;
+  if (!compress_and_put(at, encoded, waits, error)) return false;
   update.hold_encoded(encoded);
   update.hold_voxels(src, strides);
   return true;
@@ -97,7 +97,7 @@ bool ChunkWriter::put_voxels(const Box3& chunk, const fetch::ChunkAddress& at, c
 bool ChunkWriter::put_encoded(const Box3& chunk, const fetch::ChunkAddress& at, std::span<const std::byte> encoded,
                               ChunkError& error) const {
   CacheUpdate update(*this, chunk);
-  if (!compress_and_put(at, encoded, error)) return false;
+  if (!compress_and_put(at, encoded, false, error)) return false;
   update.hold_encoded(encoded);
   return true;
 }
@@ -105,7 +105,7 @@ bool ChunkWriter::put_encoded(const Box3& chunk, const fetch::ChunkAddress& at, 
 bool ChunkWriter::put_stored(const Box3& chunk, const fetch::ChunkAddress& at, fetch::ContentEncoding compression,
                              std::span<const std::byte> stored, ChunkError& error) const {
   CacheUpdate update(*this, chunk);
-  return put(at, compression, stored, error);
+  return put(at, compression, stored, false, error);
 }
 
 bool ChunkWriter::remove(const Box3& chunk, const fetch::ChunkAddress& at, ChunkError& error) const {
@@ -123,22 +123,42 @@ bool ChunkWriter::sync_entries(ChunkError& error) const {
   return false;
 }
 
-bool ChunkWriter::compress_and_put(const fetch::ChunkAddress& at, std::span<const std::byte> encoded,
+bool ChunkWriter::compress_and_put(const fetch::ChunkAddress& at, std::span<const std::byte> encoded, bool waits,
                                    ChunkError& error) const {
   std::span<const std::byte> bytes;
   if (compress_chunk(settings_.compression, settings_.level, options_, encoded, bytes, error)) {
-    return put(at, settings_.compression, bytes, error);
+    return put(at, settings_.compression, bytes, waits, error);
   }
   error.name = session_->name_of(at, settings_.compression);
   return false;
 }
 
 bool ChunkWriter::put(const fetch::ChunkAddress& at, fetch::ContentEncoding compression,
-                      std::span<const std::byte> bytes, ChunkError& error) const {
+                      std::span<const std::byte> bytes, bool waits, ChunkError& error) const {
   fetch::StoreError trouble;
-  if (session_->put(at, compression, bytes, settings_.sync, trouble)) return true;
+  const bool sync = settings_.sync || (waits && layout_.store->is_remote());
+  if (session_->put(at, compression, bytes, sync, trouble)) return true;
   set_error(std::move(trouble), error);
   return false;
+}
+
+RunResult ChunkWriter::finish(const Box3& box, RunResult result) const {
+  if (!layout_.store->is_remote()) return result;
+  fetch::StoreError trouble;
+  if (!session_->finish(trouble) && result.state == RunState::kDone) {
+    result.state = trouble.trouble == fetch::StoreTrouble::kCancelled ? RunState::kCancelled : RunState::kFailed;
+    if (result.state == RunState::kFailed) set_error(std::move(trouble), result.error.emplace());
+  }
+  if (ChunkCache* const cache = active_cache(options_); cache != nullptr && !box.empty()) {
+    // What was read meanwhile may be what the chunks were before.
+    const Box3 range = layout_.grid.grid_range(box);
+    const Int3 shape = range.shape();
+    for (std::int64_t i = 0; i < shape[0] * shape[1] * shape[2]; ++i) {
+      const CacheKey key{options_.cache.space, locate::grid_point_at(range, i)};
+      cache->written(key, {}, cache->ticket(key));
+    }
+  }
+  return result;
 }
 
 RunState ChunkWriter::begin(const fetch::WriteGroup& group, ChunkError& error) {

@@ -34,10 +34,11 @@ class ChunkWriter {
       : layout_(layout),
         settings_(settings),
         options_(options),
-        session_(layout.store->write(settings.merges_groups)) {}
+        session_(layout.store->write(settings.merges_groups, fetch::Attention(options.poll, options.stopped))) {}
 
+  /// `waits`: until the chunk is replaced, also where others may be replaced later.
   [[nodiscard]] bool put_voxels(const Box3& chunk, const fetch::ChunkAddress& at, const std::byte* src,
-                                const Int4& strides, ChunkError& error) const;
+                                const Int4& strides, bool waits, ChunkError& error) const;
   [[nodiscard]] bool put_encoded(const Box3& chunk, const fetch::ChunkAddress& at, std::span<const std::byte> encoded,
                                  ChunkError& error) const;
   /// Bytes that are compressed already, in a way of their own.
@@ -48,16 +49,19 @@ class ChunkWriter {
   [[nodiscard]] bool sync_entries(ChunkError& error) const;
 
   /// Runs task(index, chunk, error) for the chunks of a box inside the volume: all at once, or where they share
-  /// objects, object after object.  The task puts or removes its chunk.
+  /// objects, object after object.  The task puts or removes its chunk; if it opens one of the same grid point first,
+  /// that is by the session `source`.
   template <typename Task>
-  RunResult run(const Box3& box, int threads, const Task& task);
+  RunResult run(const Box3& box, int threads, const Task& task, const LazySession* source = nullptr);
 
  private:
   class CacheUpdate;
-  [[nodiscard]] bool compress_and_put(const fetch::ChunkAddress& at, std::span<const std::byte> encoded,
+  [[nodiscard]] bool compress_and_put(const fetch::ChunkAddress& at, std::span<const std::byte> encoded, bool waits,
                                       ChunkError& error) const;
   [[nodiscard]] bool put(const fetch::ChunkAddress& at, fetch::ContentEncoding compression,
-                         std::span<const std::byte> bytes, ChunkError& error) const;
+                         std::span<const std::byte> bytes, bool waits, ChunkError& error) const;
+  /// Waits for what was put and removed; chunks of `box` are no longer what they were.
+  [[nodiscard]] RunResult finish(const Box3& box, RunResult result) const;
 
   const ImageLayout& layout_;
   Settings settings_;
@@ -69,8 +73,10 @@ class ChunkWriter {
 };
 
 template <typename Task>
-RunResult ChunkWriter::run(const Box3& box, int threads, const Task& task) {
-  if (!layout_.store->writes_in_groups()) return run_chunks(layout_.grid, box, threads, options_, task);
+RunResult ChunkWriter::run(const Box3& box, int threads, const Task& task, const LazySession* source) {
+  if (!layout_.store->writes_in_groups()) {
+    return finish(box, run_chunks(layout_.grid, box, threads, options_, task, source));
+  }
   if (box.empty()) return {};
   try {
     std::int64_t first = 0;
@@ -87,13 +93,16 @@ RunResult ChunkWriter::run(const Box3& box, int threads, const Task& task) {
                         chunk_error);
           });
       if (result.state != RunState::kDone) return result;
-      if (!commit(group, error)) return {RunState::kFailed, std::move(error)};
+      if (!commit(group, error)) {
+        if (error.kind == ErrorKind::kCancelled) return {RunState::kCancelled, std::nullopt};
+        return {RunState::kFailed, std::move(error)};
+      }
       first += static_cast<std::int64_t>(group.grid_points.size());
     }
   } catch (const std::bad_alloc&) {
     return out_of_memory();
   }
-  return {};
+  return finish(box, {});
 }
 
 }  // namespace cvfast::runtime

@@ -77,12 +77,13 @@ class Reader {
       : layout_(layout),
         request_(request),
         options_(options),
-        session_(layout),
+        session_(layout, options),
         background_(mapped_background(layout, request)),
         out_item_size_(request.map.output_item_size(static_cast<std::size_t>(layout.format.item_size))) {}
 
   [[nodiscard]] std::int64_t channels() const noexcept { return request_.channel_end - request_.channel_begin; }
   [[nodiscard]] std::size_t out_item_size() const noexcept { return out_item_size_; }
+  [[nodiscard]] const LazySession& session() const noexcept { return session_; }
 
   void fill(std::byte* dst, const Int4& strides, const Int4& shape) const noexcept {
     paint::fill_box(dst, strides, shape, out_item_size_, background_.data());
@@ -272,20 +273,22 @@ RunResult read_image(const ImageLayout& layout, const ReadRequest& request, std:
     reader.fill(dst, dst_strides, {shape[0], shape[1], shape[2], reader.channels()});
   }
   if (inside.empty()) return {};
-  return run_chunks(layout.grid, inside, bounded_threads(layout, options), options,
-                    [&](std::int64_t, const Box3& chunk, ChunkError& error) {
-                      const Box3 part = intersect(chunk, inside);
-                      std::int64_t offset = 0;
-                      for (int i = 0; i < 3; ++i) offset += (part.min[i] - request.box.min[i]) * dst_strides[i];
-                      const bool good = reader.read(chunk, part, dst + offset, dst_strides, error);
-                      thread_scratch().trim();
-                      if (good) {
-                        progress.chunks.fetch_add(1, std::memory_order_relaxed);
-                        progress.bytes.fetch_add(voxel_bytes(part.shape(), reader.channels(), layout.format.item_size),
-                                                 std::memory_order_relaxed);
-                      }
-                      return good;
-                    });
+  return run_chunks(
+      layout.grid, inside, bounded_threads(layout, options), options,
+      [&](std::int64_t, const Box3& chunk, ChunkError& error) {
+        const Box3 part = intersect(chunk, inside);
+        std::int64_t offset = 0;
+        for (int i = 0; i < 3; ++i) offset += (part.min[i] - request.box.min[i]) * dst_strides[i];
+        const bool good = reader.read(chunk, part, dst + offset, dst_strides, error);
+        thread_scratch().trim();
+        if (good) {
+          progress.chunks.fetch_add(1, std::memory_order_relaxed);
+          progress.bytes.fetch_add(voxel_bytes(part.shape(), reader.channels(), layout.format.item_size),
+                                   std::memory_order_relaxed);
+        }
+        return good;
+      },
+      &reader.session());
 }
 
 RunResult read_points(const ImageLayout& layout, const ReadRequest& request, const std::int64_t* points, std::size_t n,
@@ -310,16 +313,19 @@ RunResult read_points(const ImageLayout& layout, const ReadRequest& request, con
   } catch (const std::bad_alloc&) {
     return out_of_memory();
   }
-  return run_tasks(starts.size() - 1, bounded_threads(layout, options), options,
-                   [&](std::int64_t index, ChunkError& error) {
-                     const Order* const begin = order.data() + starts[static_cast<std::size_t>(index)];
-                     const Order* const end = order.data() + starts[static_cast<std::size_t>(index) + 1];
-                     const Box3 chunk = layout.grid.chunk_box(begin->first);
-                     const bool good = reader.read_voxels(chunk, begin, end, points, dst, error);
-                     thread_scratch().trim();
-                     progress.chunks.fetch_add(1, std::memory_order_relaxed);
-                     return good;
-                   });
+  const auto first_of = [&](std::int64_t index) { return order.data() + starts[static_cast<std::size_t>(index)]; };
+  return run_fetching(
+      reader.session(), starts.size() - 1, bounded_threads(layout, options), options, false,
+      [&](std::int64_t index) { return first_of(index)->first; },
+      [&](std::int64_t index, ChunkError& error) {
+        const Order* const begin = first_of(index);
+        const Order* const end = first_of(index + 1);
+        const Box3 chunk = layout.grid.chunk_box(begin->first);
+        const bool good = reader.read_voxels(chunk, begin, end, points, dst, error);
+        thread_scratch().trim();
+        progress.chunks.fetch_add(1, std::memory_order_relaxed);
+        return good;
+      });
 }
 
 RunResult read_unique(const ImageLayout& layout, const ReadRequest& request, std::vector<std::uint64_t>& out,
@@ -333,23 +339,24 @@ RunResult read_unique(const ImageLayout& layout, const ReadRequest& request, std
     found.insert(value);
   }
   std::mutex mutex;
-  RunResult result =
-      run_chunks(layout.grid, inside, bounded_threads(layout, options), options,
-                 [&](std::int64_t, const Box3& chunk, ChunkError& error) {
-                   const Box3 part = intersect(chunk, inside);
-                   std::vector<std::uint64_t> labels;
-                   const bool good = reader.unique(chunk, part, labels, error);
-                   thread_scratch().trim();
-                   if (!good) return false;
-                   {
-                     const std::lock_guard lock(mutex);
-                     found.insert(labels.begin(), labels.end());
-                   }
-                   progress.chunks.fetch_add(1, std::memory_order_relaxed);
-                   progress.bytes.fetch_add(voxel_bytes(part.shape(), reader.channels(), layout.format.item_size),
-                                            std::memory_order_relaxed);
-                   return true;
-                 });
+  RunResult result = run_chunks(
+      layout.grid, inside, bounded_threads(layout, options), options,
+      [&](std::int64_t, const Box3& chunk, ChunkError& error) {
+        const Box3 part = intersect(chunk, inside);
+        std::vector<std::uint64_t> labels;
+        const bool good = reader.unique(chunk, part, labels, error);
+        thread_scratch().trim();
+        if (!good) return false;
+        {
+          const std::lock_guard lock(mutex);
+          found.insert(labels.begin(), labels.end());
+        }
+        progress.chunks.fetch_add(1, std::memory_order_relaxed);
+        progress.bytes.fetch_add(voxel_bytes(part.shape(), reader.channels(), layout.format.item_size),
+                                 std::memory_order_relaxed);
+        return true;
+      },
+      &reader.session());
   out.assign(found.begin(), found.end());
   std::sort(out.begin(), out.end());
   return result;
@@ -372,23 +379,25 @@ RunResult list_chunks(const ImageLayout& layout, const Box3& box, bool check_exi
   } catch (const std::length_error&) {
     return out_of_memory();
   }
-  const LazySession session(layout);
+  const LazySession session(layout, options);
   const int threads = options.threads > 0 ? options.threads : default_threads();
-  return run_chunks(layout.grid, inside, threads, options,
-                    [&](std::int64_t index, const Box3& chunk, ChunkError& error) {
-                      const NamedChunk named(layout.grid, chunk);
-                      const auto i = static_cast<std::size_t>(index);
-                      names[i] = std::string(named.address().name);
-                      if (!check_exists) return true;
-                      fetch::StoreError trouble;
-                      const FetchState state = session.get().exists(named.address(), trouble);
-                      if (state == FetchState::kError) set_error(std::move(trouble), error);
-                      exists[i] = state == FetchState::kData ? 1 : 0;
-                      if (ChunkCache* const cache = active_cache(options); cache != nullptr && exists[i] == 0) {
-                        (void)cache->take({options.cache.space, named.address().grid_point});
-                      }
-                      return state != FetchState::kError;
-                    });
+  return run_chunks(
+      layout.grid, inside, threads, options,
+      [&](std::int64_t index, const Box3& chunk, ChunkError& error) {
+        const NamedChunk named(layout.grid, chunk);
+        const auto i = static_cast<std::size_t>(index);
+        names[i] = std::string(named.address().name);
+        if (!check_exists) return true;
+        fetch::StoreError trouble;
+        const FetchState state = session.get().exists(named.address(), trouble);
+        if (state == FetchState::kError) set_error(std::move(trouble), error);
+        exists[i] = state == FetchState::kData ? 1 : 0;
+        if (ChunkCache* const cache = active_cache(options); cache != nullptr && exists[i] == 0) {
+          (void)cache->take({options.cache.space, named.address().grid_point});
+        }
+        return state != FetchState::kError;
+      },
+      check_exists ? &session : nullptr, true);
 }
 
 }  // namespace cvfast::runtime

@@ -25,13 +25,14 @@ class Transfer {
       : source_(source),
         request_(request),
         options_(options),
-        session_(source),
+        session_(source, destination_options),
         destination_(destination),
         writer_(destination,
                 {request.compression.value_or(fetch::ContentEncoding::kNone), request.compression_level, request.sync},
                 destination_options) {}
 
   [[nodiscard]] ChunkWriter& writer() noexcept { return writer_; }
+  [[nodiscard]] const LazySession& source_session() const noexcept { return session_; }
 
   bool operator()(const Box3& chunk, ChunkError& error) const {
     const NamedChunk from(source_.grid, chunk);
@@ -93,7 +94,7 @@ class Transfer {
       return false;
     }
     error.in_destination = true;
-    return writer_.put_voxels(chunk, to, voxels, strides, error);
+    return writer_.put_voxels(chunk, to, voxels, strides, false, error);
   }
 
   const ImageLayout& source_;
@@ -143,7 +144,7 @@ RunResult read_files(const ImageLayout& layout, const Box3& box, bool decompress
   } catch (const std::length_error&) {
     return out_of_memory();
   }
-  const LazySession session(layout);
+  const LazySession session(layout, options);
   return run_chunks(
       layout.grid, inside, bounded_threads(layout, options), options,
       [&](std::int64_t index, const Box3& chunk, ChunkError& error) {
@@ -164,7 +165,8 @@ RunResult read_files(const ImageLayout& layout, const Box3& box, bool decompress
         progress.bytes.fetch_add(data.size(), std::memory_order_relaxed);
         thread_scratch().trim();
         return true;
-      });
+      },
+      &session);
 }
 
 }  // namespace cvfast::runtime

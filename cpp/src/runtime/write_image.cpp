@@ -23,7 +23,7 @@ class Writer {
       : layout_(layout),
         request_(request),
         options_(options),
-        session_(layout),
+        session_(layout, options),
         chunks_(layout, {request.compression, request.compression_level, request.sync, request.merge_objects},
                 options) {}
 
@@ -35,7 +35,7 @@ class Writer {
     const Box3 part = intersect(chunk, request_.box);
     std::int64_t offset = 0;
     for (int i = 0; i < 3; ++i) offset += (part.min[i] - request_.box.min[i]) * src_strides[i];
-    if (part == chunk) return put(chunk, at, src + offset, src_strides, error);
+    if (part == chunk) return put(chunk, at, src + offset, src_strides, false, error);
 
     // Two calls that each change a part of this chunk must not both start from the old one.
     std::optional<ObjectLock> lock;
@@ -61,7 +61,7 @@ class Writer {
     paint::copy_box(src + offset, src_strides, merged + start, strides,
                     {part_shape[0], part_shape[1], part_shape[2], layout_.format.num_channels},
                     static_cast<std::size_t>(layout_.format.item_size));
-    return put(chunk, at, merged, strides, error);
+    return put(chunk, at, merged, strides, true, error);
   }
 
  private:
@@ -94,7 +94,7 @@ class Writer {
     return true;
   }
 
-  bool put(const Box3& chunk, const fetch::ChunkAddress& at, const std::byte* src, const Int4& src_strides,
+  bool put(const Box3& chunk, const fetch::ChunkAddress& at, const std::byte* src, const Int4& src_strides, bool waits,
            ChunkError& error) const {
     if (request_.delete_background) {
       const Int3 shape = chunk.shape();
@@ -104,7 +104,7 @@ class Writer {
         return chunks_.remove(chunk, at, error);
       }
     }
-    return chunks_.put_voxels(chunk, at, src, src_strides, error);
+    return chunks_.put_voxels(chunk, at, src, src_strides, waits, error);
   }
 
   const ImageLayout& layout_;
@@ -119,8 +119,10 @@ class Writer {
 RunResult write_image(const ImageLayout& layout, const WriteRequest& request, const std::byte* src,
                       const Int4& src_strides, const RunOptions& options, Progress& progress) {
   Writer writer(layout, request, options);
+  // Partial chunks are read before they are written, each by its thread.
+  const bool waits = layout.store->is_remote() && request.partial == PartialChunks::kMerge;
   RunResult result = writer.chunks().run(
-      request.box, bounded_threads(layout, options), [&](std::int64_t, const Box3& chunk, ChunkError& error) {
+      request.box, bounded_threads(layout, options, waits), [&](std::int64_t, const Box3& chunk, ChunkError& error) {
         const bool good = writer.write(chunk, src, src_strides, error);
         thread_scratch().trim();
         if (!good) return false;

@@ -60,7 +60,7 @@ def settings():
     """Restores what all clients share."""
     yield HttpClient.configure
     HttpClient.configure(
-        max_transfers=256, max_transfers_per_host=64, max_inflight_bytes=256 << 20, idle_seconds=60
+        max_transfers=256, max_transfers_per_host=128, max_inflight_bytes=256 << 20, idle_seconds=60
     )
 
 

@@ -1,13 +1,19 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
+#include <atomic>
+#include <chrono>
+#include <condition_variable>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <mutex>
 #include <span>
 #include <string>
 #include <string_view>
+#include <thread>
+#include <utility>
 #include <vector>
 
 #include "cvfast/core/box.hpp"
@@ -23,12 +29,76 @@ struct ChunkAddress {
   Int3 grid_point{};
 };
 
-/// Why a store could not do what it was asked: a system call; or (where !status.ok()) an index that is not as it should
-/// be, or kInvalidArgument for a group that is only a part of its object where that was to be refused.
+enum class StoreTrouble : std::uint8_t {
+  kStored,     ///< what is stored, or how: StoreError::status where that is not ok, else io
+  kServer,     ///< a server did not do it: StoreError::detail, io.call (the kind of error), io.error (HTTP status or 0)
+  kCancelled,  ///< the request was given up
+};
+
+/// Why a store could not do what it was asked.
 struct StoreError {
-  IoError io;
-  Status status;
-  std::string name;  ///< the object that it is about, below the scale's folder
+  StoreTrouble trouble = StoreTrouble::kStored;
+  IoError io;     ///< a system call
+  Status status;  ///< of an index that is not as it should be; kInvalidArgument for a group that is only a part of its
+                  ///< object where that was to be refused
+  std::string name;    ///< the object that it is about, below the scale's folder
+  std::string detail;  ///< kServer: what was tried, expected and found
+};
+
+/// How a session that has to wait learns that nobody wants the result any more.
+class Attention {
+ public:
+  Attention() : Attention([] { return true; }, std::make_shared<std::atomic<bool>>(false)) {}
+  /// `poll` is asked about every 50 ms, by the thread that makes this, without any lock held; false gives up. `stopped`
+  /// may be set by any thread, and is set when poll gives up.
+  Attention(std::function<bool()> poll, std::shared_ptr<std::atomic<bool>> stopped)
+      : poll_(std::move(poll)),
+        stopped_(std::move(stopped)) {}
+
+  [[nodiscard]] bool is_stopped() const noexcept { return stopped_->load(std::memory_order_relaxed); }
+  /// For the thread that made this: whether the result is still wanted.
+  [[nodiscard]] bool goes_on() const {
+    if (is_stopped()) return false;
+    if (poll_()) return true;
+    stopped_->store(true, std::memory_order_relaxed);
+    return false;
+  }
+
+  /// Waits under `lock` for a notification that makes `ready()` true; false when it was given up before.
+  template <typename Ready>
+  [[nodiscard]] bool wait(std::unique_lock<std::mutex>& lock, std::condition_variable& changed,
+                          const Ready& ready) const {
+    using Clock = std::chrono::steady_clock;
+    Clock::time_point asked = Clock::now();
+    for (;;) {
+      if (changed.wait_until(lock, Clock::now() + kLookInterval, ready)) return true;
+      if (is_stopped()) return false;
+      if (std::this_thread::get_id() != caller_ || Clock::now() - asked < kPollInterval) continue;
+      lock.unlock();
+      const bool goes_on = poll_();
+      lock.lock();
+      asked = Clock::now();
+      if (goes_on) continue;
+      stopped_->store(true, std::memory_order_relaxed);
+      return false;
+    }
+  }
+
+ private:
+  static constexpr auto kLookInterval = std::chrono::milliseconds(20);
+  static constexpr auto kPollInterval = std::chrono::milliseconds(50);
+
+  std::function<bool()> poll_;
+  std::shared_ptr<std::atomic<bool>> stopped_;
+  std::thread::id caller_ = std::this_thread::get_id();
+};
+
+/// The chunks that a request is about to open, or only to look for.
+struct ExpectedChunks {
+  std::size_t count = 0;
+  /// The grid point of one of them; false for one that need not be fetched (it is in memory).  Any thread may call.
+  std::function<bool(std::size_t, Int3&)> at;
+  bool only_existence = false;
 };
 
 /// Chunks that are replaced as one object.
@@ -54,13 +124,24 @@ class ChunkSession {
   /// What a message calls a chunk.
   [[nodiscard]] virtual std::string name_of(const ChunkAddress& chunk, ContentEncoding compression) const = 0;
 
-  /// Replaces a chunk, or within a group takes its bytes for the commit.
+  /// Replaces a chunk, or within a group takes its bytes for the commit.  `sync`: it will survive what comes next.
   [[nodiscard]] virtual bool put(const ChunkAddress& chunk, ContentEncoding compression,
                                  std::span<const std::byte> bytes, bool sync, StoreError& error) const = 0;
   /// An absent chunk is no error.
   [[nodiscard]] virtual bool remove(const ChunkAddress& chunk, StoreError& error) const = 0;
   /// Flushes the folder's entries, after puts with sync.
   [[nodiscard]] virtual bool sync_entries(StoreError& error) const = 0;
+
+  // A store that is_remote() fetches many chunks at once, and hands them out in the order in which they arrive: expect
+  // once, then next, then open (or exists) for the chunk of that number.  Other chunks are fetched as they are opened.
+  // Puts and removes return before they are done, unless with sync; finish waits for them.
+
+  /// Begins to fetch.  May throw std::bad_alloc.
+  virtual void expect(ExpectedChunks) {}
+  /// The number of an expected chunk that open need not wait for, each once; -1 when the request was given up.
+  [[nodiscard]] virtual std::int64_t next() const { return -1; }
+  /// Waits until everything put and removed has been; the first error of any of them.
+  [[nodiscard]] virtual bool finish(StoreError&) const { return true; }
 
   /// Makes ready for puts and removes of exactly a group's chunks, each of which must get one.  `poll` is called while
   /// another writer is waited for; false gives up.
@@ -83,9 +164,12 @@ class ChunkStore {
   ChunkStore& operator=(const ChunkStore&) = delete;
   virtual ~ChunkStore() = default;
 
-  [[nodiscard]] virtual std::unique_ptr<ChunkSession> read() const = 0;
+  [[nodiscard]] virtual std::unique_ptr<ChunkSession> read(const Attention& attention) const = 0;
   /// `merges`: a group that is a part of its object takes over the rest of it; else that is an error.
-  [[nodiscard]] virtual std::unique_ptr<ChunkSession> write(bool merges) const = 0;
+  [[nodiscard]] virtual std::unique_ptr<ChunkSession> write(bool merges, const Attention& attention) const = 0;
+
+  /// Whether chunks come over a network, so that many have to be on their way at once.
+  [[nodiscard]] virtual bool is_remote() const noexcept { return false; }
 
   /// Whether chunks share objects, so that writes must come in groups.
   [[nodiscard]] virtual bool writes_in_groups() const noexcept { return false; }

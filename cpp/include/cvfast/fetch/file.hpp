@@ -57,10 +57,11 @@ struct IoError {
 
 enum class FetchState : std::uint8_t { kData, kMissing, kError };
 
-/// An object that was found: a file, or a part of one that holds several.
+/// An object that was found: a file, a part of one that holds several, or bytes that have arrived already.
 struct OpenedFile {
-  UniqueFd fd;         ///< its own
-  int shared_fd = -1;  ///< of a file that holds several objects, and that `keeper` keeps open
+  UniqueFd fd;                        ///< its own
+  int shared_fd = -1;                 ///< of a file that holds several objects, and that `keeper` keeps open
+  const std::byte* memory = nullptr;  ///< its bytes, where they are at hand; `keeper` keeps them
   std::shared_ptr<const void> keeper;
   ContentEncoding encoding = ContentEncoding::kNone;
   std::uint64_t offset = 0;  ///< of its first byte in the file
@@ -135,6 +136,9 @@ class Folder {
   std::uint64_t state_ = 0;
 };
 
+/// Reads n bytes of an object, from an offset within it.
+[[nodiscard]] bool read_exact(const OpenedFile& object, std::byte* out, std::size_t n, std::uint64_t offset,
+                              IoError& error) noexcept;
 /// Reads exactly n bytes at an offset.
 [[nodiscard]] bool read_exact(int fd, std::byte* out, std::size_t n, std::uint64_t offset, IoError& error) noexcept;
 

@@ -195,10 +195,10 @@ class HttpGroup {
 };
 
 struct HttpSettings {
-  int max_transfers = 256;          ///< at once, over all hosts
-  int max_transfers_per_host = 64;  ///< also the most connections to one host
-  std::uint64_t max_inflight_bytes = std::uint64_t{256} << 20;
-  double idle_seconds = 60;  ///< after which thread and connections are given up
+  int max_transfers = 256;                                      ///< at once, over all hosts
+  int max_transfers_per_host = 128;                             ///< also the most connections to one host
+  std::uint64_t max_inflight_bytes = std::uint64_t{256} << 20;  ///< of a new process: CVFAST_MAX_INFLIGHT_BYTES
+  double idle_seconds = 60;                                     ///< after which thread and connections are given up
 };
 
 struct HttpStats {

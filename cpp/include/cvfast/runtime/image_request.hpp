@@ -36,7 +36,9 @@ enum class ErrorKind : std::uint8_t {
   kNoMemory,
   kCompress,
   kIndex,
-  kPartialObject
+  kPartialObject,
+  kServer,    ///< a server did not do what it was asked
+  kCancelled  ///< the request was given up meanwhile; never in a result
 };
 
 /// The first chunk that failed, and why.
@@ -44,8 +46,8 @@ struct ChunkError {
   ErrorKind kind = ErrorKind::kIo;
   std::string name;             ///< chunk name with its suffix
   Status status;                ///< kDecompress, kDecode, kEncode, kIndex
-  fetch::IoError io;            ///< kIo
-  std::string detail;           ///< what a package outside of the core said, if it was one that failed
+  fetch::IoError io;            ///< kIo; kServer: the kind of error, and the HTTP status
+  std::string detail;           ///< what a package outside of the core said, if it was one that failed; kServer
   std::int64_t index = 0;       ///< position of the chunk in the request
   bool in_destination = false;  ///< of a transfer: the chunk to be written, not the one that was read
 };
@@ -93,6 +95,8 @@ struct RunOptions {
   int threads = 0;  ///< 0: default_threads()
   std::uint64_t max_inflight_bytes = std::uint64_t{256} << 20;
   std::function<bool()> poll = [] { return true; };  ///< about every 50 ms on the calling thread; false cancels
+  /// Tells threads that wait for a server that the request has failed or was given up.
+  std::shared_ptr<std::atomic<bool>> stopped = std::make_shared<std::atomic<bool>>(false);
   ByteTransform decompress;
   ByteTransform compress;
   ExternalCodec codec;  ///< for what the core does not do itself
