@@ -6,7 +6,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from cloudvolume_fast.errors import UnsupportedProtocolError
 from cloudvolume_fast.fetch.file import FileStore
 from cloudvolume_fast.fetch.store import ObjectStore
 from cloudvolume_fast.model.layer_path import LayerPath, to_https
@@ -39,11 +38,10 @@ def open_store(
     from cloudvolume_fast.fetch.secrets import parse_secrets
 
     place = to_https(path) if use_https else path
-    location = locate_remote(place, parse_secrets(secrets))
+    parsed = parse_secrets(secrets)
+    location = locate_remote(place, parsed)
     if location is not None:
         return HttpStore(path.cloudpath, location)
-    raise UnsupportedProtocolError(
-        f"{path.cloudpath}: expected a protocol that can be read, found {path.protocol}",
-        key=path.cloudpath,
-        found=path.protocol,
-    )
+    from cloudvolume_fast.fetch.remote.cloud_files_store import CloudFilesStore
+
+    return CloudFilesStore(path, parsed)

@@ -18,7 +18,9 @@ from cloudvolume_fast.errors import AuthorizationError, InvalidArgumentError
 __all__ = [
     "Secret",
     "aws_secret",
+    "cave_secret",
     "cloud_volume_dir",
+    "database_secret",
     "find_secret",
     "google_secret",
     "http_secret",
@@ -153,3 +155,19 @@ def google_secret(bucket: str = "") -> Secret | None:
 def http_secret(host: str = "") -> Secret | None:
     """Return user and password for a host, or for all hosts where none is given."""
     return find_secret(f"{host}-http-secret.json" if host else "http-secret.json")
+
+
+def cave_secret(host: str = "") -> Secret | None:
+    """Return the token for a server of CAVE, None where no file has one."""
+    names = ["cave-secret.json", "chunkedgraph-secret.json"]
+    if host:
+        names.insert(0, f"{host}-cave-secret.json")
+    return find_secret(*names)
+
+
+def database_secret(service: str, host: str = "") -> Secret | None:
+    """Return user and password for a data base of ``mysql`` or ``psql``, None where no file has them."""
+    names = [f"{service}-secret.json"]
+    if host:
+        names.insert(0, f"{host}-{service}-secret.json")
+    return find_secret(*names)

@@ -18,7 +18,13 @@ from typing import Any, NoReturn
 
 from cloudvolume_fast import _runtime
 from cloudvolume_fast.errors import AuthorizationError
-from cloudvolume_fast.fetch.secrets import Secret, aws_secret, google_secret, http_secret
+from cloudvolume_fast.fetch.secrets import (
+    Secret,
+    aws_secret,
+    cave_secret,
+    google_secret,
+    http_secret,
+)
 
 _DEFAULT_REGION = "us-east-1"
 _GOOGLE_SCOPES = ("https://www.googleapis.com/auth/devstorage.read_write",)
@@ -310,6 +316,34 @@ class HttpCredentials(Credentials):
             )
         pair = f"{found['user']}:{found['password']}".encode()
         return self.signer.use("Basic " + base64.b64encode(pair).decode())
+
+
+class CaveCredentials(Credentials):
+    """The token that servers of CAVE ask for.
+
+    Parameters
+    ----------
+    host : str
+    secrets : Secret, optional
+        ``{"token": ...}``; used before any file.
+    """
+
+    def __init__(self, host: str, secrets: Secret | None = None) -> None:
+        super().__init__(host, secrets)
+        self.signer: _runtime.AuthorizationSigner = _runtime.AuthorizationSigner()
+
+    def _load(self) -> None:
+        self._renew()
+
+    def _renew(self) -> bool:
+        found = self._secrets if self._secrets is not None else cave_secret(self._name)
+        if found is None:
+            return False
+        if "token" not in found:
+            raise AuthorizationError(
+                f"{self._name}: expected a token in cave-secret.json", key=self._name
+            )
+        return self.signer.use(f"Bearer {found['token']}")
 
 
 def _first_line(error: Exception) -> str:

@@ -14,6 +14,7 @@ from cloudvolume_fast import _runtime
 from cloudvolume_fast.errors import ChunkReadError, UnsupportedProtocolError
 from cloudvolume_fast.fetch.remote.credentials import (
     AwsCredentials,
+    CaveCredentials,
     Credentials,
     GoogleCredentials,
     HttpCredentials,
@@ -87,6 +88,8 @@ def locate_remote(path: LayerPath, secrets: Secret | None) -> Location | None:
     """
     if path.protocol in ("http", "https"):
         return _http(path, secrets)
+    if path.protocol == "middleauth+https":
+        return _http(path, secrets)
     if path.protocol == "gs":
         return _google(path, secrets)
     if path.protocol == "s3":
@@ -111,11 +114,15 @@ def _folder(prefix: str) -> str:
 
 
 def _http(path: LayerPath, secrets: Secret | None) -> Location:
-    credentials = HttpCredentials(path.bucket, secrets)
+    scheme, has_token = (
+        path.protocol.removeprefix("middleauth+"),
+        path.protocol.startswith("middle"),
+    )
+    credentials = (CaveCredentials if has_token else HttpCredentials)(path.bucket, secrets)
     # As the caller wrote it, but for what no URL holds; it may be percent encoded already.
     below = quote(path.key_prefix, safe="/%:@!$&'()*+,;=~")
     endpoint = _runtime.Endpoint(
-        f"{path.protocol}://{path.bucket}/{_folder(below)}", signer=credentials.signer
+        f"{scheme}://{path.bucket}/{_folder(below)}", signer=credentials.signer
     )
     return Location(endpoint, credentials)
 
