@@ -216,7 +216,7 @@ class HttpClient:
         Parameters
         ----------
         max_transfers, max_transfers_per_host : int
-            At once, 256 and 64.
+            At once, 256 and 128.
         max_inflight_bytes : int
             Of bodies that are received and not yet delivered, 256 MiB.
         idle_seconds : float
