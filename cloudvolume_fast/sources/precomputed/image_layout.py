@@ -77,7 +77,9 @@ def open_scale(
     )
     if path is None:
         headers = upload_headers(parsed.encoding, cdn_cache)
-        layout.use_endpoint(meta.store.endpoint, parsed.key, headers, meta.store.about)
+        layout.use_endpoint(
+            meta.source_store.endpoint, parsed.key, headers, meta.source_store.about
+        )
     if sharding is not None:
         layout.use_shards(
             sharding.preshift_bits,
@@ -104,7 +106,7 @@ def open_scale(
 
 def folder_path(meta: PrecomputedMetadata, key: str) -> str | None:
     """Return the absolute path of a scale's folder, None where it is not on this machine."""
-    store = meta.store
+    store = meta.source_store
     return store.path(key) if isinstance(store, FileStore) else None
 
 
