@@ -216,7 +216,7 @@ class HttpClient:
         Parameters
         ----------
         max_transfers, max_transfers_per_host : int
-            At once, 256 and 64.
+            At once, 256 and 128.
         max_inflight_bytes : int
             Of bodies that are received and not yet delivered, 256 MiB.
         idle_seconds : float
@@ -298,6 +298,14 @@ class ShardIndexCache:
     def held_bytes(self) -> int:
         """What is held now."""
 
+class _WholeObjects(Protocol):
+    def get_stored(self, key: str) -> tuple[bytes, str] | None: ...
+    def put_stored(
+        self, key: str, data: bytes, suffix: str, content_type: str, cache_control: str | None
+    ) -> None: ...
+    def exists_many(self, keys: Sequence[str]) -> list[bool]: ...
+    def delete_many(self, keys: Sequence[str]) -> None: ...
+
 class ImageLayout:
     """One scale of a volume on a local file system: where its chunks lie and what their bytes mean.
 
@@ -356,6 +364,16 @@ class ImageLayout:
 
         With `about`, that one is asked, by GET, whether chunks are there, and told to remove them.
         """
+
+    def use_store(
+        self,
+        store: _WholeObjects,
+        cloudpath: str,
+        folder: str,
+        content_type: str,
+        cache_control: str | None,
+    ) -> None:
+        """Get and put whole objects through a store in Python, below the key `folder`; call before `use_shards`."""
 
     def use_shards(
         self,

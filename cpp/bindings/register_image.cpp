@@ -18,6 +18,7 @@
 
 #include "cvfast/core/checked.hpp"
 #include "cvfast/decode/png.hpp"
+#include "cvfast/fetch/callback_store.hpp"
 #include "cvfast/fetch/remote_store.hpp"
 #include "cvfast/fetch/sharded.hpp"
 #include "cvfast/locate/morton.hpp"
@@ -152,6 +153,48 @@ rt::ExternalCodec to_codec(py::handle hooks, std::int64_t item_size, std::int64_
   return codec;
 }
 
+cvfast::fetch::ContentEncoding to_compression(const std::string& suffix);
+
+// get_stored(key) -> (bytes, suffix) or None; put_stored(key, bytes, suffix, content_type, cache_control);
+// exists_many([key]) -> [bool]; delete_many([key]), of a store in Python.  The exceptions that say nothing about an
+// object end with it.
+cvfast::fetch::ObjectCalls to_calls(py::handle store, const std::string& content_type,
+                                    const std::optional<std::string>& cache_control) {
+  const auto call = [](const auto& what) {
+    std::exception_ptr raised;
+    return with_python(raised, what);
+  };
+  cvfast::fetch::ObjectCalls calls;
+  calls.get = [=](const std::string& key, bool& is_there, cvfast::fetch::ContentEncoding& encoding,
+                  std::vector<std::byte>& bytes) {
+    return call([&] {
+      const py::object found = call_hook(store, "get_stored", py::make_tuple(key));
+      is_there = !found.is_none();
+      if (!is_there) return;
+      const auto row = found.cast<py::tuple>();
+      encoding = to_compression(row[1].cast<std::string>());
+      assign(row[0].cast<py::bytes>(), bytes);
+    });
+  };
+  calls.put = [=](const std::string& key, cvfast::fetch::ContentEncoding encoding, std::span<const std::byte> bytes) {
+    return call([&] {
+      const py::bytes data(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+      (void)call_hook(store, "put_stored",
+                      py::make_tuple(key, data, cvfast::fetch::suffix(encoding), content_type, cache_control));
+    });
+  };
+  calls.exists = [=](const std::string& key, bool& is_there) {
+    return call([&] {
+      const auto asked = py::make_tuple(py::make_tuple(key));
+      is_there = call_hook(store, "exists_many", asked).cast<std::vector<bool>>().at(0);
+    });
+  };
+  calls.remove = [=](const std::string& key) {
+    return call([&] { (void)call_hook(store, "delete_many", py::make_tuple(py::make_tuple(key))); });
+  };
+  return calls;
+}
+
 cvfast::decode::Encoding to_encoding(const std::string& name, const cvfast::decode::ImageFormat& format) {
   using cvfast::decode::Encoding;
   if (name == "raw") return Encoding::kRaw;
@@ -185,7 +228,10 @@ struct Layout {
   rt::CacheUse cache_use;  // without its codec
   py::object entry_hooks;
   std::optional<cvfast::locate::ShardSpec> spec;
-  cvfast::fetch::RemoteScale remote;  // without an endpoint for a local scale
+  cvfast::fetch::RemoteScale remote;  // without an endpoint where the scale is not behind one
+  std::optional<cvfast::fetch::ObjectCalls> calls;
+  std::string calls_folder;
+  py::object python_store;  // keeps alive what is called
 
   Layout(std::string folder, const Int3& voxel_offset, const Int3& volume_size, const Int3& chunk_size,
          const std::string& encoding, std::int64_t item_size, std::int64_t num_channels, const Int3& block_shape,
@@ -228,6 +274,17 @@ struct Layout {
     value.store = cvfast::fetch::make_remote_store(remote);
   }
 
+  // Looks for chunks in a store of Python's from now on, below the key `folder`.  Call before use_shards.
+  void use_store(py::object store, const std::string& cloudpath, const std::string& folder,
+                 const std::string& content_type, const std::optional<std::string>& cache_control) {
+    calls = to_calls(store, content_type, cache_control);
+    calls_folder = folder;
+    if (!folder.empty() && folder.back() != '/') calls_folder += '/';
+    value.folder = cloudpath + '/' + calls_folder;
+    value.store = cvfast::fetch::make_callback_store(*calls, calls_folder);
+    python_store = std::move(store);
+  }
+
   // Looks for chunks in shards from now on.  (preshift_bits, minishard_bits, shard_bits, hash, minishard index
   // encoding, data encoding) are those of the specification.
   void use_shards(int preshift_bits, int minishard_bits, int shard_bits, const std::string& hash,
@@ -245,9 +302,13 @@ struct Layout {
     if (!wanted.valid() || cvfast::locate::morton_bits(value.grid.grid_size()) > 64) {
       throw std::invalid_argument("use_shards: expected bits within 64");
     }
-    value.store = remote.endpoint
-                      ? cvfast::fetch::make_remote_sharded_store(remote, wanted, std::move(index_cache))
-                      : cvfast::fetch::make_sharded_store(value.folder, wanted, value.grid, std::move(index_cache));
+    if (remote.endpoint) {
+      value.store = cvfast::fetch::make_remote_sharded_store(remote, wanted, std::move(index_cache));
+    } else if (calls) {
+      value.store = cvfast::fetch::make_callback_sharded_store(*calls, calls_folder, wanted, value.grid);
+    } else {
+      value.store = cvfast::fetch::make_sharded_store(value.folder, wanted, value.grid, std::move(index_cache));
+    }
     spec = wanted;
   }
 
@@ -613,6 +674,8 @@ void register_image(py::module_& module) {
            arg("entry_codec"), arg("block_shape"), arg("hooks"))
       .def("use_endpoint", &Layout::use_endpoint, arg("endpoint"), arg("folder"),
            arg("upload_headers") = std::vector<std::pair<std::string, std::string>>{}, arg("about") = py::none())
+      .def("use_store", &Layout::use_store, arg("store"), arg("cloudpath"), arg("folder"), arg("content_type"),
+           arg("cache_control"))
       .def("use_shards", &Layout::use_shards, arg("preshift_bits"), arg("minishard_bits"), arg("shard_bits"),
            arg("hash"), arg("minishard_index_encoding"), arg("data_encoding"), arg("index_cache"))
       .def("shard_bounds", &shard_bounds, arg("bounds"))

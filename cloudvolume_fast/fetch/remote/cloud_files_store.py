@@ -87,6 +87,38 @@ class CloudFilesStore:
             out.append(data)
         return out
 
+    def get_stored(self, key: str) -> tuple[bytes, str] | None:
+        """Return an object as it is stored and the suffix of its compression, or None where it is absent.
+
+        Raises
+        ------
+        AuthorizationError, ChunkReadError
+        """
+        row = self._get([key])[0]
+        if row["content"] is None:
+            return None
+        return row["content"], suffix_of(row["compress"] or None)
+
+    def put_stored(
+        self, key: str, data: bytes, suffix: str, content_type: str, cache_control: str | None
+    ) -> None:
+        """Replace an object by bytes that are compressed already, as the suffix says.
+
+        Raises
+        ------
+        AuthorizationError, ChunkWriteError
+        """
+        self._try(
+            lambda: self._files.puts(
+                [(key, data)],
+                content_type=content_type,
+                compress=_NAME_OF[suffix],
+                cache_control=cache_control,
+                raw=True,
+            ),
+            ChunkWriteError,
+        )
+
     def get_range(self, key: str, offset: int, size: int) -> bytes | None:
         """Return a range of an object, or None where it is absent; see `get_ranges`."""
         return self.get_ranges([KeyRange(key, offset, size)])[0]

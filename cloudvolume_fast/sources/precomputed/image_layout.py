@@ -14,7 +14,7 @@ from cloudvolume_fast.decode.codec import ChunkSpec
 from cloudvolume_fast.deliver.chunk_lru import ChunkLRU
 from cloudvolume_fast.deliver.hooks import ChunkHooks
 from cloudvolume_fast.deliver.source import ImageScale
-from cloudvolume_fast.errors import InvalidArgumentError
+from cloudvolume_fast.errors import InvalidArgumentError, UnsupportedProtocolError
 from cloudvolume_fast.fetch.file import FileStore
 from cloudvolume_fast.model.info import Scale
 from cloudvolume_fast.sources.precomputed.metadata import PrecomputedMetadata
@@ -76,10 +76,7 @@ def open_scale(
         ChunkHooks(codec.load, spec),
     )
     if path is None:
-        headers = upload_headers(parsed.encoding, cdn_cache)
-        layout.use_endpoint(
-            meta.source_store.endpoint, parsed.key, headers, meta.source_store.about
-        )
+        _use_remote(layout, meta, parsed, cdn_cache)
     if sharding is not None:
         layout.use_shards(
             sharding.preshift_bits,
@@ -102,6 +99,32 @@ def open_scale(
         encoding=parsed.encoding,
         sharding=sharding,
     )
+
+
+def _use_remote(
+    layout: _runtime.ImageLayout,
+    meta: PrecomputedMetadata,
+    parsed: Scale,
+    cdn_cache: bool | int | str,
+) -> None:
+    from cloudvolume_fast.fetch.remote.cloud_files_store import CloudFilesStore
+    from cloudvolume_fast.fetch.remote.http_store import HttpStore
+
+    store = meta.source_store
+    headers = upload_headers(parsed.encoding, cdn_cache)
+    if isinstance(store, HttpStore):
+        layout.use_endpoint(store.endpoint, parsed.key, headers, store.about)
+    elif isinstance(store, CloudFilesStore):
+        named = dict(headers)
+        layout.use_store(
+            store, meta.cloudpath, parsed.key, named["Content-Type"], named.get("Cache-Control")
+        )
+    else:
+        raise UnsupportedProtocolError(
+            f"{meta.cloudpath}: expected a store that images can be read from, found {type(store).__name__}",
+            key=meta.cloudpath,
+            found=type(store).__name__,
+        )
 
 
 def folder_path(meta: PrecomputedMetadata, key: str) -> str | None:

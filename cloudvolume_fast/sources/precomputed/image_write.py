@@ -63,7 +63,7 @@ def write(
         if not config.non_aligned_writes:
             raise _unaligned(bounds, scale)
         partial = "overwrite" if config.overwrite_partial_chunks else "merge"
-    suffix = stored_suffix(scale, config.compress, stacklevel=4)
+    suffix = stored_suffix(scale, config.compress, stacklevel=5)
     options = WriteOptions(
         suffix=suffix,
         level=level_of(suffix, config.compress_level),

@@ -214,7 +214,7 @@ def test_connections_are_kept(faulty):
         assert client.get_many([url])[0][0] == "data"
     opened = HttpClient.stats()["connections"] - before
     assert opened == faulty.connections
-    assert opened <= 64
+    assert opened <= 128
 
 
 def test_connections_are_bounded(faulty, settings):

@@ -539,3 +539,41 @@ def test_interrupt_ends_a_stalled_read(
     while faulty.open_connections() and time.monotonic() < deadline:
         time.sleep(0.01)
     assert faulty.open_connections() == 0
+
+
+class TestMemory:
+    """``mem://``, by way of cloud-files, whose other users see the same objects."""
+
+    @pytest.fixture
+    def path(self, request: pytest.FixtureRequest) -> str:
+        return f"mem://bucket/{request.node.name}/layer"
+
+    def test_volume_is_written_read_merged_and_deleted(
+        self, kind: str, labels: np.ndarray, path: str
+    ) -> None:
+        vol = make_volume(path, kind, labels, non_aligned_writes=True, fill_missing=True)
+        assert np.array_equal(vol[:], labels)
+        expected = labels.copy()
+        expected[3:20, 4:30, 5:9] = 1
+        vol[8:25, -3:23, 16:20] = expected[3:20, 4:30, 5:9]
+        assert np.array_equal(CloudVolume(path, progress=False)[:], expected)
+        box = vol.bounds.from_slices(np.s_[5:37, -7:25, 11:27])
+        assert all(vol.exists(box).values())
+        vol.delete(box)
+        assert not any(vol.exists(box).values())
+        expected[:32, :32, :16] = 0
+        assert np.array_equal(vol[:], expected)
+
+    def test_others_see_the_objects(self, labels: np.ndarray, path: str) -> None:
+        from cloudfiles import CloudFiles
+
+        make_volume(path, "raw_gzip", labels)
+        files = CloudFiles(path)
+        first = labels[:16, :16, :8].tobytes("F")
+        assert files.get("4_4_40/5-21_-7-9_11-19") == first
+        files.put("4_4_40/5-21_-7-9_11-19", bytes(len(first)), compress="gzip")
+        vol = CloudVolume(path, progress=False)
+        assert not vol[5:21, -7:9, 11:19].any()
+        files.delete("4_4_40/5-21_-7-9_11-19")
+        with pytest.raises(EmptyVolumeException):
+            vol[:]

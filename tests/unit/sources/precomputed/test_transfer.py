@@ -200,7 +200,7 @@ def test_what_cannot_be_transferred_raises(source, tmp_path):
     with pytest.raises(NotImplementedError, match="unknown"):
         vol.transfer_to(copy, vol.bounds, encoding="unknown")
     with pytest.raises(UnsupportedProtocolError):
-        vol.transfer_to("gs://bucket/layer", vol.bounds)
+        vol.transfer_to("wow://bucket/layer", vol.bounds)
     with pytest.raises(InvalidArgumentError, match="another place"):
         vol.transfer_to(vol.cloudpath, vol.bounds)
     assert not (tmp_path / "copy").exists()
