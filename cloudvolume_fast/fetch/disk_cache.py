@@ -160,7 +160,7 @@ class DiskCache:
         elif chosen is None:
             chosen = not data.startswith(b"DRACO")
         self._files.put_many([(key, data)], compress=chosen, compress_level=compress_level)
-        self._note_growth(len(data))
+        self.note_growth(len(data))
 
     def offer(self, key: str, data: bytes) -> None:
         """Keep an object if that can be done: what was asked for is there all the same."""
@@ -240,6 +240,16 @@ class DiskCache:
         self._held_bytes = held
         return held
 
+    def note_growth(self, num_bytes: int) -> None:
+        """Count bytes that were added, and evict where that is due."""
+        if self.limit_bytes is None:
+            return
+        if self._held_bytes is not None:
+            self._held_bytes += num_bytes
+        # Others grow it as well: an estimate that is near the limit is made anew.
+        if self._held_bytes is None or self._held_bytes > self.limit_bytes * (1 - _SLACK / 2):
+            self.evict()
+
     def _entries(self) -> Iterator[tuple[int, int, str]]:
         """Yield last use, size and path of all files."""
         for parent, _, names in os.walk(self.folder):
@@ -265,15 +275,6 @@ class DiskCache:
             if time.time() - max(status.st_atime, status.st_mtime) > _USE_SECONDS:
                 # File systems are seldom mounted so that they do it themselves.
                 os.utime(path, ns=(time.time_ns(), status.st_mtime_ns))
-
-    def _note_growth(self, num_bytes: int) -> None:
-        if self.limit_bytes is None:
-            return
-        if self._held_bytes is not None:
-            self._held_bytes += num_bytes
-        # Others grow it as well: an estimate that is near the limit is made anew.
-        if self._held_bytes is None or self._held_bytes > self.limit_bytes * (1 - _SLACK / 2):
-            self.evict()
 
 
 class CachedStore:

@@ -339,7 +339,10 @@ class HttpStore:
         if info.state != "data":
             return
         self._knows_hiding = True
-        self._endpoint.is_forbidden_missing = absent.state == "failed" and absent.status == 403
+        hides = absent.state == "failed" and absent.status == 403
+        self._endpoint.is_forbidden_missing = hides
+        if self._location.about is not None:
+            self._location.about.is_forbidden_missing = hides
 
     def _decoded(self, key: str, row: _Row) -> bytes | None:
         data = self._body(key, row)
