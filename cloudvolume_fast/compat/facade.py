@@ -179,6 +179,8 @@ class CloudVolume(metaclass=_CloudVolumeType):
             max_redirects,
             secrets=secrets,
             use_https=use_https,
+            cache=cache,
+            compress_cache=compress_cache,
         )
         _override_folder(meta, "mesh", mesh_dir)
         _override_folder(meta, "skeletons", skel_dir)

@@ -3,9 +3,8 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cloudvolume_fast.compat.attributes import Derived, Setting
 from cloudvolume_fast.compat.options import (
@@ -21,6 +20,9 @@ from cloudvolume_fast.model.info_creation import create_info
 from cloudvolume_fast.model.vec import Vec
 from cloudvolume_fast.sources.precomputed.metadata import MipLike
 from cloudvolume_fast.volume import Volume
+
+if TYPE_CHECKING:
+    from cloudvolume_fast.sources.precomputed.cache_service import CacheService
 
 
 class CloudVolumePrecomputed(Volume):
@@ -58,16 +60,17 @@ class CloudVolumePrecomputed(Volume):
     base_cloudpath = Derived(lambda vol: vol.meta.base_cloudpath, "Path of the dataset.")
     info_cloudpath = Derived(lambda vol: vol.meta.infopath, "Path of the info file.")
 
+    cache_path = Derived(
+        lambda vol: vol.meta.cache_path,
+        "Folder where a disk cache of this layer lies, or would lie.",
+    )
+
     @property
-    def cache_path(self) -> str:
-        """Folder where a disk cache of this layer lies, or would lie."""
-        base = os.environ.get("CLOUD_VOLUME_CACHE_DIR")
-        if not base:
-            home = os.environ.get("CLOUD_VOLUME_DIR") or os.path.join(
-                os.path.expanduser("~"), ".cloudvolume"
-            )
-            base = os.path.join(home, "cache")
-        return os.path.join(base, self.meta.path.protocol, self.meta.layerpath.lstrip("/"))
+    def cache(self) -> CacheService:
+        """The disk cache."""
+        from cloudvolume_fast.sources.precomputed.cache_service import CacheService
+
+        return CacheService(self.meta, self.config)
 
     # The whole layer.
 

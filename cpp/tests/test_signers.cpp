@@ -179,4 +179,28 @@ TEST(AuthorizationSigner, KeysMayBeReplacedWhileOthersSign) {
   EXPECT_TRUE(headers.empty());
 }
 
+TEST(Endpoint, TellsAbsenceFromProhibition) {
+  fetch::Endpoint endpoint;
+  const auto is_absent = [&](fetch::HttpState state, int status, const char* code) {
+    fetch::HttpResult result;
+    result.state = state;
+    result.status = status;
+    result.error_code = code;
+    return endpoint.is_absent(result);
+  };
+  using enum fetch::HttpState;
+  for (const bool hides : {false, true}) {
+    endpoint.is_forbidden_missing = hides;
+    EXPECT_TRUE(is_absent(kMissing, 404, ""));
+    EXPECT_FALSE(is_absent(kData, 200, ""));
+    EXPECT_FALSE(is_absent(kFailed, 401, ""));
+    EXPECT_FALSE(is_absent(kFailed, 500, "AccessDenied"));
+    EXPECT_FALSE(is_absent(kFailed, 403, "InvalidAccessKeyId"));
+    EXPECT_FALSE(is_absent(kFailed, 403, "SignatureDoesNotMatch"));
+    EXPECT_EQ(is_absent(kFailed, 403, ""), hides);
+    EXPECT_EQ(is_absent(kFailed, 403, "AccessDenied"), hides);
+    EXPECT_EQ(is_absent(kFailed, 403, "forbidden"), hides);
+  }
+}
+
 }  // namespace

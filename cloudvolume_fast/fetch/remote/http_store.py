@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple, NoReturn, TypeVar
 
@@ -42,6 +43,10 @@ _ENCODING_OF = {
 _PLAIN_ENCODINGS = frozenset(("", "identity", "aws-chunked"))
 # What S3 answers, with status 400, to keys or tokens that were good once.
 _EXPIRED_CODES = ("ExpiredToken", "TokenRefreshRequired", "InvalidToken", "RequestExpired")
+# The reason that an answer names for its status.
+_REASON = re.compile(r"found status \d+ \((\w+)\)")
+# Reasons for 403 under which absence hides.
+_HIDING_REASONS = frozenset(("", "AccessDenied", "forbidden"))
 # A key that nobody uses, in the layer's folder.
 _ABSENT_KEY = ".cloudvolume-fast/no-such-object"
 
@@ -213,6 +218,11 @@ class HttpStore:
         about = self._location.about
         ask = self._endpoint.head_many if about is None else about.get_many
         rows = self._run(ask, list(keys))
+        if any(map(self._hides_absence, rows)):
+            # An answer without a body names no reason: perhaps nothing may be read any more.
+            info = self._run(self._endpoint.get_many, ["info"])[0]
+            if info.state != "data":
+                raise self._error("info", info, ChunkReadError)
         return [self._body(key, row) is not None for key, row in zip(keys, rows, strict=True)]
 
     # Writing.
@@ -305,8 +315,16 @@ class HttpStore:
         if row.state != "failed":
             return False
         if row.status == 403:
-            return not self._endpoint.is_forbidden_missing
+            return not self._hides_absence(row)
         return row.status == 401 or _is_of_other_credentials(row)
+
+    def _hides_absence(self, row: _Row) -> bool:
+        """Whether a refusal stands for absence, as `Endpoint::is_absent` has it."""
+        return (
+            row.status == 403
+            and self._endpoint.is_forbidden_missing
+            and _reason(row) in _HIDING_REASONS
+        )
 
     def _has_better_credentials(self, refused: Sequence[_Row], generation: int) -> bool:
         credentials = self._credentials
@@ -321,7 +339,10 @@ class HttpStore:
         if info.state != "data":
             return
         self._knows_hiding = True
-        self._endpoint.is_forbidden_missing = absent.state == "failed" and absent.status == 403
+        hides = absent.state == "failed" and absent.status == 403
+        self._endpoint.is_forbidden_missing = hides
+        if self._location.about is not None:
+            self._location.about.is_forbidden_missing = hides
 
     def _decoded(self, key: str, row: _Row) -> bytes | None:
         data = self._body(key, row)
@@ -351,7 +372,7 @@ class HttpStore:
             return row.body if row.body is not None else b""
         if row.state == "missing":
             return None
-        if row.status == 403 and self._endpoint.is_forbidden_missing:
+        if self._hides_absence(row):
             return None
         raise self._error(key, row, ChunkReadError)
 
@@ -405,6 +426,11 @@ class HttpStore:
                 if key.startswith(location.key_prefix) and not key.endswith("/"):
                     yield key.removeprefix(location.key_prefix)
             url = page.next_url
+
+
+def _reason(row: _Row) -> str:
+    found = _REASON.search(row.message)
+    return found[1] if found else ""
 
 
 def _is_of_other_credentials(row: _Row) -> bool:

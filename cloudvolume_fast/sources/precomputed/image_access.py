@@ -44,7 +44,7 @@ def renewing(function: Callable[_Parameters, _Result]) -> Callable[_Parameters, 
 
     @functools.wraps(function)
     def call(*args: _Parameters.args, **options: _Parameters.kwargs) -> _Result:
-        store = args[0].meta.store  # type: ignore[attr-defined]
+        store = args[0].meta.source_store  # type: ignore[attr-defined]
         if type(store) is FileStore or not hasattr(store, "refresh_credentials"):
             return function(*args, **options)
         store.keep_fresh()

@@ -110,7 +110,7 @@ def _use_remote(
     from cloudvolume_fast.fetch.remote.cloud_files_store import CloudFilesStore
     from cloudvolume_fast.fetch.remote.http_store import HttpStore
 
-    store = meta.store
+    store = meta.source_store
     headers = upload_headers(parsed.encoding, cdn_cache)
     if isinstance(store, HttpStore):
         layout.use_endpoint(store.endpoint, parsed.key, headers, store.about)
@@ -129,7 +129,7 @@ def _use_remote(
 
 def folder_path(meta: PrecomputedMetadata, key: str) -> str | None:
     """Return the absolute path of a scale's folder, None where it is not on this machine."""
-    store = meta.store
+    store = meta.source_store
     return store.path(key) if isinstance(store, FileStore) else None
 
 

@@ -8,7 +8,7 @@ import posixpath
 import re
 import warnings
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +25,7 @@ from cloudvolume_fast.errors import (
     WriteLockReleaseError,
 )
 from cloudvolume_fast.fetch.open_store import open_store
+from cloudvolume_fast.fetch.secrets import parse_secrets
 from cloudvolume_fast.fetch.store import ObjectStore
 from cloudvolume_fast.model import info as info_model
 from cloudvolume_fast.model import info_creation, mips
@@ -34,6 +35,9 @@ from cloudvolume_fast.model.info import Info, Scale
 from cloudvolume_fast.model.layer_path import LayerPath, parse_layer_path
 from cloudvolume_fast.model.provenance import DataLayerProvenance
 from cloudvolume_fast.model.vec import Vec
+
+if TYPE_CHECKING:
+    from cloudvolume_fast.fetch.disk_cache import DiskCache
 
 MipLike = int | Sequence[float]
 
@@ -55,6 +59,10 @@ class PrecomputedMetadata:
         Credentials for the layer's store; not pickled, and not taken along to another server by a redirect.
     use_https : bool
         Read gs:// and s3:// by https.
+    cache : bool or str
+        Whether objects are kept on this machine, or the folder below which they are; see `fetch.disk_cache`.
+    compress_cache : str or bool, optional
+        Second-stage compression of what is kept.
 
     Raises
     ------
@@ -78,12 +86,17 @@ class PrecomputedMetadata:
         *,
         secrets: Any = None,  # Any: a mapping or JSON
         use_https: bool = False,
+        cache: bool | str = False,
+        compress_cache: str | bool | None = None,
     ) -> None:
         self.path = parse_layer_path(cloudpath)
         self.use_https = bool(use_https)
-        self._secrets = secrets
+        self._secrets = parse_secrets(secrets)
         self._secrets_for = _authority(self.path)
         self._store: tuple[LayerPath, ObjectStore] | None = None
+        self._cache_base = cache
+        self._compress_cache = compress_cache
+        self._cache: DiskCache | None = None
         self.redirected_from: list[str] = []
         self._rois: list[Bbox] = []
         self._provenance: DataLayerProvenance | None = None
@@ -98,8 +111,8 @@ class PrecomputedMetadata:
     # Files.
 
     @property
-    def store(self) -> ObjectStore:
-        """The folder of the layer.
+    def source_store(self) -> ObjectStore:
+        """The folder of the layer itself, without what is kept on this machine.
 
         Raises
         ------
@@ -121,9 +134,69 @@ class PrecomputedMetadata:
         self._store = (self.path, store)
         return store
 
+    @property
+    def store(self) -> ObjectStore:
+        """The folder of the layer, with the disk cache in front of it where one is used.
+
+        Raises
+        ------
+        UnsupportedFormatError, UnsupportedProtocolError, InvalidArgumentError
+        """
+        cache = self.disk_cache
+        if cache is None:
+            return self.source_store
+        from cloudvolume_fast.fetch.disk_cache import CachedStore
+
+        return CachedStore(self.source_store, cache)
+
+    @property
+    def disk_cache(self) -> DiskCache | None:
+        """What keeps the layer's objects on this machine; None where they are not kept."""
+        if not self._cache_base:
+            return None
+        # Imported where it is used, which most layers do not.
+        from cloudvolume_fast.fetch.disk_cache import DiskCache, limit_from_environment
+
+        folder = self.cache_path
+        if self._cache is None or self._cache.folder != folder:
+            self._cache = DiskCache(
+                folder, compress=self._compress_cache, limit_bytes=limit_from_environment()
+            )
+            self._cache.check()
+        return self._cache
+
+    @property
+    def cache_base(self) -> bool | str:
+        """Whether objects are kept on this machine, or the folder below which they are; may be set.
+
+        Raises
+        ------
+        ChunkWriteError
+            The folder cannot be used.
+        """
+        return self._cache_base
+
+    @cache_base.setter
+    def cache_base(self, value: bool | str) -> None:
+        before, self._cache_base = self._cache_base, value
+        try:
+            _ = self.disk_cache
+        except OSError:
+            self._cache_base = before
+            raise
+
+    @property
+    def cache_path(self) -> str:
+        """Folder where a disk cache of this layer lies, or would lie."""
+        from cloudvolume_fast.fetch.disk_cache import cache_folder
+
+        return cache_folder(
+            self.path, self._cache_base if isinstance(self._cache_base, str) else None
+        )
+
     def __getstate__(self) -> dict[str, Any]:
         """Leave out credentials, and the store, which holds some."""
-        return {**self.__dict__, "_secrets": None, "_store": None}
+        return {**self.__dict__, "_secrets": None, "_store": None, "_cache": None}
 
     @property
     def info(self) -> Info:
@@ -142,15 +215,53 @@ class PrecomputedMetadata:
         Raises
         ------
         InfoUnavailableError, InfoValidationError
+            Also if another one is kept on this machine; see `check_cached_info`.
         """
-        content = self.store.get("info")
+        content = self.source_store.get("info")
         if content is None:
             raise InfoUnavailableError(
                 f"{self.infopath}: expected an info file, found none",
                 key=self.infopath,
                 expected="info",
             )
-        return info_model.load_info(content, self.infopath)
+        info = info_model.load_info(content, self.infopath)
+        cache = self.disk_cache
+        if cache is None:
+            return info
+        kept = self.check_cached_info(info)
+        if kept is None:
+            cache.offer("info", content)
+        return info if kept is None else kept
+
+    def check_cached_info(self, info: Info) -> Info | None:
+        """Return the info that is kept on this machine, None where none is; it may differ from the layer's in sizes.
+
+        Raises
+        ------
+        InfoValidationError
+            It differs in anything else (a ValueError).
+        """
+        cache = self.disk_cache
+        content = None if cache is None else cache.get("info")
+        if cache is None or content is None:
+            return None
+        kept = info_model.load_info(content, cache.path("info"))
+        if kept == info:
+            return kept
+        if _without_sizes(kept) == _without_sizes(info):
+            warnings.warn(
+                f"{self.infopath}: the sizes of scales are not those of the info that is kept at "
+                f"{cache.path('info')}, which is used",
+                stacklevel=2,
+            )
+            return kept
+        raise InfoValidationError(
+            f"{self.infopath}: expected the info that is kept at {cache.path('info')}, found another one: remove that "
+            "file (cache.flush_info()), or the folder if the chunks have changed as well (cache.flush())",
+            key=self.infopath,
+            expected=kept,
+            found=info,
+        )
 
     def redirectable_fetch_info(self, max_redirects: int = 10) -> Info:
         """Read the info, moving to where its ``redirect`` member points, as often as allowed.
@@ -242,10 +353,31 @@ class PrecomputedMetadata:
         ValueError
             It is neither JSON nor JSON5.
         """
-        content = self.store.get("provenance")
+        content = self.source_store.get("provenance")
+        cache = self.disk_cache
+        if cache is not None:
+            kept = cache.get("provenance")
+            if kept is None and content is not None:
+                cache.offer("provenance", content)
+            elif kept is not None:
+                self.check_cached_provenance(content)
+                content = kept
         if content is None:
             return DataLayerProvenance()
         return DataLayerProvenance().from_json(content.decode("utf-8"))
+
+    def check_cached_provenance(self, content: bytes | None) -> None:
+        """Warn where the provenance that is kept on this machine is another one than the layer's."""
+        cache = self.disk_cache
+        kept = None if cache is None else cache.get("provenance")
+        if cache is None or kept is None:
+            return
+        if content is None or _parsed(kept) != _parsed(content):
+            warnings.warn(
+                f"{self.join(self.cloudpath, 'provenance')}: another one is kept at {cache.path('provenance')}, which "
+                "is used; cache.flush_provenance() removes it",
+                stacklevel=3,
+            )
 
     def refresh_provenance(self) -> DataLayerProvenance:
         """Read the provenance again and return it."""
@@ -656,3 +788,18 @@ def _authority(path: LayerPath) -> tuple[str, str]:
     if path.protocol.endswith(("http", "https")):
         return (path.protocol, path.bucket)
     return (path.protocol, path.host or "")
+
+
+def _without_sizes(info: Info) -> Info:
+    scales = [
+        {name: value for name, value in scale.items() if name != "size"}
+        for scale in info.get("scales", ())
+    ]
+    return {**info, "scales": scales}
+
+
+def _parsed(provenance: bytes) -> Any:  # Any: a JSON value, or bytes that are none
+    try:
+        return json.loads(provenance)
+    except ValueError:
+        return provenance

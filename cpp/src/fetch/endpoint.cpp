@@ -40,4 +40,12 @@ HttpRequest Endpoint::request(HttpMethod method, std::string_view folder, std::s
   return out;
 }
 
+bool Endpoint::is_absent(const HttpResult& result) const noexcept {
+  if (result.state == HttpState::kMissing) return true;
+  // Relaxed: it says how to take an answer, and is set before the requests are made.
+  return result.state == HttpState::kFailed && result.status == 403 &&
+         is_forbidden_missing.load(std::memory_order_relaxed) &&
+         (result.error_code.empty() || result.error_code == "AccessDenied" || result.error_code == "forbidden");
+}
+
 }  // namespace cvfast::fetch

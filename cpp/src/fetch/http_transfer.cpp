@@ -253,6 +253,7 @@ void HttpTransfer::forget_answer() noexcept {
   length_.reset();
   skip_ = position_ = received_ = 0;
   error_body_.clear();
+  error_code_.clear();
   out_ = nullptr;
   buffer_.reset();
   expected_ = {};
@@ -554,8 +555,8 @@ HttpTransfer::Verdict HttpTransfer::judge(CURL* handle, CURLcode code) {
     return Verdict::kDone;
   }
   std::string text = "found status " + std::to_string(status_);
-  const std::string error_code = find_error_code(error_body_);
-  if (!error_code.empty()) text += " (" + error_code + ")";
+  error_code_ = find_error_code(error_body_);
+  if (!error_code_.empty()) text += " (" + error_code_ + ")";
   if (const std::string* stated = find_header(headers_, "retry-after")) {
     retry_after_ = parse_retry_after(*stated, static_cast<std::int64_t>(std::time(nullptr))).value_or(0);
   }
@@ -718,6 +719,7 @@ void HttpTransfer::complete(HttpState state) noexcept {
       result.body = std::move(buffer_);
     } else if (state == HttpState::kFailed) {
       result.error = error_;
+      result.error_code = std::move(error_code_);
       result.message = std::string(name(request_.method)) + " " + without_secrets(request_.url);
       if (url_ != request_.url) result.message += " (redirected to " + without_secrets(url_) + ")";
       result.message += ": " + text_;

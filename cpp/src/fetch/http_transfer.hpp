@@ -162,6 +162,7 @@ class HttpTransfer {
   std::uint64_t position_ = 0;           // bytes of the body seen
   std::uint64_t received_ = 0;           // and stored
   std::string error_body_;
+  std::string error_code_;
   std::uint64_t reserved_ = 0;
   std::uint64_t awaited_bytes_ = 0;  // of memory, while paused
   std::byte* out_ = nullptr;

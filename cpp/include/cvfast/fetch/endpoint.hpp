@@ -28,6 +28,10 @@ struct Endpoint {
 
   /// A request about the object `folder` + `name`.
   [[nodiscard]] HttpRequest request(HttpMethod method, std::string_view folder, std::string_view name) const;
+
+  /// Whether the answer to a GET or HEAD says that the object is absent: 404, or 403 where that stands for it and no
+  /// other reason is named, such as a key that is no longer valid.
+  [[nodiscard]] bool is_absent(const HttpResult& result) const noexcept;
 };
 
 /// Everything but letters, digits and "-._~" (and "/", unless `encodes_slashes`) as %XX, in capitals: RFC 3986, and

@@ -178,6 +178,8 @@ struct HttpResult {
   std::uint64_t size_bytes = 0;  ///< of the body; for HEAD what the server states (0 if it does not)
   HttpBuffer body;
   std::vector<HttpHeader> headers;  ///< those that callers need, see http_response.cpp
+  /// What the body of an answer with an error names as its reason, such as AccessDenied, or "".
+  std::string error_code;
   /// Says what was tried, expected and found; names the URL without user, query or fragment.
   std::string message;
 

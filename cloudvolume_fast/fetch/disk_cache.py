@@ -1,0 +1,388 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Objects of a layer kept on this machine, in upstream's folders.
+
+Notes
+-----
+behaviours.md, section 5.  Entries get their names when they are complete, so that any number of processes may use one
+folder at once without locks; one that cannot be decompressed, or is empty, counts as if it were not there.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import logging
+import os
+import shutil
+import time
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from cloudvolume_fast.errors import (
+    ChunkReadError,
+    ChunkWriteError,
+    DecompressionError,
+)
+from cloudvolume_fast.fetch.content_encoding import SUFFIXES, suffix_of
+from cloudvolume_fast.fetch.file import FileStore
+from cloudvolume_fast.fetch.secrets import cloud_volume_dir
+from cloudvolume_fast.fetch.store import KeyRange, ObjectStore
+from cloudvolume_fast.model.layer_path import LayerPath
+
+__all__ = ["CachedStore", "DiskCache", "cache_folder", "limit_from_environment"]
+
+_logger = logging.getLogger(__name__)
+
+# How old the time of an entry's last use may be before it is written again.
+_USE_SECONDS = 60.0
+# What is evicted goes below the limit by this part of it, so that not every write looks at all entries.
+_SLACK = 0.1
+_METADATA = ("info", "provenance")
+
+
+def cache_folder(path: LayerPath, base: str | os.PathLike[str] | None = None) -> str:
+    """Return the folder in which a layer's objects are kept.
+
+    Parameters
+    ----------
+    path : LayerPath
+    base : str or path, optional
+        By default ``CLOUD_VOLUME_CACHE_DIR``, else ``cache`` in ``CLOUD_VOLUME_DIR``.
+    """
+    if base is None:
+        base = os.environ.get("CLOUD_VOLUME_CACHE_DIR") or os.path.join(cloud_volume_dir(), "cache")
+    base = os.path.abspath(os.path.expanduser(os.fspath(base)))
+    host = path.host.partition("://")[2] if path.host else ""
+    return os.path.join(base, path.protocol, host, path.path.lstrip("/"))
+
+
+def limit_from_environment() -> int | None:
+    """Return ``CVFAST_CACHE_BYTES``, the bytes that a layer's folder may hold; None for any number."""
+    text = os.environ.get("CVFAST_CACHE_BYTES", "")
+    return int(text) if text.isdigit() else None
+
+
+class DiskCache:
+    """A folder of objects that are stored elsewhere.
+
+    Parameters
+    ----------
+    folder : str
+        Made when something is put into it.
+    compress : str or bool, optional
+        Of entries: a second-stage compression, False for none, None for gzip where it is of use.
+    limit_bytes : int, optional
+        What entries may take together; the least recently used leave first.
+    """
+
+    def __init__(
+        self,
+        folder: str,
+        *,
+        compress: str | bool | None = None,
+        limit_bytes: int | None = None,
+    ) -> None:
+        suffix_of(compress)
+        self.folder = folder
+        self.compress = compress
+        self.limit_bytes = limit_bytes
+        self._files = FileStore(folder)
+        self._held_bytes: int | None = (
+            None  # as this process last saw it, with its own entries since
+        )
+        self._has_warned = False
+
+    def path(self, key: str) -> str:
+        """Return where an object is kept, without a compression's suffix."""
+        return self._files.path(key)
+
+    def check(self) -> None:
+        """Raise unless entries can be made and read.
+
+        Raises
+        ------
+        ChunkWriteError
+            The folder cannot be made, or not be used (an OSError).
+        """
+        try:
+            os.makedirs(self.folder, exist_ok=True)
+        except OSError as error:
+            raise ChunkWriteError(
+                f"{self.folder}: cannot be made: {error.strerror}",
+                key=self.folder,
+                errno=error.errno,
+            ) from error
+        if not os.access(self.folder, os.R_OK | os.W_OK | os.X_OK):
+            raise ChunkWriteError(
+                f"{self.folder}: expected a folder that may be read and written", key=self.folder
+            )
+
+    # Entries.
+
+    def get(self, key: str) -> bytes | None:
+        """Return an object, decompressed; None where it is not kept, or not in one piece."""
+        try:
+            data = self._files.get(key)
+        except (ChunkReadError, DecompressionError, ImportError):
+            return None
+        if not data or not _is_sound(key, data):
+            return None
+        self._note_use(key)
+        return data
+
+    def has(self, key: str) -> bool:
+        """Whether an object is kept."""
+        return self.find(key) is not None
+
+    def find(self, key: str) -> str | None:
+        """Return the path of an entry, with its suffix."""
+        base = self.path(key)
+        return next((base + suffix for suffix in SUFFIXES if os.path.isfile(base + suffix)), None)
+
+    def put(
+        self,
+        key: str,
+        data: bytes,
+        *,
+        compress: str | bool | None = None,
+        compress_level: int | None = None,
+    ) -> None:
+        """Keep an object.
+
+        Raises
+        ------
+        ChunkWriteError, CompressionError
+        """
+        chosen = self.compress if compress is None else compress
+        if key in _METADATA:
+            chosen = False
+        elif chosen is None:
+            chosen = not data.startswith(b"DRACO")
+        self._files.put_many([(key, data)], compress=chosen, compress_level=compress_level)
+        self.note_growth(len(data))
+
+    def offer(self, key: str, data: bytes) -> None:
+        """Keep an object if that can be done: what was asked for is there all the same."""
+        try:
+            self.put(key, data)
+        except OSError as error:
+            if error.errno == errno.ENOENT:
+                return  # another process has just flushed the folder
+            if not self._has_warned:
+                self._has_warned = True
+                _logger.warning("%s: nothing is kept there: %s", self.folder, error)
+
+    def remove(self, keys: Sequence[str]) -> None:
+        """Forget objects.
+
+        Raises
+        ------
+        ChunkWriteError
+        """
+        self._files.delete_many(keys)
+
+    def clear(self) -> None:
+        """Forget all.
+
+        Raises
+        ------
+        ChunkWriteError
+            Something cannot be removed.
+        """
+        for _ in range(10):  # others may put something there meanwhile
+            shutil.rmtree(self.folder, ignore_errors=True)
+            if not os.path.lexists(self.folder):
+                break
+        else:
+            raise ChunkWriteError(f"{self.folder}: cannot be removed", key=self.folder)
+        self._held_bytes = 0
+
+    def names(self, below: str = "") -> list[str]:
+        """Return the names of the files in a folder, suffixes included, those of writes under way not."""
+        folder = self.path(below) if below else self.folder
+        try:
+            with os.scandir(folder) as entries:
+                return [e.name for e in entries if e.is_file() and not _is_temporary(e.name)]
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+
+    # The limit.
+
+    def num_bytes(self, below: str = "") -> int:
+        """Return the bytes of the files in a folder."""
+        total = 0
+        folder = self.path(below) if below else self.folder
+        for name in self.names(below):
+            with contextlib.suppress(FileNotFoundError):
+                total += os.stat(os.path.join(folder, name)).st_size
+        return total
+
+    def evict(self) -> int:
+        """Remove the least recently used entries as far as the limit asks; return the bytes that are left.
+
+        Notes
+        -----
+        Metadata stays: it is what all else is read by.
+        """
+        found = sorted(self._entries())
+        held = sum(size for _, size, _ in found)
+        if self.limit_bytes is not None and held > self.limit_bytes:
+            goal = self.limit_bytes * (1 - _SLACK)
+            for _, size, path in found:
+                if held <= goal:
+                    break
+                if os.path.relpath(path, self.folder) in _METADATA:
+                    continue
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(path)
+                held -= size
+        self._held_bytes = held
+        return held
+
+    def note_growth(self, num_bytes: int) -> None:
+        """Count bytes that were added, and evict where that is due."""
+        if self.limit_bytes is None:
+            return
+        if self._held_bytes is not None:
+            self._held_bytes += num_bytes
+        # Others grow it as well: an estimate that is near the limit is made anew.
+        if self._held_bytes is None or self._held_bytes > self.limit_bytes * (1 - _SLACK / 2):
+            self.evict()
+
+    def _entries(self) -> Iterator[tuple[int, int, str]]:
+        """Yield last use, size and path of all files."""
+        for parent, _, names in os.walk(self.folder):
+            for name in names:
+                path = os.path.join(parent, name)
+                with contextlib.suppress(OSError):
+                    status = os.stat(path)
+                    if _is_temporary(name):
+                        # What a process left behind when it was killed.
+                        if time.time() - status.st_mtime > 3600:
+                            os.unlink(path)
+                        continue
+                    yield (max(status.st_atime_ns, status.st_mtime_ns), status.st_size, path)
+
+    def _note_use(self, key: str) -> None:
+        if self.limit_bytes is None:
+            return
+        path = self.find(key)
+        if path is None:
+            return
+        with contextlib.suppress(OSError):
+            status = os.stat(path)
+            if time.time() - max(status.st_atime, status.st_mtime) > _USE_SECONDS:
+                # File systems are seldom mounted so that they do it themselves.
+                os.utime(path, ns=(time.time_ns(), status.st_mtime_ns))
+
+
+class CachedStore:
+    """A store whose objects are kept on this machine once they have been read; an `ObjectStore`.
+
+    Parameters
+    ----------
+    source : ObjectStore
+    cache : DiskCache
+
+    Attributes
+    ----------
+    cloudpath : str
+
+    Notes
+    -----
+    Whole objects are kept; ranges, listings and what exists are asked of the source, and absence is not kept.  What is
+    written or removed is so in both.  Attributes of the source that are none here (of `HttpStore`, say) are passed on.
+    """
+
+    def __init__(self, source: ObjectStore, cache: DiskCache) -> None:
+        self.source = source
+        self.cache = cache
+        self.cloudpath = source.cloudpath
+
+    def __getattr__(self, name: str) -> Any:  # Any: as the source's
+        if name.startswith("__") or "source" not in self.__dict__:
+            raise AttributeError(name)
+        return getattr(self.source, name)
+
+    def get(self, key: str) -> bytes | None:
+        """Return an object, decompressed, or None where it is absent; see `get_many`."""
+        return self.get_many([key])[0]
+
+    def get_many(self, keys: Sequence[str]) -> list[bytes | None]:
+        """Return objects, decompressed, in the order given; raises as the source does."""
+        out = [self.cache.get(key) for key in keys]
+        absent = [i for i, data in enumerate(out) if data is None]
+        if absent:
+            found = self.source.get_many([keys[i] for i in absent])
+            for i, data in zip(absent, found, strict=True):
+                out[i] = data
+                if data:
+                    self.cache.offer(keys[i], data)
+        return out
+
+    def get_range(self, key: str, offset: int, size: int) -> bytes | None:
+        """Return a range of an object; see the source."""
+        return self.source.get_range(key, offset, size)
+
+    def get_ranges(self, ranges: Sequence[KeyRange]) -> list[bytes | None]:
+        """Return ranges of objects; see the source."""
+        return self.source.get_ranges(ranges)
+
+    def put(self, key: str, data: bytes, *, sync: bool = False) -> None:
+        """Replace an object; see the source."""
+        self.cache.remove([key])  # so that nobody reads the old one should this be interrupted
+        self.source.put(key, data, sync=sync)
+        self.cache.offer(key, data)
+
+    def put_many(
+        self,
+        objects: Sequence[tuple[str, bytes]],
+        *,
+        compress: str | bool | None = None,
+        compress_level: int | None = None,
+        content_type: str = "application/octet-stream",
+        cache_control: str | None = None,
+    ) -> None:
+        """Replace objects; see the source."""
+        self.cache.remove([key for key, _ in objects])
+        self.source.put_many(
+            objects,
+            compress=compress,
+            compress_level=compress_level,
+            content_type=content_type,
+            cache_control=cache_control,
+        )
+        for key, data in objects:
+            self.cache.offer(key, data)
+
+    def exists_many(self, keys: Sequence[str]) -> list[bool]:
+        """Return which objects are there; see the source."""
+        return self.source.exists_many(keys)
+
+    def delete_many(self, keys: Sequence[str]) -> None:
+        """Remove objects; see the source."""
+        self.cache.remove(keys)
+        self.source.delete_many(keys)
+        self.cache.remove(keys)  # what was read meanwhile
+
+    # Last, as it hides the type of this name.
+
+    def list(self, prefix: str = "", *, flat: bool = False) -> Iterator[str]:
+        """Yield the keys that start with a prefix; see the source."""
+        return self.source.list(prefix, flat=flat)
+
+
+def _is_temporary(name: str) -> bool:
+    return name.startswith(".") and name.endswith(".tmp")
+
+
+def _is_sound(key: str, data: bytes) -> bool:
+    """Whether metadata was written to its end: it is kept without a compression that would show it."""
+    if key != "info":
+        return True
+    try:
+        json.loads(data)
+    except ValueError:
+        return False
+    return True
