@@ -288,6 +288,12 @@ Status decompress(std::span<const std::byte> in, std::uint64_t limit, std::vecto
   });
 }
 
+std::span<const std::byte> first_stream(std::span<const std::byte> in) noexcept {
+  std::size_t pos = 0;
+  if (!skip_header(in, pos).ok()) return {};
+  return in.subspan(pos);
+}
+
 Status compress(std::span<const std::byte> in, int level, std::vector<std::byte>& out, Content content) noexcept {
   if (level < 0 || level > kMaxDeflateLevel) {
     return fail(Code::kInvalidArgument, 0, kMaxDeflateLevel, static_cast<std::uint64_t>(level));

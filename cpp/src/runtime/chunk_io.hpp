@@ -150,8 +150,15 @@ class ChunkBytes {
   [[nodiscard]] bool permits_ranges() const noexcept { return !hit_ && !keeps_ && stored_.is_plain(); }
   /// Whether load may be given a target.
   [[nodiscard]] bool permits_target() const noexcept { return !hit_ && !keeps_; }
+  /// Whether the chunk is compressed by gzip and not wanted for the cache, so that its beginning may do.
+  [[nodiscard]] bool permits_beginning() const noexcept {
+    return !hit_ && !keeps_ && stored_.compression() == fetch::ContentEncoding::kGzip;
+  }
   [[nodiscard]] std::uint64_t size_bytes() const noexcept { return stored_.size_bytes(); }
 
+  [[nodiscard]] bool load_stored(std::span<const std::byte>& data, ChunkError& error) {
+    return stored_.load_stored(data, error);
+  }
   /// As StoredChunk::load.  Afterwards data() is encoded as format() says.
   [[nodiscard]] bool load(const std::optional<decode::ByteRange>& range, std::byte* target, ChunkError& error);
 

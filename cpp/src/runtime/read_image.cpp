@@ -14,6 +14,7 @@
 #include <unordered_set>
 #include <utility>
 
+#include "chunk_beginning.hpp"
 #include "chunk_io.hpp"
 #include "cvfast/core/checked.hpp"
 #include "cvfast/paint/copy_box.hpp"
@@ -97,6 +98,15 @@ class Reader {
         chunk, error, [&] { fill(dst, strides, shape4); },
         [&](ChunkBytes& bytes) {
           const Box3 box = relative(part, chunk);
+          if (bytes.permits_beginning() &&
+              ChunkBeginning::may_hold(layout_.format, chunk.shape(), shape[0] * shape[1] * shape[2])) {
+            std::span<const std::byte> stored;
+            if (!bytes.load_stored(stored, error)) return false;
+            ChunkBeginning beginning(layout_.format, chunk.shape(), stored, thread_scratch().plain);
+            if (beginning.decode(box, request_.channel_begin, request_.channel_end, request_.map, dst, strides)) {
+              return true;
+            }
+          }
           const auto range = bytes.permits_ranges() ? byte_range(chunk, box) : std::nullopt;
           std::byte* const target =
               bytes.permits_target() ? direct_target(chunk, part, range, dst, strides, shape4) : nullptr;

@@ -20,6 +20,9 @@ Status decompress(std::span<const std::byte> in, std::byte* out, std::size_t cap
 /// The length that the last member states sizes the first attempt.
 Status decompress(std::span<const std::byte> in, std::uint64_t limit, std::vector<std::byte>& out) noexcept;
 
+/// The DEFLATE stream of the first member and all that lies behind it; empty where there is no sound header.
+[[nodiscard]] std::span<const std::byte> first_stream(std::span<const std::byte> in) noexcept;
+
 /// What is compressed, as far as it tells how.
 enum class Content : std::uint8_t {
   kAny,
