@@ -3,7 +3,7 @@
 // One table look-up per symbol: a table is indexed by the next 11 (8 for distances) bits of the input and says which
 // symbol they begin with and how many bits it has, its extra bits included; the few longer codes go on in a second
 // table.  64 bits of input are held in a register, filled up by one unaligned load without a branch; up to three
-// literals are taken from one filling.  Matches are copied by eight bytes at a time, beyond their end.
+// literals are taken from one filling.  Matches are copied by 32 bytes at a time, beyond their end.
 //
 // What is near the end of the input, where such loads would pass it, is left to whoever inflates the whole, so that
 // there is one loop and no other for the rest.
@@ -35,7 +35,7 @@ constexpr unsigned kEndOfBlock = 256;
 // Two fillings of the bits, of eight bytes each, of which seven are passed at most.
 constexpr std::ptrdiff_t kInputSlack = 32;
 constexpr std::size_t kMaxMatch = 258;
-static_assert(InflatePrefix::kSlackBytes >= 3 + kMaxMatch + 16);
+static_assert(InflatePrefix::kSlackBytes >= 3 + kMaxMatch + 32);
 
 unsigned total_bits(Entry entry) noexcept { return entry & 0xffU; }
 unsigned extra_bits(Entry entry) noexcept { return (entry >> 8) & 0x1fU; }
@@ -157,10 +157,23 @@ bool make_table(std::span<const std::uint8_t> lengths, const Entry* symbols, uns
   return true;
 }
 
-/// Copies a match whose source lies `distance` before `out`; writes up to 15 bytes too many.
-void copy_match(std::byte* out, std::size_t distance, std::size_t length) noexcept {
+/// Copies a match whose source lies `distance` before `out`; writes up to 32 bytes too many.  Most are short: the first
+/// bytes are copied without asking for the length, which the processor could not foresee.
+inline void copy_match(std::byte* out, std::size_t distance, std::size_t length) noexcept {
   const std::byte* from = out - distance;
   std::byte* const end = out + length;
+  if (distance >= 16) {
+    std::memcpy(out, from, 16);
+    std::memcpy(out + 16, from + 16, 16);
+    if (length <= 32) return;
+    do {
+      out += 32;
+      from += 32;
+      std::memcpy(out, from, 16);
+      std::memcpy(out + 16, from + 16, 16);
+    } while (end - out > 32);
+    return;
+  }
   if (distance >= 8) {
     do {
       store_le(out, load_le<std::uint64_t>(from));
@@ -182,9 +195,11 @@ void copy_match(std::byte* out, std::size_t distance, std::size_t length) noexce
   constexpr std::array<std::uint8_t, 8> kStep = {0, 8, 8, 6, 8, 5, 6, 7};
   const std::uint64_t pattern =
       (load_le<std::uint64_t>(from) & mask(8 * static_cast<unsigned>(distance))) * kRepeat[distance];
+  const std::size_t step = kStep[distance];
   do {
     store_le(out, pattern);
-    out += kStep[distance];
+    store_le(out + step, pattern);
+    out += 2 * step;
   } while (out < end);
 }
 

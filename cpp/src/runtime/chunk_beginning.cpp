@@ -34,7 +34,7 @@ ChunkBeginning::ChunkBeginning(const decode::ImageFormat& format, const Int3& ch
   const std::uint64_t size = load_le<std::uint32_t>(gzip.data() + gzip.size() - sizeof(std::uint32_t));
   if (size > decode::max_chunk_bytes(format, chunk_shape)) return;
   if (size != decode::fixed_chunk_bytes(format, chunk_shape).value_or(size)) return;
-  most_bytes_ = size - size / 8;
+  most_bytes_ = size - size / 32;
   const std::size_t capacity = static_cast<std::size_t>(size) + decode::InflatePrefix::kSlackBytes;
   data_ = scratch.get(capacity);
   if (data_ != nullptr) inflater_.emplace(stream, std::span(data_, capacity));

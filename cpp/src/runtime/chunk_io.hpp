@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -58,7 +59,12 @@ class LazySession {
       : layout_(layout),
         attention_(options.poll, options.stopped) {}
   [[nodiscard]] fetch::ChunkSession& get() const {
-    std::call_once(once_, [this] { session_ = layout_.store->read(attention_); });
+    // std::call_once makes a system call even where nobody waits.
+    fetch::ChunkSession* begun = begun_.load(std::memory_order_acquire);  // pairs with the store below
+    if (begun != nullptr) return *begun;
+    const std::lock_guard lock(mutex_);
+    if (!session_) session_ = layout_.store->read(attention_);
+    begun_.store(session_.get(), std::memory_order_release);
     return *session_;
   }
   [[nodiscard]] bool is_remote() const noexcept { return layout_.store->is_remote(); }
@@ -67,7 +73,8 @@ class LazySession {
  private:
   const ImageLayout& layout_;
   fetch::Attention attention_;
-  mutable std::once_flag once_;
+  mutable std::atomic<fetch::ChunkSession*> begun_{nullptr};
+  mutable std::mutex mutex_;
   mutable std::unique_ptr<fetch::ChunkSession> session_;
 };
 
