@@ -375,6 +375,9 @@ class ImageLayout:
     ) -> None:
         """Get and put whole objects through a store in Python, below the key `folder`; call before `use_shards`."""
 
+    def use_disk_cache(self, folder: str | bytes, suffix: str, level: int) -> None:
+        """Keep copies of chunks in a folder, compressed as `suffix` says; call after the others."""
+
     def use_shards(
         self,
         preshift_bits: int,

@@ -18,6 +18,7 @@
 
 #include "cvfast/core/checked.hpp"
 #include "cvfast/decode/png.hpp"
+#include "cvfast/fetch/cached_store.hpp"
 #include "cvfast/fetch/callback_store.hpp"
 #include "cvfast/fetch/remote_store.hpp"
 #include "cvfast/fetch/sharded.hpp"
@@ -310,6 +311,19 @@ struct Layout {
       value.store = cvfast::fetch::make_sharded_store(value.folder, wanted, value.grid, std::move(index_cache));
     }
     spec = wanted;
+  }
+
+  // Keeps copies of chunks in a folder from now on, under their names, or in shards their numbers.  Call last.
+  void use_disk_cache(std::string folder, const std::string& suffix, int level) {
+    value.source = value.store;
+    value.copy_compression = to_compression(suffix);
+    value.copy_compression_level = level;
+    const auto name_of = [grid = value.grid, is_sharded = spec.has_value()](const Int3& point) {
+      if (is_sharded) return std::to_string(cvfast::locate::compressed_morton_code(point, grid.grid_size()));
+      char buffer[cvfast::locate::kChunkNameBytes];
+      return std::string(cvfast::locate::chunk_name(grid.chunk_box(point), buffer));
+    };
+    value.store = cvfast::fetch::make_cached_store(value.source, std::move(folder), name_of);
   }
 
   // Holds this scale's chunks in memory from now on, as stored or in another encoding.
@@ -676,6 +690,7 @@ void register_image(py::module_& module) {
            arg("upload_headers") = std::vector<std::pair<std::string, std::string>>{}, arg("about") = py::none())
       .def("use_store", &Layout::use_store, arg("store"), arg("cloudpath"), arg("folder"), arg("content_type"),
            arg("cache_control"))
+      .def("use_disk_cache", &Layout::use_disk_cache, arg("folder"), arg("suffix"), arg("level"))
       .def("use_shards", &Layout::use_shards, arg("preshift_bits"), arg("minishard_bits"), arg("shard_bits"),
            arg("hash"), arg("minishard_index_encoding"), arg("data_encoding"), arg("index_cache"))
       .def("shard_bounds", &shard_bounds, arg("bounds"))

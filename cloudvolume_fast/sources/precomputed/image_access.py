@@ -46,17 +46,25 @@ def renewing(function: Callable[_Parameters, _Result]) -> Callable[_Parameters, 
     def call(*args: _Parameters.args, **options: _Parameters.kwargs) -> _Result:
         store = args[0].meta.source_store  # type: ignore[attr-defined]
         if type(store) is FileStore or not hasattr(store, "refresh_credentials"):
-            return function(*args, **options)
+            return _within_limit(args[0], function(*args, **options))
         store.keep_fresh()
         generation = store.generation
         try:
-            return function(*args, **options)
+            return _within_limit(args[0], function(*args, **options))
         except AuthorizationError:
             if not store.refresh_credentials(generation):
                 raise
-        return function(*args, **options)
+        return _within_limit(args[0], function(*args, **options))
 
     return call
+
+
+def _within_limit(image: Any, result: _Result) -> _Result:  # Any: an ImageAccess
+    """Evict copies on this machine beyond their limit; return the result."""
+    disk = image.meta.disk_cache
+    if disk is not None and disk.limit_bytes is not None:
+        disk.evict()
+    return result
 
 
 class ImageAccess:
@@ -129,11 +137,20 @@ class ImageAccess:
             and cached[2] == channels
             and cached[3] is meta.path
             and cached[4] == self.config.cdn_cache
+            and cached[5] is meta.disk_cache
         ):
-            return cached[5]  # type: ignore[no-any-return]
+            return cached[6]  # type: ignore[no-any-return]
         cdn_cache = self.config.cdn_cache
         scale = image_layout.open_scale(meta, parsed, self.lru, self._shard_indexes, cdn_cache)
-        self._scales[mip] = (parsed, data_type, channels, meta.path, cdn_cache, scale)
+        self._scales[mip] = (
+            parsed,
+            data_type,
+            channels,
+            meta.path,
+            cdn_cache,
+            meta.disk_cache,
+            scale,
+        )
         return scale
 
     def cutout_origin(self, mip: int) -> CutoutOrigin:

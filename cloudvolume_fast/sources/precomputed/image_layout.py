@@ -15,6 +15,7 @@ from cloudvolume_fast.deliver.chunk_lru import ChunkLRU
 from cloudvolume_fast.deliver.hooks import ChunkHooks
 from cloudvolume_fast.deliver.source import ImageScale
 from cloudvolume_fast.errors import InvalidArgumentError, UnsupportedProtocolError
+from cloudvolume_fast.fetch.content_encoding import level_of, suffix_of
 from cloudvolume_fast.fetch.file import FileStore
 from cloudvolume_fast.model.info import Scale
 from cloudvolume_fast.sources.precomputed.metadata import PrecomputedMetadata
@@ -87,6 +88,12 @@ def open_scale(
             sharding.data_encoding,
             shard_indexes,
         )
+    disk = meta.disk_cache
+    if disk is not None:
+        # As chunks of their own are stored, also those out of shards.
+        wanted = codec.default_compress if disk.compress is None else disk.compress
+        suffix = suffix_of(wanted) if codec.is_compressible else ""
+        layout.use_disk_cache(os.fsencode(disk.path(parsed.key)), suffix, level_of(suffix, None))
     _attach_lru(lru, layout, meta, parsed, spec)
     (x, y, z), (sx, sy, sz) = parsed.voxel_offset, parsed.size
     return ImageScale(

@@ -5,6 +5,7 @@
 #include <string>
 #include <utility>
 
+#include "chunk_writer.hpp"
 #include "cvfast/decode/gzip.hpp"
 
 namespace cvfast::runtime {
@@ -197,6 +198,22 @@ bool StoredChunk::load_stored(std::span<const std::byte>& data, ChunkError& erro
   return true;
 }
 
+void StoredChunk::keep_copy() {
+  ChunkError ignored;
+  std::span<const std::byte> bytes;
+  if (file_.encoding == layout_.copy_compression) {
+    if (!load_stored(bytes, ignored)) return;
+  } else {
+    std::span<const std::byte> plain;
+    if (!load(std::nullopt, nullptr, plain, ignored) ||
+        !compress_chunk(layout_.format, layout_.copy_compression, layout_.copy_compression_level, options_, plain,
+                        bytes, ignored)) {
+      return;
+    }
+  }
+  session_.get().keep_copy(chunk_, layout_.copy_compression, bytes);
+}
+
 bool is_cached(const RunOptions& options, const Int3& grid_point) noexcept {
   ChunkCache* const cache = active_cache(options);
   return cache != nullptr && cache->lookup({options.cache.space, grid_point}).block;
@@ -285,10 +302,12 @@ bool ChunkBytes::transcode(std::span<const std::byte> stored, ChunkError& error)
   return true;
 }
 
-void ChunkBytes::keep() noexcept {
-  if (!keeps_) return;
-  if (!fresh_ && !options_.cache.transcode && cache_->admits(data_.size())) fresh_ = CacheBlock::copy(data_);
-  if (fresh_) (void)cache_->insert(key_, fresh_, ticket_);
+void ChunkBytes::keep() {
+  if (keeps_) {
+    if (!fresh_ && !options_.cache.transcode && cache_->admits(data_.size())) fresh_ = CacheBlock::copy(data_);
+    if (fresh_) (void)cache_->insert(key_, fresh_, ticket_);
+  }
+  if (!hit_ && stored_.wants_copy()) stored_.keep_copy();
 }
 
 void ChunkBytes::forget() noexcept { (void)cache_->take(key_); }

@@ -55,23 +55,26 @@ class FirstFailure {
 /// A request's session with a layout's store, begun when the first chunk is not found in memory.
 class LazySession {
  public:
-  LazySession(const ImageLayout& layout, const RunOptions& options)
+  /// @param direct never takes a copy on this machine for what is stored.
+  LazySession(const ImageLayout& layout, const RunOptions& options, bool direct = false)
       : layout_(layout),
+        store_(direct && layout.source ? *layout.source : *layout.store),
         attention_(options.poll, options.stopped) {}
   [[nodiscard]] fetch::ChunkSession& get() const {
     // std::call_once makes a system call even where nobody waits.
     fetch::ChunkSession* begun = begun_.load(std::memory_order_acquire);  // pairs with the store below
     if (begun != nullptr) return *begun;
     const std::lock_guard lock(mutex_);
-    if (!session_) session_ = layout_.store->read(attention_);
+    if (!session_) session_ = store_.read(attention_);
     begun_.store(session_.get(), std::memory_order_release);
     return *session_;
   }
-  [[nodiscard]] bool is_remote() const noexcept { return layout_.store->is_remote(); }
+  [[nodiscard]] bool is_remote() const noexcept { return store_.is_remote(); }
   [[nodiscard]] const ImageLayout& layout() const noexcept { return layout_; }
 
  private:
   const ImageLayout& layout_;
+  const fetch::ChunkStore& store_;
   fetch::Attention attention_;
   mutable std::atomic<fetch::ChunkSession*> begun_{nullptr};
   mutable std::mutex mutex_;
@@ -120,6 +123,16 @@ class StoredChunk {
   [[nodiscard]] bool load(const std::optional<decode::ByteRange>& range, std::byte* target,
                           std::span<const std::byte>& data, ChunkError& error);
 
+  /// Whether this was read from a copy on this machine, and how to get rid of one that does not decode.
+  [[nodiscard]] bool is_copy() const noexcept { return file_.is_copy; }
+  void discard_copy() const { session_.get().discard_copy(chunk_); }
+  /// Whether the whole chunk should be loaded, to be offered as a copy.
+  [[nodiscard]] bool wants_copy() const {
+    return layout_.source != nullptr && !file_.is_copy && session_.get().keeps_copies();
+  }
+  /// Offers what was opened as a copy; it has proved good.  Overwrites this thread's scratch.
+  void keep_copy();
+
   /// Loads the bytes as they are stored, into this thread's scratch.
   [[nodiscard]] bool load_stored(std::span<const std::byte>& data, ChunkError& error);
 
@@ -153,13 +166,14 @@ class ChunkBytes {
   [[nodiscard]] std::string name() const { return stored_.name(); }
 
   [[nodiscard]] bool is_cached() const noexcept { return static_cast<bool>(hit_); }
+  [[nodiscard]] bool is_copy() const noexcept { return !hit_ && stored_.is_copy(); }
   /// Whether part of the bytes can be had without the rest, and the rest is not wanted for the cache.
-  [[nodiscard]] bool permits_ranges() const noexcept { return !hit_ && !keeps_ && stored_.is_plain(); }
+  [[nodiscard]] bool permits_ranges() const { return !hit_ && !keeps_ && stored_.is_plain() && !stored_.wants_copy(); }
   /// Whether load may be given a target.
   [[nodiscard]] bool permits_target() const noexcept { return !hit_ && !keeps_; }
   /// Whether the chunk is compressed by gzip and not wanted for the cache, so that its beginning may do.
-  [[nodiscard]] bool permits_beginning() const noexcept {
-    return !hit_ && !keeps_ && stored_.compression() == fetch::ContentEncoding::kGzip;
+  [[nodiscard]] bool permits_beginning() const {
+    return !hit_ && !keeps_ && !stored_.wants_copy() && stored_.compression() == fetch::ContentEncoding::kGzip;
   }
   [[nodiscard]] std::uint64_t size_bytes() const noexcept { return stored_.size_bytes(); }
 
@@ -173,8 +187,9 @@ class ChunkBytes {
   [[nodiscard]] const decode::ImageFormat& format() const noexcept { return *format_; }
   [[nodiscard]] const ExternalCodec& codec() const noexcept { return *codec_; }
 
-  void keep() noexcept;
+  void keep();
   void forget() noexcept;
+  void discard_copy() const { stored_.discard_copy(); }
 
  private:
   [[nodiscard]] bool transcode(std::span<const std::byte> stored, ChunkError& error);

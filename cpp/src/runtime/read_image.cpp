@@ -189,18 +189,25 @@ class Reader {
   template <typename Fill, typename Use>
   bool with_bytes(const Box3& chunk, ChunkError& error, const Fill& fill_background, const Use& use) const {
     const NamedChunk named(layout_.grid, chunk);
-    for (;;) {
+    // Copies, in memory or on this machine, are not the chunk itself: one that proves bad is dropped.
+    constexpr int kMaxCopies = 4;
+    for (int dropped = 0;; ++dropped) {
       ChunkBytes bytes(layout_, session_, options_);
       const FetchState state = bytes.open(named.address(), chunk.shape(), error);
-      if (state == FetchState::kError) return false;
       if (state == FetchState::kMissing) return absent(bytes, error, fill_background);
-      if (use(bytes)) {
+      if (state == FetchState::kData && use(bytes)) {
         bytes.keep();
         return true;
       }
       if (error.name.empty()) error.name = std::string(named.address().name);
-      if (!bytes.is_cached()) return false;
-      bytes.forget();
+      if (dropped == kMaxCopies) return false;
+      if (bytes.is_cached()) {
+        bytes.forget();
+      } else if (bytes.is_copy()) {
+        bytes.discard_copy();
+      } else {
+        return false;
+      }
       const std::int64_t index = error.index;
       error = {};
       error.index = index;

@@ -25,7 +25,7 @@ class Transfer {
       : source_(source),
         request_(request),
         options_(options),
-        session_(source, destination_options),
+        session_(source, destination_options, true),
         destination_(destination),
         writer_(destination,
                 {request.compression.value_or(fetch::ContentEncoding::kNone), request.compression_level, request.sync},
@@ -152,17 +152,29 @@ RunResult read_files(const ImageLayout& layout, const Box3& box, bool decompress
         ChunkFile& file = out[static_cast<std::size_t>(index)];
         file.name = std::string(named.address().name);
         StoredChunk stored(layout, session, options);
-        const FetchState state = stored.open(named.address(), chunk.shape(), error);
-        if (state != FetchState::kData) return state == FetchState::kMissing;
         std::span<const std::byte> data;
-        if (!(decompress ? stored.load(std::nullopt, nullptr, data, error) : stored.load_stored(data, error))) {
-          return false;
+        const auto get = [&] {
+          const FetchState state = stored.open(named.address(), chunk.shape(), error);
+          if (state != FetchState::kData) return state;
+          const bool good =
+              decompress ? stored.load(std::nullopt, nullptr, data, error) : stored.load_stored(data, error);
+          return good ? FetchState::kData : FetchState::kError;
+        };
+        FetchState state = get();
+        if (state == FetchState::kError && stored.is_copy()) {
+          stored.discard_copy();
+          const std::int64_t number = error.index;
+          error = {};
+          error.index = number;
+          state = get();
         }
+        if (state != FetchState::kData) return state == FetchState::kMissing;
         if (!decompress) file.name += fetch::suffix(stored.compression());
         file.exists = true;
         file.bytes.assign(reinterpret_cast<const char*>(data.data()), data.size());
+        if (stored.wants_copy()) stored.keep_copy();
         progress.chunks.fetch_add(1, std::memory_order_relaxed);
-        progress.bytes.fetch_add(data.size(), std::memory_order_relaxed);
+        progress.bytes.fetch_add(file.bytes.size(), std::memory_order_relaxed);
         thread_scratch().trim();
         return true;
       },

@@ -23,7 +23,7 @@ class Writer {
       : layout_(layout),
         request_(request),
         options_(options),
-        session_(layout, options),
+        session_(layout, options, true),
         chunks_(layout, {request.compression, request.compression_level, request.sync, request.merge_objects},
                 options) {}
 

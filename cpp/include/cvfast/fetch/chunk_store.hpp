@@ -143,6 +143,15 @@ class ChunkSession {
   /// Waits until everything put and removed has been; the first error of any of them.
   [[nodiscard]] virtual bool finish(StoreError&) const { return true; }
 
+  // A store that keeps copies of chunks on this machine hands out OpenedFile::is_copy.
+
+  /// Whether what is opened elsewhere should be offered as a copy, once it has proved good.
+  [[nodiscard]] virtual bool keeps_copies() const noexcept { return false; }
+  /// Keeps the stored bytes of a chunk, if that can be done.
+  virtual void keep_copy(const ChunkAddress&, ContentEncoding, std::span<const std::byte>) const {}
+  /// A copy has turned out damaged.
+  virtual void discard_copy(const ChunkAddress&) const {}
+
   /// Makes ready for puts and removes of exactly a group's chunks, each of which must get one.  `poll` is called while
   /// another writer is waited for; false gives up.
   [[nodiscard]] virtual GroupState begin_group(const WriteGroup&, const std::function<bool()>& poll, StoreError&) {

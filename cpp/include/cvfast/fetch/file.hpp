@@ -66,6 +66,7 @@ struct OpenedFile {
   ContentEncoding encoding = ContentEncoding::kNone;
   std::uint64_t offset = 0;  ///< of its first byte in the file
   std::uint64_t size_bytes = 0;
+  bool is_copy = false;  ///< kept on this machine of an object that is stored elsewhere
 
   [[nodiscard]] int descriptor() const noexcept { return shared_fd >= 0 ? shared_fd : fd.get(); }
 };

@@ -25,6 +25,10 @@ struct ImageLayout {
   locate::ChunkGrid grid;
   decode::ImageFormat format;
   std::shared_ptr<const fetch::ChunkStore> store;  ///< shared by the copies of a layout
+  /// The same without copies on this machine, where `store` has some; for what must not start from an old copy.
+  std::shared_ptr<const fetch::ChunkStore> source;
+  fetch::ContentEncoding copy_compression = fetch::ContentEncoding::kNone;  ///< of copies
+  int copy_compression_level = 6;
 };
 
 enum class ErrorKind : std::uint8_t {

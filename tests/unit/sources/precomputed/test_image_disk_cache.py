@@ -1,0 +1,233 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Chunks kept on this machine: fetched once, never wrong, in upstream's folders."""
+
+from __future__ import annotations
+
+import gzip
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from remote_layers import KEYS, KINDS, make_labels, make_volume, remote_path
+from servers.faulty import FaultServer
+
+from cloudvolume_fast import CloudVolume
+from cloudvolume_fast.errors import EmptyVolumeException
+
+BOX = np.s_[5:37, -7:25, 11:27]
+
+
+@pytest.fixture(params=["raw", "raw_gzip", "cseg", "cseg_sharded", "raw_sharded"])
+def kind(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def labels() -> np.ndarray:
+    return make_labels()
+
+
+@pytest.fixture
+def served(kind: str, labels: np.ndarray, tmp_path: Path, faulty: FaultServer) -> FaultServer:
+    make_volume(f"file://{tmp_path}/layer", kind, labels)
+    faulty.put_folder("/bucket/layer", tmp_path / "layer")
+    return faulty
+
+
+def open_cached(server: FaultServer, tmp_path: Path, **settings: Any) -> Any:
+    return CloudVolume(
+        f"{server.url}/bucket/layer", cache=str(tmp_path / "cache"), progress=False, **settings
+    )
+
+
+def entries(tmp_path: Path) -> list[Path]:
+    return sorted(path for path in (tmp_path / "cache").rglob("4_4_40/*") if path.is_file())
+
+
+def test_second_read_asks_nobody(served: FaultServer, tmp_path: Path, labels: np.ndarray) -> None:
+    assert np.array_equal(open_cached(served, tmp_path)[:], labels)
+    assert len(entries(tmp_path)) == 5 * 4 * 7
+    vol = open_cached(served, tmp_path)
+    first = len(served.requests)
+    assert np.array_equal(vol[:], labels)
+    assert np.array_equal(vol[BOX], labels[:32, :32, :16])
+    assert vol.scattered_points([(5, -7, 11)]) == {(5, -7, 11): labels[0, 0, 0, 0]}
+    assert len(served.requests) == first
+
+
+def test_entries_have_upstreams_names_and_content(
+    kind: str, served: FaultServer, tmp_path: Path, labels: np.ndarray
+) -> None:
+    open_cached(served, tmp_path)[5:21, -7:9, 11:19]
+    (entry,) = entries(tmp_path)
+    folder = tmp_path / "cache" / "http" / served.url.removeprefix("http://") / "bucket" / "layer"
+    stem = "0" if KINDS[kind][2] else "5-21_-7-9_11-19"
+    assert entry == folder / "4_4_40" / f"{stem}.gz"
+    if KINDS[kind][0] == "raw":
+        assert gzip.decompress(entry.read_bytes()) == labels[:16, :16, :8].tobytes("F")
+
+
+def test_compression_of_entries_is_the_callers(
+    kind: str, served: FaultServer, tmp_path: Path, labels: np.ndarray
+) -> None:
+    for compress, suffix in ((False, ""), ("br", ".br")):
+        cache = tmp_path / f"cache{suffix}"
+        vol = CloudVolume(
+            f"{served.url}/bucket/layer", cache=str(cache), compress_cache=compress, progress=False
+        )
+        assert np.array_equal(vol[BOX], labels[:32, :32, :16])
+        assert {path.suffix for path in cache.rglob("4_4_40/*")} == {suffix}
+        first = len(served.requests)
+        assert np.array_equal(vol[BOX], labels[:32, :32, :16])
+        assert len(served.requests) == first
+
+
+@pytest.mark.parametrize("damage", ["cut", "flipped", "emptied", "other"])
+def test_damaged_entry_is_fetched_again(
+    damage: str, served: FaultServer, tmp_path: Path, labels: np.ndarray
+) -> None:
+    vol = open_cached(served, tmp_path)
+    vol[:]
+    for path in entries(tmp_path)[::3]:
+        data = bytearray(path.read_bytes())
+        if damage == "cut":
+            data = data[: len(data) // 2]
+        elif damage == "flipped":
+            data[len(data) // 2] ^= 0x40
+        elif damage == "emptied":
+            data = bytearray()
+        else:
+            data = bytearray(gzip.compress(b"something else"))
+        path.write_bytes(data)
+    assert np.array_equal(vol[:], labels)
+    first = len(served.requests)
+    assert np.array_equal(vol[:], labels)
+    assert len(served.requests) == first
+
+
+def test_absence_is_kept_until_it_is_flushed(
+    served: FaultServer, kind: str, tmp_path: Path, labels: np.ndarray
+) -> None:
+    if KINDS[kind][2]:
+        taken = {
+            name: served.objects.pop(name)
+            for name in list(served.objects)
+            if name.endswith(".shard")
+        }
+    else:
+        taken = {
+            "/bucket/layer/4_4_40/5-21_-7-9_11-19": served.objects.pop(
+                "/bucket/layer/4_4_40/5-21_-7-9_11-19"
+            )
+        }
+    vol = open_cached(served, tmp_path)
+    with pytest.raises(EmptyVolumeException):
+        vol[5:21, -7:9, 11:19]
+    served.objects.update(taken)
+    with pytest.raises(EmptyVolumeException):
+        vol[5:21, -7:9, 11:19]
+    vol.cache.flush()
+    assert np.array_equal(vol[5:21, -7:9, 11:19], labels[:16, :16, :8])
+
+
+def test_writes_and_deletes_reach_the_entries(
+    kind: str, labels: np.ndarray, tmp_path: Path, faulty: FaultServer
+) -> None:
+    vol = make_volume(
+        remote_path(faulty, "layer"), kind, labels, secrets=KEYS, cache=str(tmp_path / "cache"),
+        non_aligned_writes=True, fill_missing=True,
+    )  # fmt: skip
+    assert np.array_equal(vol[:], labels)
+    expected = labels.copy()
+    expected[3:20, 4:30, 5:9] = 1
+    vol[8:25, -3:23, 16:20] = expected[3:20, 4:30, 5:9]
+    assert np.array_equal(vol[:], expected)
+    vol.delete(vol.bounds.from_slices(BOX))
+    expected[:32, :32, :16] = 0
+    assert np.array_equal(vol[:], expected)
+    assert np.array_equal(
+        CloudVolume(f"{faulty.url}/bucket/layer", fill_missing=True, progress=False)[:], expected
+    )
+
+
+def test_merging_does_not_start_from_an_old_copy(
+    kind: str, labels: np.ndarray, tmp_path: Path, faulty: FaultServer
+) -> None:
+    vol = make_volume(
+        remote_path(faulty, "layer"),
+        kind,
+        labels,
+        secrets=KEYS,
+        cache=str(tmp_path / "cache"),
+        non_aligned_writes=True,
+    )
+    vol[:]
+    other = CloudVolume(
+        remote_path(faulty, "layer"), secrets=KEYS, progress=False, compress=KINDS[kind][1]
+    )
+    newer = make_labels(8)
+    other[:] = newer
+    vol[6:7, -6:-5, 12:13] = np.full((1, 1, 1, 1), 5, np.uint64)
+    newer[1, 1, 1] = 5
+    assert np.array_equal(other[:], newer)
+
+
+def test_limit_holds(
+    served: FaultServer, tmp_path: Path, labels: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CVFAST_CACHE_BYTES", "20000")
+    vol = open_cached(served, tmp_path)
+    assert np.array_equal(vol[:], labels)
+    assert (
+        sum(path.stat().st_size for path in (tmp_path / "cache").rglob("*") if path.is_file())
+        <= 20000
+    )
+    assert np.array_equal(vol[:], labels)
+
+
+def test_local_layer_may_be_cached_too(kind: str, labels: np.ndarray, tmp_path: Path) -> None:
+    make_volume(f"file://{tmp_path}/layer", kind, labels)
+    vol = CloudVolume(f"file://{tmp_path}/layer", cache=str(tmp_path / "cache"), progress=False)
+    assert np.array_equal(vol[:], labels)
+    for path in (tmp_path / "layer" / "4_4_40").iterdir():
+        path.unlink()
+    assert np.array_equal(vol[:], labels)
+
+
+READER = """
+import sys
+import numpy as np
+from cloudvolume_fast import CloudVolume
+vol = CloudVolume(sys.argv[1], cache=sys.argv[2], progress=False, cache_locking=sys.argv[3] == "True")
+expected = np.load(sys.argv[4])
+for _ in range(4):
+    assert np.array_equal(vol[:], expected)
+"""
+
+
+@pytest.mark.parametrize("locking", [True, False])
+@pytest.mark.parametrize("kind", ["raw_gzip", "cseg_sharded"], indirect=True)
+def test_many_processes_share_a_cache(
+    locking: bool, served: FaultServer, tmp_path: Path, labels: np.ndarray
+) -> None:
+    np.save(tmp_path / "labels.npy", labels)
+    command = [
+        sys.executable,
+        "-c",
+        READER,
+        f"{served.url}/bucket/layer",
+        str(tmp_path / "cache"),
+        str(locking),
+    ]
+    processes = [
+        subprocess.Popen(
+            [*command, str(tmp_path / "labels.npy")], env={**os.environ, "CVFAST_THREADS": "1"}
+        )
+        for _ in range(32)
+    ]
+    assert [process.wait(120) for process in processes] == [0] * 32
+    assert not [path for path in (tmp_path / "cache").rglob(".*") if path.is_file()]
