@@ -168,14 +168,14 @@ class HttpStore:
         """
         asked = list(keys)
         probes = "info" in asked and not self._knows_hiding and self._location.hides_absence
-        rows = self._run(self._endpoint.get_many, [*asked, _ABSENT_KEY] if probes else asked)
+        rows = self._run(self._endpoint.get_many, asked, [_ABSENT_KEY] if probes else [])
         if probes:
             self._note_hiding(rows[asked.index("info")], rows.pop())
         elif "info" in asked and not self._knows_hiding:
             info = rows[asked.index("info")]
             # A bucket behind its own or another's web address.
             if any(name.startswith(("x-amz-", "x-goog-")) for name in info.headers):
-                self._note_hiding(info, self._run(self._endpoint.get_many, [_ABSENT_KEY])[0])
+                self._note_hiding(info, self._run(self._endpoint.get_many, [], [_ABSENT_KEY])[0])
         return [self._decoded(key, row) for key, row in zip(asked, rows, strict=True)]
 
     def get_range(self, key: str, offset: int, size: int) -> bytes | None:
@@ -300,14 +300,24 @@ class HttpStore:
 
     # Answers.
 
-    def _run(self, ask: Callable[[list[_Item]], list[Any]], items: list[_Item]) -> list[_Row]:
-        """Ask, and ask again for what was refused if there are other credentials."""
+    def _run(
+        self,
+        ask: Callable[[list[_Item]], list[Any]],
+        items: list[_Item],
+        probes: Sequence[_Item] = (),
+    ) -> list[_Row]:
+        """Ask, and ask again for what was refused if there are other credentials.
+
+        What is asked for as a probe may be refused: that is an answer, and no reason to look for credentials.
+        """
         self._credentials.keep_fresh()
         generation = self._credentials.generation
-        rows = [_Row(*row) for row in ask(items)]
-        refused = [i for i, row in enumerate(rows) if self._is_refused(row)]
+        both = [*items, *probes]
+        rows = [_Row(*row) for row in ask(both)]
+        refused = [i for i in range(len(items)) if self._is_refused(rows[i])]
         if refused and self._has_better_credentials([rows[i] for i in refused], generation):
-            for i, row in zip(refused, ask([items[i] for i in refused]), strict=True):
+            again = [*refused, *range(len(items), len(both))]
+            for i, row in zip(again, ask([both[i] for i in again]), strict=True):
                 rows[i] = _Row(*row)
         return rows
 
