@@ -7,7 +7,7 @@ import base64
 import hashlib
 import re
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, NamedTuple, NoReturn, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from cloudvolume_fast import _runtime
 from cloudvolume_fast.errors import (
@@ -27,7 +27,8 @@ from cloudvolume_fast.fetch.content_encoding import compress as compress_bytes
 from cloudvolume_fast.fetch.content_encoding import decompress, level_of, suffix_of
 from cloudvolume_fast.fetch.remote.credentials import AwsCredentials
 from cloudvolume_fast.fetch.remote.location import Location
-from cloudvolume_fast.fetch.store import KeyRange
+from cloudvolume_fast.fetch.store import EXPIRED_CODES, KeyRange
+from cloudvolume_fast.model.layer_path import LayerPath
 
 __all__ = ["HttpStore"]
 
@@ -41,8 +42,6 @@ _ENCODING_OF = {
 }
 # What servers write there that says nothing about the bytes.
 _PLAIN_ENCODINGS = frozenset(("", "identity", "aws-chunked"))
-# What S3 answers, with status 400, to keys or tokens that were good once.
-_EXPIRED_CODES = ("ExpiredToken", "TokenRefreshRequired", "InvalidToken", "RequestExpired")
 # The reason that an answer names for its status.
 _REASON = re.compile(r"found status \d+ \((\w+)\)")
 # Reasons for 403 under which absence hides.
@@ -71,9 +70,10 @@ class HttpStore:
 
     Parameters
     ----------
-    cloudpath : str
-        For messages.
+    path : LayerPath
     location : Location
+    use_https : bool
+        Whether it is that of `path` by plain HTTPS; for pickles, which are made of these two.
 
     Attributes
     ----------
@@ -86,15 +86,19 @@ class HttpStore:
     Refused credentials are renewed once.
     """
 
-    def __init__(self, cloudpath: str, location: Location) -> None:
-        self.cloudpath = cloudpath
+    def __init__(self, path: LayerPath, location: Location, *, use_https: bool = False) -> None:
+        self.cloudpath = path.cloudpath
+        self._opened_as = (path, use_https)
         self._location = location
         self._endpoint = location.endpoint
         self._credentials = location.credentials
         self._knows_hiding = False
 
-    def __reduce_ex__(self, protocol: object) -> NoReturn:
-        raise TypeError("a store holds credentials and connections; open it again from its path")
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle as what opens it again, with the credentials that are found there."""
+        from cloudvolume_fast.fetch.open_store import reopen_store
+
+        return (reopen_store, self._opened_as)
 
     @property
     def endpoint(self) -> _runtime.Endpoint:
@@ -446,5 +450,5 @@ def _reason(row: _Row) -> str:
 def _is_of_other_credentials(row: _Row) -> bool:
     """Whether a request was refused because of an expired token, or signed for another region."""
     return row.status in (301, 307, 400) and (
-        "x-amz-bucket-region" in row.headers or any(code in row.message for code in _EXPIRED_CODES)
+        "x-amz-bucket-region" in row.headers or any(code in row.message for code in EXPIRED_CODES)
     )
