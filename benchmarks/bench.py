@@ -25,6 +25,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
+import bench_remote
 import datasets
 import measure
 import numpy as np
@@ -713,6 +714,43 @@ def _run_locate(count: int, theirs_count: int) -> Callable[[Setup, Row], Iterato
     return run
 
 
+def _run_remote(
+    name: str,
+    delay_seconds: float = 0,
+    *,
+    is_box: bool = False,
+    opens: bool = False,
+    trips: int = 0,
+) -> Callable[[Setup, Row], Iterator[Line]]:
+    """Compare reads over HTTP; with `trips`, ours to so many times the delay as well."""
+
+    def run(setup: Setup, row: Row) -> Iterator[Line]:
+        box = bench_remote.BOX if is_box else peers.WHOLE
+        expected = _decoded(setup, name)[box]
+        with bench_remote.served(setup.data.path(name), delay_seconds) as url:
+            make = bench_remote.openers if opens else bench_remote.readers
+            entries = make(url, tuple(setup.readers(name)), setup.threads, box)
+            for key, read in entries.items():
+                _is_right(
+                    key, lambda key=key, read=read: _require_equal(key, read()[..., 0], expected)
+                )
+            contest = measure.Contest(entries)
+            contest.run(setup.repeat)
+        yield from _contest_lines(contest, row, {})
+        if trips:
+            seconds = measure.spread(contest.seconds[OURS])[0]
+            most = trips * delay_seconds
+            found = seconds / delay_seconds
+            # What is computed between the trips takes less than half of one.
+            yield Line(
+                row.name, row.title, "round trips", _milliseconds(seconds), _milliseconds(most),
+                f"{found:.2f}", f"<= {trips}", "PASS" if found < trips + 0.5 else "short",
+                raw={"ours_seconds": [seconds], "delay_seconds": delay_seconds},
+            )  # fmt: skip
+
+    return run
+
+
 def _cached(title: str, name: str) -> Row:
     run = _run_boxes(name, 100, 64, is_cached=True)
     return Row(f"{name.removeprefix('slab_').replace('_', '-')}-lru", title, run, {CV: 5.0})
@@ -795,6 +833,30 @@ ROWS = (
         "sharded-cseg-memory", "memory above input, shard, cseg", _run_shard_memory("cseg_sharded")
     ),
     Row("sharded-raw-memory", "memory above input, shard, raw", _run_shard_memory("raw_sharded")),
+    Row("http-raw", "http, raw uint8, whole", _run_remote("raw"), {CV: 9.0, TS: 1.4}),
+    Row("http-cseg", "http, cseg uint64, whole", _run_remote("cseg"), {CV: 8.0, TS: 2.5}),
+    Row(
+        "far-raw",
+        "http + 50 ms, raw, whole",
+        _run_remote("raw", bench_remote.DELAY_SECONDS),
+        {CV: 5.0, TS: 2.5},
+    ),
+    Row(
+        "far-cseg",
+        "http + 50 ms, cseg, whole",
+        _run_remote("cseg", bench_remote.DELAY_SECONDS),
+        {CV: 5.0, TS: 2.5},
+    ),
+    Row(
+        "far-sharded-open",
+        "http + 50 ms, open, sharded 64^3",
+        _run_remote("cseg_sharded", bench_remote.DELAY_SECONDS, is_box=True, opens=True, trips=4),
+    ),
+    Row(
+        "far-sharded-again",
+        "http + 50 ms, sharded 64^3 again",
+        _run_remote("cseg_sharded", bench_remote.DELAY_SECONDS, is_box=True, trips=1),
+    ),
     Row("import", "import, beyond bare Python", _run_import, {CV: 4.0, TS: 1.0}),
     Row("raw-memory", "memory above output, raw", _run_memory("raw")),
     Row("gzip-memory", "memory above output, gzip", _run_memory("raw_gzip")),

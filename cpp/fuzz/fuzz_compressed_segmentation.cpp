@@ -57,6 +57,12 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* bytes, std::size_t siz
   require(status.ok() == is_good);
   if (!is_good) return 0;
   require(labels == expected);
+  if (const std::uint64_t end = decode::compressed_segmentation::box_end(data, g, box); end < data.size()) {
+    // As much as a box needs gives the same, or is seen to be too little.
+    const std::vector<std::byte> beginning(data.begin(), data.begin() + static_cast<std::ptrdiff_t>(end));
+    const std::vector<std::uint64_t> found = decode_all(beginning, g, box, {}, status);
+    require(!status.ok() || found == expected);
+  }
   for (std::size_t i = 0; i < mask.size(); ++i) require((mask[i] != 0) == (expected[i] == input[14]));
 
   Geometry part = g;

@@ -64,7 +64,11 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* input, std::size_t siz
 
   const int level = size == 0 ? 6 : input[0] % 13;
   Bytes packed;
-  require(decode::gzip::compress(data, level, packed).ok());
+  const bool is_segmentation = size > 1 && input[1] % 2 != 0;
+  using decode::gzip::Content;
+  require(
+      decode::gzip::compress(data, level, packed, is_segmentation ? Content::kCompressedSegmentation : Content::kAny)
+          .ok());
   require(packed.size() <= decode::gzip::compress_bound(size));
   if (size <= kLimit) {
     require(decode::gzip::decompress(packed, kLimit, out).ok());

@@ -185,6 +185,38 @@ TEST(CompressedSegmentation, DecodesAnyBoxThroughAnyMapIntoAnyStrides) {
   }
 }
 
+TEST(CompressedSegmentation, TellsWhereWhatABoxNeedsEnds) {
+  Random random(12);
+  int partial = 0;
+  for (int i = 0; i < 400; ++i) {
+    Geometry g = random_geometry(random);
+    g.num_channels = 1;
+    const Bytes data = encoded(random_labels(random, g), g);
+    const Box3 box = random.box_inside(g.chunk_shape);
+    // As one finds out who has nothing yet.
+    std::uint64_t end = 0;
+    for (int step = 0; step < 3; ++step) {
+      const std::uint64_t there = std::min<std::uint64_t>(end, data.size());
+      end = box_end({data.data(), static_cast<std::size_t>(there)}, g, box);
+    }
+    ASSERT_EQ(end, box_end(data, g, box));
+    // A table that is the last may be taken for longer than it is.
+    const Bytes beginning(data.begin(),
+                          data.begin() + static_cast<std::ptrdiff_t>(std::min<std::uint64_t>(end, data.size())));
+    partial += end < data.size() ? 1 : 0;
+    Labels expected;
+    Labels found;
+    ASSERT_TRUE(decode(data, g, box, expected).ok());
+    ASSERT_TRUE(decode(beginning, g, box, found).ok());
+    ASSERT_EQ(found, expected);
+  }
+  EXPECT_GT(partial, 50);
+  const Geometry two{{8, 8, 8}, {8, 8, 8}, 2, 4};
+  const Bytes data = encoded(Labels(1024, 5), two);
+  EXPECT_GT(box_end(data, two, whole(two)), data.size());
+  EXPECT_GT(box_end(from_words({1, 0x07000004, 4, 1, 1}), {{8, 8, 8}, {8, 8, 8}, 1, 4}, whole(two)), 16U);
+}
+
 TEST(CompressedSegmentation, DecodesWholeChunksIntoAVolume) {
   // Long rows, aligned destination rows, all widths up to 16 bits: the paths that real chunks take.
   Random random(12);

@@ -2,6 +2,7 @@
 #include "cvfast/decode/gzip.hpp"
 
 #include <gtest/gtest.h>
+#include <libdeflate.h>
 
 #include <algorithm>
 #include <string>
@@ -228,6 +229,83 @@ TEST(Gzip, DoesNotTrustTheStatedLength) {
 TEST(Gzip, ReportsAStoredBlockThatEndsEarlyAsCorruptWhateverTheRoom) {
   // 65535 bytes announced, none there.
   EXPECT_EQ(verdict(from_hex("1f8b080000000000000300ffff0000000000000000"), 1 << 20), Code::kCorrupt);
+}
+
+// Grey values of a recorded image, nearly: noise.
+Bytes image_like(std::size_t n, testing::Random& random) {
+  Bytes out(n);
+  for (std::byte& value : out) {
+    value = static_cast<std::byte>(128 + random.between(-3, 3) + random.between(-3, 3));
+  }
+  return out;
+}
+
+// Words of a small set in any order: what repeats has 4 bytes.
+Bytes words(std::size_t n, testing::Random& random) {
+  std::vector<std::uint64_t> palette(2000);
+  for (std::uint64_t& word : palette) word = random.bits() & 0xffffffffU;
+  std::vector<std::uint64_t> out(n / 4);
+  for (std::uint64_t& word : out) word = palette[static_cast<std::size_t>(random.bits() % palette.size())];
+  return testing::to_items(out, 4);
+}
+
+std::size_t size_by_libdeflate(const Bytes& in) {
+  libdeflate_compressor* const compressor = libdeflate_alloc_compressor(9);
+  Bytes out(libdeflate_gzip_compress_bound(compressor, in.size()));
+  const std::size_t size = libdeflate_gzip_compress(compressor, in.data(), in.size(), out.data(), out.size());
+  libdeflate_free_compressor(compressor);
+  return size;
+}
+
+std::size_t size_at_best(const Bytes& in, Content content = Content::kAny) {
+  Bytes packed;
+  EXPECT_TRUE(compress(in, 9, packed, content).ok());
+  Bytes back;
+  EXPECT_TRUE(decompress(packed, in.size(), back).ok());
+  EXPECT_EQ(back, in);
+  EXPECT_LE(packed.size(), compress_bound(in.size()));
+  return packed.size();
+}
+
+TEST(GzipLevelNine, ReturnsWhatItWasGivenAtEverySizeAtWhichItDecidesOtherwise) {
+  testing::Random random(5);
+  for (const std::size_t n : {0, 1, 4095, 4096, 32767, 32768, 65535, 65536, 262143, 262144, 300001}) {
+    Bytes half = image_like(n, random);
+    std::fill_n(half.begin(), n / 2, std::byte{0});
+    Bytes tenth = image_like(n, random);
+    std::fill_n(tenth.begin() + static_cast<std::ptrdiff_t>(n / 3), n / 10, std::byte{7});
+    for (const Bytes& in : {image_like(n, random), half, tenth, words(n, random), random.bytes(n), Bytes(n),
+                            testing::to_items(random.labels(n / 8, 40, 8), 8)}) {
+      const std::size_t bound = size_by_libdeflate(in) + size_by_libdeflate(in) / 200;
+      EXPECT_LE(size_at_best(in), bound) << n;
+      EXPECT_LE(size_at_best(in, Content::kCompressedSegmentation), bound + bound / 50) << n;
+    }
+  }
+}
+
+TEST(GzipLevelNine, StoresImagesInLessThanLibdeflateDoes) {
+  testing::Random random(6);
+  const Bytes in = image_like(1 << 18, random);
+  EXPECT_LT(size_at_best(in), size_by_libdeflate(in) * 995 / 1000);
+}
+
+TEST(GzipLevelNine, FindsShortRepetitions) {
+  testing::Random random(7);
+  const Bytes in = words(1 << 18, random);
+  ASSERT_LT(size_by_libdeflate(in), in.size() * 3 / 4);
+  EXPECT_LE(size_at_best(in), size_by_libdeflate(in));
+}
+
+TEST(GzipLevelNine, SearchesLongInSegmentationsThatRepeatFromAfar) {
+  testing::Random random(8);
+  // A table of labels that are seldom side by side twice, as of noise; and chunks that shrink to a few percent.
+  std::vector<std::uint64_t> table(1 << 16);
+  for (std::uint64_t& label : table) label = 1000 * (random.bits() % 1000);
+  const Bytes labels = testing::to_items(table, 8);
+  EXPECT_LE(size_at_best(labels, Content::kCompressedSegmentation), size_by_libdeflate(labels) * 1005 / 1000);
+  const Bytes runs = testing::to_items(random.labels(1 << 14, 4, 8), 8);
+  ASSERT_LT(size_by_libdeflate(runs), runs.size() / 10);
+  EXPECT_LE(size_at_best(runs, Content::kCompressedSegmentation), size_by_libdeflate(runs));
 }
 
 TEST(Gzip, ReusesTheVectorItIsGiven) {

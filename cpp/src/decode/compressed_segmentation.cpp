@@ -924,6 +924,38 @@ Status decode_box(std::span<const std::byte> data, const Geometry& geometry, con
   return {};
 }
 
+std::uint64_t box_end(std::span<const std::byte> beginning, const Geometry& geometry, const Box3& box) noexcept {
+  constexpr std::uint64_t kUnknown = std::numeric_limits<std::uint64_t>::max();
+  if (geometry.num_channels != 1 || box.empty() || !check_request(geometry, box, 0, 1).ok()) return kUnknown;
+  const Int3 grid = grid_of(geometry);
+  const auto headers = checked_product({grid[0], grid[1], grid[2], static_cast<std::int64_t>(kHeaderBytes)});
+  const auto volume = checked_product({geometry.block_shape[0], geometry.block_shape[1], geometry.block_shape[2]});
+  constexpr std::int64_t kMostVoxels = std::int64_t{1} << 32;
+  if (!headers || !volume || *volume > kMostVoxels) return kUnknown;
+  const std::uint64_t start =
+      beginning.size() < kWordBytes ? kWordBytes : load_le<std::uint32_t>(beginning.data()) * std::uint64_t{kWordBytes};
+  std::uint64_t end = start + static_cast<std::uint64_t>(*headers);
+  if (beginning.size() < end) return end;
+  const Int3& block = geometry.block_shape;
+  for (std::int64_t z = box.min[2] / block[2]; z * block[2] < box.max[2]; ++z) {
+    for (std::int64_t y = box.min[1] / block[1]; y * block[1] < box.max[1]; ++y) {
+      for (std::int64_t x = box.min[0] / block[0]; x * block[0] < box.max[0]; ++x) {
+        const auto index = static_cast<std::uint64_t>(x + grid[0] * (y + grid[1] * z));
+        const auto word = load_le<std::uint64_t>(beginning.data() + start + index * kHeaderBytes);
+        const auto bits = static_cast<unsigned>(word >> 24) & 0xffU;
+        if (bits > 32) return kUnknown;
+        const auto voxels = static_cast<std::uint64_t>(*volume);
+        const std::uint64_t entries = std::min(voxels, std::uint64_t{1} << bits);
+        const std::uint64_t table =
+            (word & kMaxTableOffset) * kWordBytes + entries * static_cast<std::uint64_t>(geometry.item_size);
+        const std::uint64_t values = bits == 0 ? 0 : ((word >> 32) + (voxels * bits + 31) / 32) * kWordBytes;
+        end = std::max({end, start + table, start + values});
+      }
+    }
+  }
+  return end;
+}
+
 Status unique_box(std::span<const std::byte> data, const Geometry& geometry, const Box3& box,
                   std::int64_t channel_begin, std::int64_t channel_end, std::vector<std::uint64_t>& out) {
   if (const Status status = check_request(geometry, box, channel_begin, channel_end); !status.ok()) return status;

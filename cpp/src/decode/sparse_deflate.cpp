@@ -499,11 +499,12 @@ void write_block(std::span<const std::byte> in, const std::vector<Match>& matche
 
 }  // namespace
 
-SparseDeflate sparse_deflate(std::span<const std::byte> in, std::vector<std::byte>& out) {
+SparseDeflate sparse_deflate(std::span<const std::byte> in, std::vector<std::byte>& out, std::size_t most_matched) {
   thread_local std::vector<Match> matches;
   find_matches(in, matches);
   SparseDeflate result;
   for (const Match& match : matches) result.matched_bytes += match.length;
+  if (result.matched_bytes > most_matched) return result;
 
   constexpr std::size_t kMaxBlockBytes = std::size_t{1} << 24;
   BitWriter writer(out);

@@ -15,7 +15,9 @@ struct SparseDeflate {
 };
 
 /// Appends one stream to `out`.  Only repetitions of 6 bytes and more are used: shorter ones cost a noisy image more
-/// than their bytes do (zlib's Z_FILTERED has the same rule).  May throw std::bad_alloc.
-SparseDeflate sparse_deflate(std::span<const std::byte> in, std::vector<std::byte>& out);
+/// than their bytes do (zlib's Z_FILTERED has the same rule).  Where they stand for more than `most_matched` bytes,
+/// nothing is appended.  May throw std::bad_alloc.
+SparseDeflate sparse_deflate(std::span<const std::byte> in, std::vector<std::byte>& out,
+                             std::size_t most_matched = SIZE_MAX);
 
 }  // namespace cvfast::decode

@@ -91,14 +91,22 @@ FetchState open_file(int folder, const char* name, UniqueFd& fd, struct stat& in
 // The files of a scale's shards, as one request sees them.
 class Shards {
  public:
-  explicit Shards(const ShardedScale& shared)
-      : shared_(shared),
-        folder_(::open(shared.folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)) {
-    if (!folder_) open_error_ = errno;
-  }
+  explicit Shards(const ShardedScale& shared) noexcept : shared_(shared) {}
 
-  [[nodiscard]] int folder() const noexcept { return folder_.get(); }
-  [[nodiscard]] int open_error() const noexcept { return open_error_; }
+  // The folder's descriptor, opened when it is first asked for, as most reads need no more than a shard's; -1 where it
+  // cannot be opened.
+  [[nodiscard]] int folder() const noexcept {
+    const std::lock_guard lock(folder_mutex_);
+    if (!folder_ && open_error_ == 0) {
+      folder_ = UniqueFd(::open(shared_.folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+      if (!folder_) open_error_ = errno;
+    }
+    return folder_.get();
+  }
+  [[nodiscard]] int open_error() const noexcept {
+    const std::lock_guard lock(folder_mutex_);
+    return open_error_;
+  }
 
   // Null when there is no memory for it; else look at its state.
   std::shared_ptr<const OpenShard> open(std::uint64_t shard) const {
@@ -170,14 +178,21 @@ class Shards {
 
  private:
   void look(std::uint64_t shard, OpenShard& out) const {
-    if (!folder_) {
-      if (open_error_ == ENOENT) return;
-      out.state = FetchState::kError;
-      out.error = {"open folder", open_error_};
-      return;
-    }
     struct stat info{};
-    out.state = open_file(folder_.get(), shared_.shard_name(shard).c_str(), out.index, info, out.error);
+    const std::string name = shared_.shard_name(shard);
+    out.state = open_file(AT_FDCWD, (shared_.folder + '/' + name).c_str(), out.index, info, out.error);
+    if (out.state != FetchState::kData) {
+      // What is wrong may be the folder.
+      out.error = {};
+      const int folder = this->folder();
+      if (folder < 0) {
+        const int code = open_error();
+        out.state = code == ENOENT ? FetchState::kMissing : FetchState::kError;
+        if (code != ENOENT) out.error = {"open folder", code};
+        return;
+      }
+      out.state = open_file(folder, name.c_str(), out.index, info, out.error);
+    }
     if (out.state == FetchState::kError) return;
     if (out.state == FetchState::kMissing) {
       look_for_pair(shard, out);
@@ -195,7 +210,7 @@ class Shards {
 
   void look_for_pair(std::uint64_t shard, OpenShard& out) const {
     struct stat info{};
-    out.state = open_file(folder_.get(), shared_.shard_name(shard, ".index").c_str(), out.index, info, out.error);
+    out.state = open_file(folder(), shared_.shard_name(shard, ".index").c_str(), out.index, info, out.error);
     if (out.state != FetchState::kData) return;
     out.stamp = stamp_of(info);
     out.index_bytes = shared_.index_bytes();
@@ -203,7 +218,7 @@ class Shards {
       out.state = FetchState::kMissing;
       return;
     }
-    out.state = open_file(folder_.get(), shared_.shard_name(shard, ".data").c_str(), out.data, info, out.error);
+    out.state = open_file(folder(), shared_.shard_name(shard, ".data").c_str(), out.data, info, out.error);
     if (out.state == FetchState::kMissing) {
       out.state = FetchState::kError;  // an index without data
       out.error = {"open", ENOENT};
@@ -218,8 +233,9 @@ class Shards {
   }
 
   const ShardedScale& shared_;
-  UniqueFd folder_;
-  int open_error_ = 0;
+  mutable std::mutex folder_mutex_;
+  mutable UniqueFd folder_;
+  mutable int open_error_ = 0;
   mutable std::mutex mutex_;
   mutable std::unordered_map<std::uint64_t, std::shared_ptr<const OpenShard>> open_;
 };

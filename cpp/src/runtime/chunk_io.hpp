@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -58,7 +59,12 @@ class LazySession {
       : layout_(layout),
         attention_(options.poll, options.stopped) {}
   [[nodiscard]] fetch::ChunkSession& get() const {
-    std::call_once(once_, [this] { session_ = layout_.store->read(attention_); });
+    // std::call_once makes a system call even where nobody waits.
+    fetch::ChunkSession* begun = begun_.load(std::memory_order_acquire);  // pairs with the store below
+    if (begun != nullptr) return *begun;
+    const std::lock_guard lock(mutex_);
+    if (!session_) session_ = layout_.store->read(attention_);
+    begun_.store(session_.get(), std::memory_order_release);
     return *session_;
   }
   [[nodiscard]] bool is_remote() const noexcept { return layout_.store->is_remote(); }
@@ -67,7 +73,8 @@ class LazySession {
  private:
   const ImageLayout& layout_;
   fetch::Attention attention_;
-  mutable std::once_flag once_;
+  mutable std::atomic<fetch::ChunkSession*> begun_{nullptr};
+  mutable std::mutex mutex_;
   mutable std::unique_ptr<fetch::ChunkSession> session_;
 };
 
@@ -150,8 +157,15 @@ class ChunkBytes {
   [[nodiscard]] bool permits_ranges() const noexcept { return !hit_ && !keeps_ && stored_.is_plain(); }
   /// Whether load may be given a target.
   [[nodiscard]] bool permits_target() const noexcept { return !hit_ && !keeps_; }
+  /// Whether the chunk is compressed by gzip and not wanted for the cache, so that its beginning may do.
+  [[nodiscard]] bool permits_beginning() const noexcept {
+    return !hit_ && !keeps_ && stored_.compression() == fetch::ContentEncoding::kGzip;
+  }
   [[nodiscard]] std::uint64_t size_bytes() const noexcept { return stored_.size_bytes(); }
 
+  [[nodiscard]] bool load_stored(std::span<const std::byte>& data, ChunkError& error) {
+    return stored_.load_stored(data, error);
+  }
   /// As StoredChunk::load.  Afterwards data() is encoded as format() says.
   [[nodiscard]] bool load(const std::optional<decode::ByteRange>& range, std::byte* target, ChunkError& error);
 

@@ -9,8 +9,9 @@
 
 namespace cvfast::runtime {
 
-bool compress_chunk(fetch::ContentEncoding compression, int level, const RunOptions& options,
-                    std::span<const std::byte> encoded, std::span<const std::byte>& bytes, ChunkError& error) {
+bool compress_chunk(const decode::ImageFormat& format, fetch::ContentEncoding compression, int level,
+                    const RunOptions& options, std::span<const std::byte> encoded, std::span<const std::byte>& bytes,
+                    ChunkError& error) {
   if (compression == fetch::ContentEncoding::kNone) {
     bytes = encoded;
     return true;
@@ -18,7 +19,10 @@ bool compress_chunk(fetch::ContentEncoding compression, int level, const RunOpti
   std::vector<std::byte>& compressed = thread_scratch().compressed;
   if (compression == fetch::ContentEncoding::kGzip) {
     error.kind = ErrorKind::kEncode;
-    error.status = decode::gzip::compress(encoded, level, compressed);
+    const bool is_segmentation = format.encoding == decode::Encoding::kCompressedSegmentation;
+    error.status = decode::gzip::compress(
+        encoded, level, compressed,
+        is_segmentation ? decode::gzip::Content::kCompressedSegmentation : decode::gzip::Content::kAny);
     if (!error.status.ok()) return false;
   } else {
     error.kind = ErrorKind::kCompress;
@@ -126,7 +130,7 @@ bool ChunkWriter::sync_entries(ChunkError& error) const {
 bool ChunkWriter::compress_and_put(const fetch::ChunkAddress& at, std::span<const std::byte> encoded, bool waits,
                                    ChunkError& error) const {
   std::span<const std::byte> bytes;
-  if (compress_chunk(settings_.compression, settings_.level, options_, encoded, bytes, error)) {
+  if (compress_chunk(layout_.format, settings_.compression, settings_.level, options_, encoded, bytes, error)) {
     return put(at, settings_.compression, bytes, waits, error);
   }
   error.name = session_->name_of(at, settings_.compression);

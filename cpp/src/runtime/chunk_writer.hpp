@@ -14,11 +14,11 @@
 
 namespace cvfast::runtime {
 
-/// Compresses encoded bytes; `bytes` is `encoded` itself or lies in this thread's scratch.  On failure `error` has
-/// everything but the chunk's name.
-[[nodiscard]] bool compress_chunk(fetch::ContentEncoding compression, int level, const RunOptions& options,
-                                  std::span<const std::byte> encoded, std::span<const std::byte>& bytes,
-                                  ChunkError& error);
+/// Compresses bytes encoded in a format; `bytes` is `encoded` itself or lies in this thread's scratch.  On failure
+/// `error` has everything but the chunk's name.
+[[nodiscard]] bool compress_chunk(const decode::ImageFormat& format, fetch::ContentEncoding compression, int level,
+                                  const RunOptions& options, std::span<const std::byte> encoded,
+                                  std::span<const std::byte>& bytes, ChunkError& error);
 
 /// Puts whole chunks into a layout's store, from any of the three forms that they pass through, and tells the cache.
 class ChunkWriter {

@@ -155,35 +155,35 @@ RunResult encode_image(const ImageLayout& layout, const WriteRequest& request, c
   } catch (const std::bad_alloc&) {
     return out_of_memory();
   }
-  return run_chunks(
-      layout.grid, request.box, bounded_threads(layout, options), options,
-      [&](std::int64_t index, const Box3& chunk, ChunkError& error) {
-        EncodedChunk& encoded = out[static_cast<std::size_t>(index)];
-        encoded.grid_point = layout.grid.grid_point(chunk.min);
-        std::int64_t offset = 0;
-        for (int i = 0; i < 3; ++i) offset += (chunk.min[i] - request.box.min[i]) * src_strides[i];
-        const Int3 shape = chunk.shape();
-        const Int4 shape4{shape[0], shape[1], shape[2], layout.format.num_channels};
-        progress.chunks.fetch_add(1, std::memory_order_relaxed);
-        progress.bytes.fetch_add(
-            static_cast<std::uint64_t>(shape4[0] * shape4[1] * shape4[2] * shape4[3] * layout.format.item_size),
-            std::memory_order_relaxed);
-        encoded.is_background =
-            request.delete_background &&
-            paint::box_equals(src + offset, src_strides, shape4, static_cast<std::size_t>(layout.format.item_size),
-                              request.background.data());
-        if (encoded.is_background) return true;
-        std::span<const std::byte> plain;
-        std::span<const std::byte> bytes;
-        if (!encode_chunk(layout.format, options.codec, src + offset, src_strides, shape, plain, error) ||
-            !compress_chunk(request.compression, request.compression_level, options, plain, bytes, error)) {
-          error.name = std::string(NamedChunk(layout.grid, chunk).address().name);
-          return false;
-        }
-        encoded.bytes.assign(bytes.begin(), bytes.end());
-        thread_scratch().trim();
-        return true;
-      });
+  return run_chunks(layout.grid, request.box, bounded_threads(layout, options), options,
+                    [&](std::int64_t index, const Box3& chunk, ChunkError& error) {
+                      EncodedChunk& encoded = out[static_cast<std::size_t>(index)];
+                      encoded.grid_point = layout.grid.grid_point(chunk.min);
+                      std::int64_t offset = 0;
+                      for (int i = 0; i < 3; ++i) offset += (chunk.min[i] - request.box.min[i]) * src_strides[i];
+                      const Int3 shape = chunk.shape();
+                      const Int4 shape4{shape[0], shape[1], shape[2], layout.format.num_channels};
+                      progress.chunks.fetch_add(1, std::memory_order_relaxed);
+                      progress.bytes.fetch_add(static_cast<std::uint64_t>(shape4[0] * shape4[1] * shape4[2] *
+                                                                          shape4[3] * layout.format.item_size),
+                                               std::memory_order_relaxed);
+                      encoded.is_background = request.delete_background &&
+                                              paint::box_equals(src + offset, src_strides, shape4,
+                                                                static_cast<std::size_t>(layout.format.item_size),
+                                                                request.background.data());
+                      if (encoded.is_background) return true;
+                      std::span<const std::byte> plain;
+                      std::span<const std::byte> bytes;
+                      const int level = request.compression_level;
+                      if (!encode_chunk(layout.format, options.codec, src + offset, src_strides, shape, plain, error) ||
+                          !compress_chunk(layout.format, request.compression, level, options, plain, bytes, error)) {
+                        error.name = std::string(NamedChunk(layout.grid, chunk).address().name);
+                        return false;
+                      }
+                      encoded.bytes.assign(bytes.begin(), bytes.end());
+                      thread_scratch().trim();
+                      return true;
+                    });
 }
 
 RunResult delete_chunks(const ImageLayout& layout, const Box3& box, const RunOptions& options) {

@@ -14,6 +14,7 @@ import pytest
 import support
 
 from cloudvolume_fast import Bbox, CloudVolume
+from cloudvolume_fast.deliver import progress
 from cloudvolume_fast.errors import (
     EmptyVolumeException,
     EncodingError,
@@ -72,6 +73,79 @@ def test_pictures(tmp_path, stored, held):
     assert vol.scattered_points([(1, 2, 3), (3, 2, 1)]) == {
         (x, 2, 4 - x): voxels[x, 2, 4 - x, 0] for x in (1, 3)
     }
+
+
+LARGE_BOXES = {
+    "unaligned": ((3, 5, 7), (75, 69, 41)),
+    "flat": ((0, 0, 5), (96, 80, 6)),
+    "beyond": ((-9, 20, 10), (90, 90, 60)),
+    "whole": ((0, 0, 0), (96, 80, 48)),
+}
+"""Boxes that threads share in equal parts, once their chunks are held as voxels."""
+
+
+@pytest.fixture(params=[("raw", "same"), ("compressed_segmentation", "raw"), ("fpzip", "raw")])
+def large_layer(request, tmp_path):
+    """(volume with a cache, its voxels, its folder); 2 channels, partial chunks at the rim."""
+    stored, held = request.param
+    path, voxels = support.write_layer(
+        tmp_path / "layer",
+        encoding=stored,
+        data_type="float32" if stored == "fpzip" else "uint64",
+        size=(96, 80, 48),
+        chunk_size=(40, 32, 20),
+        num_channels=2,
+    )
+    vol = CloudVolume(path, lru_bytes=1 << 24, lru_encoding=held, bounded=False, parallel=3)
+    vol.fill_missing = True
+    return vol, voxels, tmp_path / "layer"
+
+
+@pytest.mark.parametrize("box", LARGE_BOXES.values(), ids=LARGE_BOXES)
+def test_large_boxes_of_held_voxels(large_layer, box):
+    vol, voxels, folder = large_layer
+    low, high = (np.array(corner) for corner in box)
+    expected = np.zeros((*(high - low), 2), voxels.dtype)
+    from_ = np.maximum(low, 0)
+    inner = voxels[tuple(slice(a, b) for a, b in zip(from_, high, strict=True))]
+    at = tuple(slice(a, a + n) for a, n in zip(from_ - low, inner.shape, strict=False))
+    expected[at] = inner
+
+    np.testing.assert_array_equal(vol[:], voxels)
+    shutil.rmtree(folder / support.KEY)
+    np.testing.assert_array_equal(vol[Bbox(*box)], expected)
+    np.testing.assert_array_equal(vol.image.read((*box[0], *box[1]), 0, order="C"), expected)
+    part = vol[(*(slice(a, b) for a, b in zip(*box, strict=True)), slice(1, 2))]
+    np.testing.assert_array_equal(part, expected[..., 1:])
+    if voxels.dtype.kind != "f":
+        label = int(voxels[50, 40, 30, 0])
+        np.testing.assert_array_equal(vol.download(Bbox(*box), label=label), expected == label)
+        kept = np.where(np.isin(expected, [label, 3]), expected, 0)
+        np.testing.assert_array_equal(vol.download(Bbox(*box), segids=[label, 3]), kept)
+
+
+def test_large_box_of_which_a_chunk_is_not_held(large_layer):
+    vol, voxels, folder = large_layer
+    for gone in ("0-40_0-32_0-20", "80-96_64-80_40-48"):
+        np.testing.assert_array_equal(vol[0:96, 0:80, 0:48], voxels)
+        assert vol.image.lru.pop(f"{support.KEY}/{gone}") is not None
+        np.testing.assert_array_equal(vol[0:96, 0:80, 0:48], voxels)
+        assert f"{support.KEY}/{gone}" in vol.image.lru
+    x, y, z = 80, 64, 40
+    vol.image.lru.pop(f"{support.KEY}/80-96_64-80_40-48")
+    (file,) = (folder / support.KEY).glob("80-96_64-80_40-48*")
+    file.unlink()
+    voxels[x:, y:, z:] = 0
+    np.testing.assert_array_equal(vol[0:96, 0:80, 0:48], voxels)
+
+
+def test_progress_of_a_large_box_of_held_voxels(large_layer, capsys, monkeypatch):
+    vol, voxels, _ = large_layer
+    np.testing.assert_array_equal(vol[:], voxels)
+    vol.progress = True
+    monkeypatch.setattr(progress, "_SHOW_AFTER_SECONDS", 0.0)
+    np.testing.assert_array_equal(vol[:], voxels)
+    assert "27/27" in capsys.readouterr().err
 
 
 def test_points_and_unique_fill_it_too(layer):

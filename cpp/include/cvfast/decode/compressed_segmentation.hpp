@@ -33,6 +33,11 @@ Status decode_box(std::span<const std::byte> data, const Geometry& geometry, con
                   std::int64_t channel_begin, std::int64_t channel_end, const paint::VoxelMap& map, std::byte* dst,
                   const Int4& dst_strides) noexcept;
 
+/// How many bytes from the beginning of a chunk of one channel decode_box may look at, as far as `beginning` tells:
+/// where it ends before the sub-blocks' headers do, the end of those.  More than there are where a table is the last.
+[[nodiscard]] std::uint64_t box_end(std::span<const std::byte> beginning, const Geometry& geometry,
+                                    const Box3& box) noexcept;
+
 /// Adds the distinct labels of a box to `out` (ascending, no duplicates) from the sub-blocks' tables and indices.
 /// May throw std::bad_alloc.
 Status unique_box(std::span<const std::byte> data, const Geometry& geometry, const Box3& box,

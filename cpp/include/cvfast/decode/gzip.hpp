@@ -20,8 +20,20 @@ Status decompress(std::span<const std::byte> in, std::byte* out, std::size_t cap
 /// The length that the last member states sizes the first attempt.
 Status decompress(std::span<const std::byte> in, std::uint64_t limit, std::vector<std::byte>& out) noexcept;
 
-/// Compresses as one member.  level 0 (stored) to 9 as in zlib, up to 12 as libdeflate has them.
-Status compress(std::span<const std::byte> in, int level, std::vector<std::byte>& out) noexcept;
+/// The DEFLATE stream of the first member and all that lies behind it; empty where there is no sound header.
+[[nodiscard]] std::span<const std::byte> first_stream(std::span<const std::byte> in) noexcept;
+
+/// What is compressed, as far as it tells how.
+enum class Content : std::uint8_t {
+  kAny,
+  kCompressedSegmentation,  ///< long searches for repetitions gain little in it
+};
+
+/// Compresses as one member.  level 0 (stored) to 9 as in zlib, up to 12 as libdeflate has them.  At level 9, zlib's
+/// best and the default of those who write volumes, the level stands for the size that zlib makes, and time is spent
+/// where it pays: the result depends on the input alone.
+Status compress(std::span<const std::byte> in, int level, std::vector<std::byte>& out,
+                Content content = Content::kAny) noexcept;
 
 /// Upper bound of the size of a compressed member for n bytes of input.
 [[nodiscard]] std::size_t compress_bound(std::size_t n) noexcept;
