@@ -20,6 +20,7 @@ from cloudvolume_fast.errors import (
     MD5IntegrityError,
     ShardIndexError,
 )
+from cloudvolume_fast.fetch.store import EXPIRED_CODES
 
 # What is called to get at a stored chunk, also when a write merges with it.
 _READING_CALLS = frozenset({"stat", "open", "read", "size"})
@@ -119,7 +120,7 @@ def _raise_refusal(key: str, reason: str, status: int, detail: str, *, writing: 
     if reason == "digest":
         kind = CRC32CIntegrityError if "crc32c" in detail else MD5IntegrityError
         raise kind(message, key=key, found=detail)
-    if status in (401, 403):
+    if status in (401, 403) or (status == 400 and any(code in detail for code in EXPIRED_CODES)):
         raise AuthorizationError(message, key=key, found=status)
     error = ChunkWriteError if writing else ChunkReadError
     raise error(message, key=key, expected="data", found=status or reason)

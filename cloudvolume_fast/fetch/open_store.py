@@ -10,7 +10,7 @@ from cloudvolume_fast.fetch.file import FileStore
 from cloudvolume_fast.fetch.store import ObjectStore
 from cloudvolume_fast.model.layer_path import LayerPath, to_https
 
-__all__ = ["open_store"]
+__all__ = ["open_store", "reopen_store"]
 
 
 def open_store(
@@ -41,7 +41,12 @@ def open_store(
     parsed = parse_secrets(secrets)
     location = locate_remote(place, parsed)
     if location is not None:
-        return HttpStore(path.cloudpath, location)
+        return HttpStore(path, location, use_https=use_https)
     from cloudvolume_fast.fetch.remote.cloud_files_store import CloudFilesStore
 
     return CloudFilesStore(path, parsed)
+
+
+def reopen_store(path: LayerPath, use_https: bool) -> ObjectStore:
+    """Return the store of a layer, as a pickle does: without credentials of its own."""
+    return open_store(path, use_https=use_https)

@@ -6,7 +6,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple, Protocol, runtime_checkable
 
-__all__ = ["ByteStore", "KeyRange", "ObjectStore"]
+__all__ = ["EXPIRED_CODES", "ByteStore", "KeyRange", "ObjectStore"]
+
+EXPIRED_CODES = ("ExpiredToken", "TokenRefreshRequired", "InvalidToken", "RequestExpired")
+"""What S3 answers, with status 400, to keys or tokens that were good once."""
 
 
 class KeyRange(NamedTuple):

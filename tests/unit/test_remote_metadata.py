@@ -129,3 +129,29 @@ def test_malformed_secrets_are_not_repeated(server: FaultServer) -> None:
     with pytest.raises(InvalidArgumentError, match="secrets") as raised:
         CloudVolume(f"{server.url}/ds/layer", secrets="very-secret")
     assert "very-secret" not in repr(raised.value)
+
+
+def test_chunks_are_read_again_with_keys_that_replace_expired_ones(
+    server: FaultServer, home: Path
+) -> None:
+    def write_keys(access_key: str) -> None:
+        (home / ".cloudvolume/secrets").mkdir(parents=True, exist_ok=True)
+        keys = {"AWS_ACCESS_KEY_ID": access_key, "AWS_SECRET_ACCESS_KEY": "s"}
+        (home / ".cloudvolume/secrets/aws-secret.json").write_text(json.dumps(keys))
+
+    write_keys("old")
+    server.objects["/bucket/layer/info"] = json.dumps(INFO).encode()
+    for x, y in ((0, 0), (0, 8), (8, 0), (8, 8)):
+        chunk = np.asfortranarray(VOXELS[x : x + 8, y : y + 8])
+        name = f"{x}-{x + 8}_{y}-{y + 8}_0-8"
+        server.objects[f"/bucket/layer/4_4_40/{name}"] = chunk.tobytes("F")
+    vol = CloudVolume(f"s3://{server.url}/bucket/layer", progress=False)
+    server.script = lambda request, count: (
+        Answer()
+        if "Credential=new/" in request.headers["authorization"]
+        else Answer(status=400, body=b"<Error><Code>ExpiredToken</Code></Error>")
+    )
+    with pytest.raises(AuthorizationError, match=r"400 \(ExpiredToken\)"):
+        vol[:]
+    write_keys("new")
+    np.testing.assert_array_equal(vol[:], VOXELS)

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, NoReturn, TypeVar
+from typing import Any, TypeVar
 
 from cloudvolume_fast.errors import (
     AuthorizationError,
@@ -46,6 +46,7 @@ class CloudFilesStore:
         from cloudfiles.exceptions import UnsupportedProtocolError as UnknownToCloudFiles
 
         self.cloudpath = cloudpath = path.cloudpath
+        self._path = path
         self._key_prefix = f"{path.key_prefix}/" if path.key_prefix else ""
         given = None if secrets is None else dict(secrets)
         try:
@@ -61,8 +62,11 @@ class CloudFilesStore:
                 found=path.protocol,
             ) from None
 
-    def __reduce_ex__(self, protocol: object) -> NoReturn:
-        raise TypeError("a store may hold credentials; open it again from its path")
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle as what opens it again, with the credentials that are found there."""
+        from cloudvolume_fast.fetch.open_store import reopen_store
+
+        return (reopen_store, (self._path, False))
 
     def get(self, key: str) -> bytes | None:
         """Return an object's bytes, decompressed, or None where it is absent; see `get_many`."""

@@ -7,7 +7,7 @@ import base64
 import hashlib
 import re
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, NamedTuple, NoReturn, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from cloudvolume_fast import _runtime
 from cloudvolume_fast.errors import (
@@ -27,7 +27,8 @@ from cloudvolume_fast.fetch.content_encoding import compress as compress_bytes
 from cloudvolume_fast.fetch.content_encoding import decompress, level_of, suffix_of
 from cloudvolume_fast.fetch.remote.credentials import AwsCredentials
 from cloudvolume_fast.fetch.remote.location import Location
-from cloudvolume_fast.fetch.store import KeyRange
+from cloudvolume_fast.fetch.store import EXPIRED_CODES, KeyRange
+from cloudvolume_fast.model.layer_path import LayerPath
 
 __all__ = ["HttpStore"]
 
@@ -41,8 +42,6 @@ _ENCODING_OF = {
 }
 # What servers write there that says nothing about the bytes.
 _PLAIN_ENCODINGS = frozenset(("", "identity", "aws-chunked"))
-# What S3 answers, with status 400, to keys or tokens that were good once.
-_EXPIRED_CODES = ("ExpiredToken", "TokenRefreshRequired", "InvalidToken", "RequestExpired")
 # The reason that an answer names for its status.
 _REASON = re.compile(r"found status \d+ \((\w+)\)")
 # Reasons for 403 under which absence hides.
@@ -71,9 +70,10 @@ class HttpStore:
 
     Parameters
     ----------
-    cloudpath : str
-        For messages.
+    path : LayerPath
     location : Location
+    use_https : bool
+        Whether it is that of `path` by plain HTTPS; for pickles, which are made of these two.
 
     Attributes
     ----------
@@ -86,15 +86,19 @@ class HttpStore:
     Refused credentials are renewed once.
     """
 
-    def __init__(self, cloudpath: str, location: Location) -> None:
-        self.cloudpath = cloudpath
+    def __init__(self, path: LayerPath, location: Location, *, use_https: bool = False) -> None:
+        self.cloudpath = path.cloudpath
+        self._opened_as = (path, use_https)
         self._location = location
         self._endpoint = location.endpoint
         self._credentials = location.credentials
         self._knows_hiding = False
 
-    def __reduce_ex__(self, protocol: object) -> NoReturn:
-        raise TypeError("a store holds credentials and connections; open it again from its path")
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle as what opens it again, with the credentials that are found there."""
+        from cloudvolume_fast.fetch.open_store import reopen_store
+
+        return (reopen_store, self._opened_as)
 
     @property
     def endpoint(self) -> _runtime.Endpoint:
@@ -168,14 +172,14 @@ class HttpStore:
         """
         asked = list(keys)
         probes = "info" in asked and not self._knows_hiding and self._location.hides_absence
-        rows = self._run(self._endpoint.get_many, [*asked, _ABSENT_KEY] if probes else asked)
+        rows = self._run(self._endpoint.get_many, asked, [_ABSENT_KEY] if probes else [])
         if probes:
             self._note_hiding(rows[asked.index("info")], rows.pop())
         elif "info" in asked and not self._knows_hiding:
             info = rows[asked.index("info")]
             # A bucket behind its own or another's web address.
             if any(name.startswith(("x-amz-", "x-goog-")) for name in info.headers):
-                self._note_hiding(info, self._run(self._endpoint.get_many, [_ABSENT_KEY])[0])
+                self._note_hiding(info, self._run(self._endpoint.get_many, [], [_ABSENT_KEY])[0])
         return [self._decoded(key, row) for key, row in zip(asked, rows, strict=True)]
 
     def get_range(self, key: str, offset: int, size: int) -> bytes | None:
@@ -300,14 +304,24 @@ class HttpStore:
 
     # Answers.
 
-    def _run(self, ask: Callable[[list[_Item]], list[Any]], items: list[_Item]) -> list[_Row]:
-        """Ask, and ask again for what was refused if there are other credentials."""
+    def _run(
+        self,
+        ask: Callable[[list[_Item]], list[Any]],
+        items: list[_Item],
+        probes: Sequence[_Item] = (),
+    ) -> list[_Row]:
+        """Ask, and ask again for what was refused if there are other credentials.
+
+        What is asked for as a probe may be refused: that is an answer, and no reason to look for credentials.
+        """
         self._credentials.keep_fresh()
         generation = self._credentials.generation
-        rows = [_Row(*row) for row in ask(items)]
-        refused = [i for i, row in enumerate(rows) if self._is_refused(row)]
+        both = [*items, *probes]
+        rows = [_Row(*row) for row in ask(both)]
+        refused = [i for i in range(len(items)) if self._is_refused(rows[i])]
         if refused and self._has_better_credentials([rows[i] for i in refused], generation):
-            for i, row in zip(refused, ask([items[i] for i in refused]), strict=True):
+            again = [*refused, *range(len(items), len(both))]
+            for i, row in zip(again, ask([both[i] for i in again]), strict=True):
                 rows[i] = _Row(*row)
         return rows
 
@@ -436,5 +450,5 @@ def _reason(row: _Row) -> str:
 def _is_of_other_credentials(row: _Row) -> bool:
     """Whether a request was refused because of an expired token, or signed for another region."""
     return row.status in (301, 307, 400) and (
-        "x-amz-bucket-region" in row.headers or any(code in row.message for code in _EXPIRED_CODES)
+        "x-amz-bucket-region" in row.headers or any(code in row.message for code in EXPIRED_CODES)
     )

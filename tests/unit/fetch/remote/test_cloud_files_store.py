@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import pickle
 from pathlib import Path
 
 import pytest
@@ -62,6 +63,11 @@ def test_damaged_objects_are_named(store: ObjectStore, path: str) -> None:
     CloudFiles(path).put("a", b"text", compress="gzip", raw=True)
     with pytest.raises(DecompressionError, match=r"layer/a: "):
         store.get("a")
+
+
+def test_a_store_is_pickled_as_its_path(store: ObjectStore) -> None:
+    store.put("a", b"1")
+    assert pickle.loads(pickle.dumps(store)).get("a") == b"1"
 
 
 def test_protocols_that_nobody_speaks() -> None:

@@ -227,3 +227,53 @@ def test_without_any_account_a_refusal_is_an_error(
     monkeypatch.setattr(location, "_GOOGLE", tokens.server.url)
     with pytest.raises(AuthorizationError, match="401"):
         open_gs("bucket").get("a")
+
+
+def test_finding_out_about_absence_looks_for_no_account(
+    tokens: TokenServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A public bucket that may not be listed refuses the key that nobody uses."""
+    import google.auth
+
+    from cloudvolume_fast.fetch.remote import location
+
+    monkeypatch.delenv("STORAGE_EMULATOR_HOST")
+    monkeypatch.setattr(location, "_GOOGLE", tokens.server.url)
+    monkeypatch.setattr(google.auth, "default", lambda **settings: pytest.fail("looked for"))
+    tokens.server.objects["/bucket/data%20set/layer/info"] = b"{}"
+    tokens.server.script = lambda request, count: (
+        Answer()
+        if request.path in tokens.server.objects
+        else Answer(status=403, body=b"<Error><Code>AccessDenied</Code></Error>")
+    )
+    store = open_gs("bucket")
+    assert store.get("info") == b"{}"
+    assert len(tokens.asked) == 2
+    assert store.get("absent") is None
+
+
+def test_absence_is_found_out_about_with_the_account_that_reads(
+    tokens: TokenServer, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without it everything is refused, with it only what is absent."""
+    from cloudvolume_fast.fetch.remote import location
+
+    monkeypatch.delenv("STORAGE_EMULATOR_HOST")
+    monkeypatch.delenv("CLOUDSDK_CONFIG", raising=False)
+    monkeypatch.setattr(location, "_GOOGLE", tokens.server.url)
+    folder = home / ".config/gcloud"
+    folder.mkdir(parents=True)
+    (folder / "application_default_credentials.json").write_text(json.dumps(tokens.account))
+    tokens.server.objects["/bucket/data%20set/layer/info"] = b"{}"
+
+    def answer(request, count):
+        given = tokens.answer(request, count)
+        if given.status == 200 and request.path not in (*tokens.server.objects, "/token"):
+            return Answer(status=403, body=b"<Error><Code>AccessDenied</Code></Error>")
+        return given
+
+    tokens.server.script = answer
+    store = open_gs("bucket")
+    assert store.get("info") == b"{}"
+    assert store.endpoint.is_forbidden_missing
+    assert store.get_many(["absent", "a"]) == [None, b"text"]

@@ -183,6 +183,15 @@ def test_bytes_that_differ_from_the_stated_digest_are_an_error(
         open_http(f"{faulty.url}/layer").get("a")
 
 
-def test_a_store_is_not_pickled(store: HttpStore) -> None:
-    with pytest.raises(TypeError, match="credentials"):
-        pickle.dumps(store)
+def test_a_store_is_pickled_as_its_path(store: HttpStore, folder: Path) -> None:
+    (folder / "a").write_bytes(b"1")
+    again = pickle.loads(pickle.dumps(store))
+    assert again.get("a") == b"1"
+    assert again.cloudpath == store.cloudpath
+
+
+def test_credentials_are_not_pickled(nginx: Nginx, home: Path) -> None:
+    store = open_http(f"{nginx.url}/layer", secrets={"user": "u", "password": "very-secret"})
+    assert b"very-secret" not in pickle.dumps(store)
+    with pytest.raises(TypeError, match="not pickled"):
+        pickle.dumps(store._credentials)
