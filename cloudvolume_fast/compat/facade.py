@@ -49,9 +49,12 @@ class CloudVolume(metaclass=_CloudVolumeType):
     fill_missing : bool
         Read absent chunks as background instead of raising.  Nothing but absence is forgiven.
     cache : bool or str
-        Disk cache; not available in this version.
-    compress_cache, cache_locking
-        Settings of the disk cache, without effect while there is none.
+        Keep what is fetched on this machine: True below ``CLOUD_VOLUME_CACHE_DIR``, else ``~/.cloudvolume/cache``, or
+        the folder below which to keep it.
+    compress_cache : str or bool, optional
+        Second-stage compression of what is kept; by default that of the encoding, False for none.
+    cache_locking : bool
+        Entries get their names when they are complete, so no locks are needed, and this changes nothing.
     cdn_cache : bool, int or str
         Cache-Control of uploads to stores that have such a header; local files have none.
     progress : bool, optional
@@ -139,7 +142,6 @@ class CloudVolume(metaclass=_CloudVolumeType):
     ) -> CloudVolumePrecomputed:
         """Open a layer; see the class."""
         for name, value, neutral in (
-            ("cache", cache, False),
             ("green_threads", green_threads, False),
             ("agglomerate", agglomerate, False),
             ("spatial_index_db", spatial_index_db, None),

@@ -304,7 +304,10 @@ class FaultServer:
         if request.method == "PUT":
             self.objects[path] = request.body
             encoding = request.headers.get("content-encoding")
-            self.object_headers[path] = {"Content-Encoding": encoding} if encoding else {}
+            self.object_headers[path] = {
+                "ETag": f'"{hashlib.md5(request.body).hexdigest()}"',
+                **({"Content-Encoding": encoding} if encoding else {}),
+            }
             return 200, dict(answer.headers), b""
         if request.method == "DELETE":
             found = self.objects.pop(path, None) is not None

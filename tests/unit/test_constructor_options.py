@@ -37,7 +37,7 @@ TESTED = {
     "bounded": "test_bounded_refuses_what_lies_outside",
     "autocrop": "test_autocrop_cuts_at_the_bounds",
     "fill_missing": "test_fill_missing_reads_absent_chunks_as_background",
-    "cache": "test_option_that_is_not_available_is_refused",
+    "cache": "test_cache_keeps_chunks",
     "compress_cache": "test_compression_of_the_cache_is_checked",
     "cdn_cache": "test_cdn_cache_is_checked_and_kept",
     "progress": "test_progress_shows_a_bar",
@@ -128,8 +128,6 @@ def test_fill_missing_reads_absent_chunks_as_background(layer: str) -> None:
 @pytest.mark.parametrize(
     "option",
     [
-        {"cache": True},
-        {"cache": "/somewhere"},
         {"green_threads": True},
         {"agglomerate": True},
         {"spatial_index_db": "sqlite://x.db"},
@@ -143,6 +141,17 @@ def test_option_that_is_not_available_is_refused(
     with pytest.raises(UnsupportedOptionError, match=f"{next(iter(option))}: expected"):
         CloudVolume(layer, **option)
     assert support.files_in(tmp_path) == ["info"]
+
+
+@pytest.mark.parametrize("by_name", [True, False])
+def test_cache_keeps_chunks(
+    tmp_path: Path, layer: str, by_name: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "cache"
+    monkeypatch.setenv("CLOUD_VOLUME_CACHE_DIR", str(folder))
+    CloudVolume(layer)[:] = np.ones((16, 16, 16, 1), np.uint32)
+    assert CloudVolume(layer, cache=str(folder) if by_name else True)[:].all()
+    assert len([path for path in folder.rglob("4_4_40/*") if path.is_file()]) == 8
 
 
 def test_bytes_held_in_memory_are_checked(layer: str) -> None:

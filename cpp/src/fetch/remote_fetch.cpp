@@ -85,7 +85,7 @@ StoreError cancelled_error() {
 
 Answer judge(const Endpoint& endpoint, HttpResult&& result) {
   Answer out;
-  if (result.status == 403 && endpoint.is_forbidden_missing.load(std::memory_order_relaxed)) return out;
+  if (endpoint.is_absent(result)) return out;
   switch (result.state) {
     case HttpState::kMissing:
       return out;
@@ -231,6 +231,7 @@ bool Uploads::put(const std::string& name, ContentEncoding compression, std::vec
   }
   auto body = std::make_shared<const std::vector<std::byte>>(std::move(bytes));
   request.body = *body;
+  if (request.signer != nullptr) request.signer->prepare(request);
   return send(std::move(request), std::move(body), name, waits, error);
 }
 
