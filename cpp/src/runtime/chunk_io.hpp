@@ -115,6 +115,7 @@ class StoredChunk {
   [[nodiscard]] bool is_plain() const noexcept { return file_.encoding == fetch::ContentEncoding::kNone; }
   [[nodiscard]] std::uint64_t size_bytes() const noexcept { return file_.size_bytes; }
   [[nodiscard]] fetch::ContentEncoding compression() const noexcept { return file_.encoding; }
+  [[nodiscard]] bool is_remote() const noexcept { return session_.is_remote(); }
   /// What a message calls the chunk.
   [[nodiscard]] std::string name() const { return session_.get().name_of(chunk_, file_.encoding); }
 
@@ -171,9 +172,11 @@ class ChunkBytes {
   [[nodiscard]] bool permits_ranges() const { return !hit_ && !keeps_ && stored_.is_plain() && !stored_.wants_copy(); }
   /// Whether load may be given a target.
   [[nodiscard]] bool permits_target() const noexcept { return !hit_ && !keeps_; }
-  /// Whether the chunk is compressed by gzip and not wanted for the cache, so that its beginning may do.
+  /// Whether the chunk is compressed by gzip and not wanted for the cache, so that its beginning may do.  What came over
+  /// a network, or lies here as a copy of such, is checked as a whole.
   [[nodiscard]] bool permits_beginning() const {
-    return !hit_ && !keeps_ && !stored_.wants_copy() && stored_.compression() == fetch::ContentEncoding::kGzip;
+    return !hit_ && !keeps_ && stored_.compression() == fetch::ContentEncoding::kGzip && !stored_.is_remote() &&
+           !stored_.is_copy() && !stored_.wants_copy();
   }
   [[nodiscard]] std::uint64_t size_bytes() const noexcept { return stored_.size_bytes(); }
 
