@@ -34,10 +34,12 @@ from cloudvolume_fast.errors import (
 
 __all__ = [
     "DEFAULT_ATTRIBUTES",
+    "PrecomputedSkeleton",
     "Skeleton",
     "VertexAttribute",
     "decode_skeletons",
     "encode_skeletons",
+    "inverse_transform",
     "parse_attributes",
 ]
 
@@ -389,7 +391,7 @@ class Skeleton(osteoid.Skeleton, metaclass=_SkeletonType):  # type: ignore[misc]
 
     @classmethod
     def load(cls, filename: str | os.PathLike[str], allow_mmap: bool = False) -> Skeleton:
-        """Read a file that `save` or another program wrote; `allow_mmap` saves nothing here, where bytes are copied once.
+        """Read a file of `save`'s or another program's; bytes are copied once, whatever `allow_mmap` says.
 
         Raises
         ------
@@ -487,3 +489,6 @@ _wrap(
         "chunk",
     )
 )
+
+PrecomputedSkeleton = Skeleton
+"""Upstream's older name."""

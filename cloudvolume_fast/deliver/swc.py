@@ -56,7 +56,7 @@ def parse_swc(text: str, name: str = "SWC") -> SwcTable:
     Raises
     ------
     SkeletonDecodeError
-        A line has too few columns or no numbers where there should be some, an id occurs twice, or a parent is not there.
+        A line has too few columns or no numbers where they belong, an id occurs twice, or a parent is not there.
 
     Notes
     -----

@@ -283,7 +283,6 @@ _INDEXES = {
     "mysql": (
         "CREATE INDEX idxfname ON index_files (filename)",
         "CREATE INDEX fname ON file_lookup (fid)",
-        "ALTER TABLE file_lookup ADD FOREIGN KEY (fid) REFERENCES index_files (id)",
     ),
     "postgres": (
         "ALTER TABLE index_files ADD PRIMARY KEY (id)",
@@ -353,7 +352,7 @@ def _create_database(path: str, kind: str) -> None:
         cursor = connection.cursor()
         if kind == "mysql":
             cursor.execute(
-                f"CREATE DATABASE IF NOT EXISTS {name} CHARACTER SET utf8 COLLATE utf8_bin"
+                f"CREATE DATABASE IF NOT EXISTS `{name}` CHARACTER SET utf8 COLLATE utf8_bin"
             )
         else:
             cursor.execute("SELECT 1 FROM pg_database WHERE datname = %s", (name,))

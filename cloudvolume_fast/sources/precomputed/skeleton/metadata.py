@@ -74,7 +74,8 @@ class PrecomputedSkeletonMetadata:
     @property
     def skeleton_path(self) -> str:
         """Folder of the skeletons, below the layer."""
-        return (self.meta.skeletons or "skeletons").strip("/")
+        folder = self.meta.skeletons
+        return (folder.strip("/") if isinstance(folder, str) else "") or "skeletons"
 
     @property
     def cloudpath(self) -> str:

@@ -187,7 +187,7 @@ class SkeletonSource:
                     expected="an id",
                 )
             labels.append(as_label(skeleton.id))
-        self._describe(skeletons, labels)
+        listed = self._compared(skeletons, labels)
         transform = self.meta.transform.astype(np.float64)
         data = [b""] * len(labels)
         for is_physical in (False, True):
@@ -206,10 +206,12 @@ class SkeletonSource:
             )
             for i, content in zip(members, encoded, strict=True):
                 data[i] = content
+        if labels:
+            self._describe(listed)
         return list(zip(labels, data, strict=True))
 
-    def _describe(self, skeletons: Sequence[Any], labels: Sequence[int]) -> None:
-        """Compare what skeletons list with the info; write an info where there is none."""
+    def _compared(self, skeletons: Sequence[Any], labels: Sequence[int]) -> Attributes:
+        """Return the longest list of attributes, of which those of the info and of all skeletons are beginnings."""
         from cloudvolume_fast.deliver.skeleton import parse_attributes
 
         listed = self._attributes()
@@ -234,13 +236,15 @@ class SkeletonSource:
             elif len(own) > len(longest):
                 longest = own
             compared.append(skeleton.extra_attributes)
-        if not self.meta.is_stored and skeletons:
-            # Another program may have written it since.
-            if self.meta.store.exists_many([self.meta.key("info")])[0]:
-                self.meta.is_stored = True
-                return
-            self.meta.info["vertex_attributes"] = [a.to_dict() for a in longest]
+        return longest
+
+    def _describe(self, listed: Sequence[VertexAttribute]) -> None:
+        """Write an info where there is none."""
+        # Another program may have written it since it was looked for.
+        if not self.meta.is_stored and not self.meta.store.exists_many([self.meta.key("info")])[0]:
+            self.meta.info["vertex_attributes"] = [a.to_dict() for a in listed]
             self.meta.commit_info()
+        self.meta.is_stored = True
 
     @staticmethod
     def _listed(skeletons: Any) -> Anything:  # Any: a skeleton or several
