@@ -125,6 +125,26 @@ def write_objects(
         Which were not written: after the first failure no more are begun.
     """
 
+def inflate_objects(
+    objects: Sequence[Buffer], limit_bytes: int, threads: int
+) -> list[bytes | None]:
+    """Inflate gzipped objects, on the threads of the pool and without the GIL.
+
+    Parameters
+    ----------
+    objects : sequence of bytes-like
+        Each one member, contiguous.
+    limit_bytes : int
+        Bytes that each may expand to.
+    threads : int
+        0 leaves it to the core.
+
+    Returns
+    -------
+    list
+        None where that is unclear: not one sound member, or one that holds nothing or more than the limit.
+    """
+
 def find_objects(root: bytes, keys: Sequence[bytes], threads: int) -> tuple[list[bool], list[int]]:
     """Say which objects are there, and of which that is unclear; see `read_objects`."""
 

@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Binary skeletons of the Precomputed format, many in one call."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 def decode_many(
     buffers: list[bytes],
-    names: list[str],
+    names: Sequence[str],
     *,
     attributes: Iterable[tuple[DTypeLike, int]],
     transform: ArrayLike | None = None,
@@ -19,8 +19,8 @@ def decode_many(
     ----------
     buffers : list of bytes
         Uncompressed.
-    names : list of str
-        What messages call them.
+    names : sequence of str
+        What messages call them; asked for when there is one.
     attributes : iterable of (dtype, int)
         Type and number of components of each vertex attribute, in the order of the info.
     transform : array_like, shape (3, 4), optional

@@ -115,7 +115,7 @@ cdef object decode_failure(str name, Status status):
     )
 
 
-def decode_many(list buffers, list names, *, attributes, transform=None):
+def decode_many(list buffers, names, *, attributes, transform=None):
     cdef vector[lib.AttributeFormat] formats
     cdef vector[lib.Extents] extents
     cdef vector[const_byte_span] contents

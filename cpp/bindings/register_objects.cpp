@@ -51,6 +51,53 @@ std::vector<std::size_t> not_done(const std::vector<std::uint8_t>& done) {
   return out;
 }
 
+// The bytes of Python objects, for as long as it lives.
+struct Views {
+  explicit Views(const std::vector<py::buffer>& objects) {
+    infos.reserve(objects.size());
+    bytes.reserve(objects.size());
+    for (const py::buffer& object : objects) {
+      const py::buffer_info& view = infos.emplace_back(object.request());
+      py::ssize_t contiguous = view.itemsize;
+      for (auto axis = static_cast<std::size_t>(view.ndim); axis-- > 0; contiguous *= view.shape[axis]) {
+        if (view.shape[axis] > 1 && view.strides[axis] != contiguous) {
+          throw std::invalid_argument("objects: expected contiguous bytes");
+        }
+      }
+      bytes.emplace_back(static_cast<const std::byte*>(view.ptr), static_cast<std::size_t>(view.size * view.itemsize));
+    }
+  }
+
+  std::vector<py::buffer_info> infos;
+  std::vector<std::span<const std::byte>> bytes;
+};
+
+py::list inflate_batch(const std::vector<py::buffer>& objects, std::uint64_t limit_bytes, int threads) {
+  const Views views(objects);
+  py::list out(objects.size());
+  std::vector<std::span<const std::byte>> in;
+  std::vector<std::span<std::byte>> targets;
+  std::vector<std::size_t> numbers;
+  for (std::size_t i = 0; i < objects.size(); ++i) {
+    out[i] = py::none();
+    const std::size_t size = rt::claimed_bytes(views.bytes[i]);
+    if (size == 0 || size > limit_bytes) continue;
+    // Nobody else sees it until it is filled.
+    auto whole = py::reinterpret_steal<py::bytes>(PyBytes_FromStringAndSize(nullptr, static_cast<py::ssize_t>(size)));
+    if (!whole) throw py::error_already_set();
+    targets.emplace_back(reinterpret_cast<std::byte*>(PyBytes_AS_STRING(whole.ptr())), size);
+    in.push_back(views.bytes[i]);
+    numbers.push_back(i);
+    out[i] = std::move(whole);
+  }
+  std::vector<std::uint8_t> done;
+  run(threads, [&](const rt::BatchOptions& options) { return rt::inflate_objects(in, targets, done, options); });
+  for (std::size_t k = 0; k < done.size(); ++k) {
+    if (done[k] == 0) out[numbers[k]] = py::none();
+  }
+  return out;
+}
+
 py::tuple read_batch(const std::string& root, const Keys& keys, std::uint64_t limit_bytes, int threads) {
   std::vector<rt::StoredObject> objects;
   run(threads,
@@ -76,23 +123,10 @@ std::vector<std::size_t> write_batch(const std::string& root, const Keys& keys, 
                                      const std::string& suffix, int level, bool sync, int threads) {
   if (keys.size() != objects.size()) throw std::invalid_argument("objects: expected as many as keys");
   const ContentEncoding encoding = to_encoding(suffix);
-  std::vector<py::buffer_info> views;
-  std::vector<std::span<const std::byte>> bytes;
-  views.reserve(objects.size());
-  bytes.reserve(objects.size());
-  for (const py::buffer& object : objects) {
-    const py::buffer_info& view = views.emplace_back(object.request());
-    py::ssize_t contiguous = view.itemsize;
-    for (auto axis = static_cast<std::size_t>(view.ndim); axis-- > 0; contiguous *= view.shape[axis]) {
-      if (view.shape[axis] > 1 && view.strides[axis] != contiguous) {
-        throw std::invalid_argument("objects: expected contiguous bytes");
-      }
-    }
-    bytes.emplace_back(static_cast<const std::byte*>(view.ptr), static_cast<std::size_t>(view.size * view.itemsize));
-  }
+  const Views views(objects);
   std::vector<std::uint8_t> done;
   run(threads, [&](const rt::BatchOptions& options) {
-    return rt::write_objects(root, keys, bytes, encoding, level, sync, done, options);
+    return rt::write_objects(root, keys, views.bytes, encoding, level, sync, done, options);
   });
   return not_done(done);
 }
@@ -122,6 +156,7 @@ void register_objects(py::module_& module) {
   module.def("read_objects", &read_batch, arg("root"), arg("keys"), arg("limit_bytes"), arg("threads"));
   module.def("write_objects", &write_batch, arg("root"), arg("keys"), arg("objects"), arg("suffix"), arg("level"),
              arg("sync"), arg("threads"));
+  module.def("inflate_objects", &inflate_batch, arg("objects"), arg("limit_bytes"), arg("threads"));
   module.def("find_objects", &find_batch, arg("root"), arg("keys"), arg("threads"));
   module.def("remove_objects", &remove_batch, arg("root"), arg("keys"), arg("threads"));
 }

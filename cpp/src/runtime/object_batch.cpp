@@ -11,6 +11,8 @@
 #include <string_view>
 #include <system_error>
 
+#include "cvfast/core/endian.hpp"
+#include "cvfast/core/status.hpp"
 #include "cvfast/decode/gzip.hpp"
 #include "cvfast/runtime/thread_pool.hpp"
 
@@ -139,6 +141,38 @@ bool read_objects(const std::string& root, std::span<const std::string> keys, st
     out[i].state = read_object(folder, name_of(keys[i]), limit_bytes, out[i]);
     return true;
   });
+}
+
+std::size_t claimed_bytes(std::span<const std::byte> gzipped) noexcept {
+  constexpr std::size_t kLeast = 18;        // header and trailer
+  constexpr std::size_t kMostTimes = 1032;  // deflate's greatest ratio
+  if (gzipped.size() < kLeast) return 0;
+  const std::size_t claimed = load_le<std::uint32_t>(gzipped.data() + gzipped.size() - 4);
+  return claimed / kMostTimes <= gzipped.size() ? claimed : 0;
+}
+
+bool inflate_objects(std::span<const std::span<const std::byte>> in, std::span<const std::span<std::byte>> out,
+                     std::vector<std::uint8_t>& done, const BatchOptions& options) {
+  constexpr std::size_t kTogether = 16;  // small objects inflate in the time that it takes to deal a task
+  done.assign(in.size(), 0);
+  std::atomic<bool> is_cancelled{false};  // relaxed: read by the thread that sets it
+  const auto task = [&](std::size_t run) {
+    const std::size_t end = std::min(in.size(), (run + 1) * kTogether);
+    for (std::size_t i = run * kTogether; i < end; ++i) {
+      std::size_t written = 0;
+      const Status status = decode::gzip::decompress(in[i], out[i].data(), out[i].size(), written);
+      done[i] = status.ok() && written == out[i].size() ? 1 : 0;
+    }
+    return true;
+  };
+  const auto poll = [&] {
+    if (options.poll()) return true;
+    is_cancelled.store(true, std::memory_order_relaxed);
+    return false;
+  };
+  parallel_for((in.size() + kTogether - 1) / kTogether, options.threads > 0 ? options.threads : default_threads(), task,
+               poll);
+  return !is_cancelled.load(std::memory_order_relaxed);
 }
 
 bool write_objects(const std::string& root, std::span<const std::string> keys,

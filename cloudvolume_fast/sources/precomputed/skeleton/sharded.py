@@ -19,7 +19,7 @@ from cloudvolume_fast.errors import (
 )
 from cloudvolume_fast.fetch.shard_reader import ShardReader
 from cloudvolume_fast.model.labels import as_label, as_labels, is_scalar
-from cloudvolume_fast.sources.precomputed.skeleton.source import SkeletonSource
+from cloudvolume_fast.sources.precomputed.skeleton.source import NamesOf, SkeletonSource
 
 if TYPE_CHECKING:
     from cloudvolume_fast.deliver.skeleton import Skeleton
@@ -70,21 +70,18 @@ class ShardedPrecomputedSkeletonSource(SkeletonSource):
         data = reader.get_data(
             labels, self.path, progress=self.config.progress, parallel=self.config.parallel
         )
-        stored = [(label, content) for label in labels if (content := data[label]) is not None]
-        if len(stored) < len(labels) and not allow_missing:
+        where = self.meta.layerpath
+        present = [label for label in labels if data[label] is not None]
+        if len(present) < len(labels) and not allow_missing:
             missing = next(label for label in labels if data[label] is None)
-            key = f"{self.meta.layerpath}/{reader.get_filename(missing)}"
+            key = f"{where}/{reader.get_filename(missing)}"
             raise EmptyFileException(
                 f"{key}: segid {missing} is missing.", key=key, expected=missing
             )
-        shards = reader.spec.locate([label for label, _ in stored])[0].tolist() if stored else []
-        names = [
-            f"{self.meta.layerpath}/{reader.spec.shard_filename(shard)}: label {label}"
-            for shard, (label, _) in zip(shards, stored, strict=True)
-        ]
-        return self._decode(
-            [label for label, _ in stored], [content for _, content in stored], names
+        names = NamesOf(
+            present, lambda label: f"{where}/{reader.get_filename(label)}: label {label}"
         )
+        return self._decode(present, [data[label] for label in present], names)
 
     def _exists(self, labels: Sequence[int]) -> dict[int, bool]:
         found = self.reader.exists(list(labels), self.path)

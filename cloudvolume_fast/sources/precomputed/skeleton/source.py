@@ -4,8 +4,8 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,6 +31,33 @@ if TYPE_CHECKING:
     Attributes = list[VertexAttribute]
     Encoded = list[tuple[int, bytes]]
     Anything = list[Any]
+
+
+class NamesOf(Sequence[str]):
+    """What messages call labels, put together when a message needs one.
+
+    Parameters
+    ----------
+    labels : sequence of int
+    name_of : callable
+        Given a label.
+    """
+
+    def __init__(self, labels: Sequence[int], name_of: Callable[[int], str]) -> None:
+        self._labels = labels
+        self._name_of = name_of
+
+    def __len__(self) -> int:
+        return len(self._labels)
+
+    @overload
+    def __getitem__(self, number: int) -> str: ...
+    @overload
+    def __getitem__(self, number: slice) -> Sequence[str]: ...
+    def __getitem__(self, number: int | slice) -> str | Sequence[str]:
+        if isinstance(number, slice):
+            return NamesOf(self._labels[number], self._name_of)
+        return self._name_of(self._labels[number])
 
 
 class SkeletonSource:

@@ -4,14 +4,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cloudvolume_fast.errors import SkeletonDecodeError
 from cloudvolume_fast.model.labels import as_label, as_labels, is_scalar
-from cloudvolume_fast.sources.precomputed.skeleton.source import SkeletonSource
+from cloudvolume_fast.sources.precomputed.skeleton.source import NamesOf, SkeletonSource
 
 if TYPE_CHECKING:
     from cloudvolume_fast.deliver.skeleton import Skeleton
@@ -50,27 +50,26 @@ class UnshardedPrecomputedSkeletonSource(SkeletonSource):
         return super().get(segids, allow_missing)
 
     def _read(self, labels: Sequence[int], allow_missing: bool) -> list[Skeleton]:
-        names = [self.meta.key(label) for label in labels]
-        buffers = self.meta.store.get_many(names)
-        missing = [name for name, data in zip(names, buffers, strict=True) if data is None]
-        if missing and not allow_missing:
-            shown = ", ".join(missing[:10]) + (
-                f" and {len(missing) - 10} more" if len(missing) > 10 else ""
-            )
-            raise SkeletonDecodeError(
-                f"{self.meta.cloudpath}: File(s) do not exist: {shown}",
-                key=self.meta.join(self.meta.cloudpath, missing[0]),
-                expected="a skeleton",
-            )
-        stored = [
-            (label, data, self.meta.join(self.meta.cloudpath, name))
-            for label, data, name in zip(labels, buffers, names, strict=True)
-            if data is not None
-        ]
-        return self._decode(
-            [label for label, _, _ in stored],
-            [data for _, data, _ in stored],
-            [name for _, _, name in stored],
+        prefix = self.path + "/"
+        buffers = self.meta.store.get_many([prefix + str(label) for label in labels])
+        stored = [data for data in buffers if data is not None]
+        present = labels
+        if len(stored) < len(labels):
+            missing = [label for label, data in zip(labels, buffers, strict=True) if data is None]
+            if not allow_missing:
+                self._raise_missing(missing)
+            absent = set(missing)
+            present = [label for label in labels if label not in absent]
+        where = self.meta.layerpath
+        return self._decode(present, stored, NamesOf(present, lambda label: f"{where}/{label}"))
+
+    def _raise_missing(self, missing: Sequence[int]) -> NoReturn:
+        more = f" and {len(missing) - 10} more" if len(missing) > 10 else ""
+        shown = ", ".join(self.meta.key(label) for label in missing[:10]) + more
+        raise SkeletonDecodeError(
+            f"{self.meta.cloudpath}: File(s) do not exist: {shown}",
+            key=self.meta.join(self.meta.layerpath, str(missing[0])),
+            expected="a skeleton",
         )
 
     def _exists(self, labels: Sequence[int]) -> dict[int, bool]:

@@ -34,6 +34,13 @@ struct BatchOptions {
 bool read_objects(const std::string& root, std::span<const std::string> keys, std::uint64_t limit_bytes,
                   std::vector<StoredObject>& out, const BatchOptions& options);
 
+/// Inflates gzipped objects, `in[i]` into all of `out[i]`; `done[i]` says whether it was exactly that long and sound.
+bool inflate_objects(std::span<const std::span<const std::byte>> in, std::span<const std::span<std::byte>> out,
+                     std::vector<std::uint8_t>& done, const BatchOptions& options);
+
+/// Bytes that the end of a gzipped object claims it expands to, or 0 where so many bytes cannot expand to that.
+[[nodiscard]] std::size_t claimed_bytes(std::span<const std::byte> gzipped) noexcept;
+
 /// Replaces objects, compressed with gzip here where `encoding` says so and else as given; folders are made as needed.
 /// No key may occur twice.  `done[i]` says whether object i was replaced; after the first failure no more are begun.
 /// @return whether poll let it finish.
