@@ -19,9 +19,8 @@ from cloudvolume_fast.errors import (
     InfoValidationError,
     InvalidArgumentError,
     SpatialIndexGapError,
-    UnsupportedProtocolError,
 )
-from cloudvolume_fast.fetch.file import FileStore
+from cloudvolume_fast.fetch.open_store import open_store
 from cloudvolume_fast.fetch.store import ObjectStore
 from cloudvolume_fast.model.bbox import Bbox
 from cloudvolume_fast.model.labels import as_labels, is_scalar
@@ -120,7 +119,7 @@ class SpatialIndex:
         self.chunk_size = _positive("chunk_size", chunk_size)
         self.sql_db = sql_db
         self.folder = folder
-        self.store = _store_of(cloudpath) if store is None else store
+        self.store = open_store(parse_layer_path(cloudpath)) if store is None else store
         self.precision = max(_decimals(extent) for extent in self.resolution.tolist())
         low = [
             v * r for v, r in zip(self.bounds.minpt.tolist(), self.resolution.tolist(), strict=True)
@@ -581,15 +580,3 @@ def _wanted(labels: Any) -> NDArray[np.uint64] | None:  # Any: a label, several 
     if labels is None:
         return None
     return as_labels([labels] if is_scalar(labels) else labels)
-
-
-def _store_of(cloudpath: str) -> ObjectStore:
-    path = parse_layer_path(cloudpath)
-    if path.protocol != "file":
-        raise UnsupportedProtocolError(
-            f"{cloudpath}: expected protocol file, found {path.protocol}",
-            key=cloudpath,
-            expected="file",
-            found=path.protocol,
-        )
-    return FileStore(str(path.local_directory))

@@ -13,8 +13,6 @@ from __future__ import annotations
 import contextlib
 import importlib
 import io
-import json
-import os
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
@@ -25,7 +23,8 @@ from urllib.parse import unquote
 import numpy as np
 from numpy.typing import NDArray
 
-from cloudvolume_fast.errors import AuthenticationError, InvalidArgumentError
+from cloudvolume_fast.errors import InvalidArgumentError
+from cloudvolume_fast.fetch.secrets import database_secret
 
 __all__ = [
     "DbPath",
@@ -148,23 +147,10 @@ def _credentials(parts: DbPath, kind: str) -> tuple[str | None, str | None]:
     username, password = parts["username"], parts["password"]
     if username is not None and password is not None:
         return username, password
-    suffix = "mysql-secret.json" if kind == "mysql" else "psql-secret.json"
-    home = os.path.expanduser("~")
-    own = os.environ.get("CLOUD_VOLUME_DIR") or os.path.join(home, ".cloudvolume")
-    for folder in (own, os.path.join(home, ".cloudfiles")):
-        for name in (f"{parts['hostname']}-{suffix}", suffix):
-            path = os.path.join(folder, "secrets", name)
-            if not os.path.isfile(path):
-                continue
-            try:
-                with open(path, encoding="utf-8") as file:
-                    secret = json.load(file)
-                return username or secret.get("username"), password or secret.get("password")
-            except (AttributeError, ValueError) as error:
-                raise AuthenticationError(
-                    f"{path}: expected a JSON object of username and password: {error}", key=path
-                ) from error
-    return username, password
+    secret: Any = (
+        database_secret("mysql" if kind == "mysql" else "psql", parts["hostname"] or "") or {}
+    )
+    return username or secret.get("username"), password or secret.get("password")
 
 
 def connect(path: str, use_database: bool = True) -> Any:  # Any: a connection of the driver's
@@ -181,6 +167,8 @@ def connect(path: str, use_database: bool = True) -> Any:  # Any: a connection o
     ------
     InvalidArgumentError
         The URI is malformed, or the name of the database has other characters than letters, digits and underscores.
+    AuthorizationError
+        A file of secrets cannot be read.
     ImportError
         The driver is not installed.
     """

@@ -89,15 +89,14 @@ class PrecomputedSkeletonSource:
         ------
         InfoUnavailableError, InfoValidationError
         UnsupportedOptionError
-            For `cache` and `secrets`, which stores of this version do not have.
+            For `cache`, which is not available in this version.
         """
-        for name, value in (("cache", cache), ("secrets", secrets)):
-            if value:
-                raise UnsupportedOptionError(
-                    f"{name}: expected none, as it is not available in this version, found {value!r}",
-                    key=name,
-                    found=value,
-                )
-        meta = PrecomputedMetadata(parse_layer_path(cloudpath).cloudpath)
+        if cache:
+            raise UnsupportedOptionError(
+                f"cache: expected none, as it is not available in this version, found {cache!r}",
+                key="cache",
+                found=cache,
+            )
+        meta = PrecomputedMetadata(parse_layer_path(cloudpath).cloudpath, secrets=secrets)
         config = VolumeConfig(progress=bool(progress), spatial_index_db=spatial_index_db)
         return cls(meta, None, config)

@@ -438,5 +438,5 @@ def test_credentials_come_from_the_secret_files(
     index.to_sql(uri)
     assert sql.all_labels(uri).tolist() == sorted(ALL)
     (secrets / name).write_text("[]")
-    with pytest.raises(errors.AuthenticationError, match=name):
+    with pytest.raises(errors.AuthorizationError, match=name):
         sql.connect(uri)

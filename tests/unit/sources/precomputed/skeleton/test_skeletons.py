@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from servers.nginx import Nginx
 
 from cloudvolume_fast import CloudVolume, CloudVolumePrecomputed, Skeleton, errors
 from cloudvolume_fast.sources.precomputed.skeleton import (
@@ -440,3 +441,36 @@ def test_malformed_sharding_is_named(vol: CloudVolumePrecomputed) -> None:
         vol.skeleton.get(7)
     with pytest.raises(errors.InvalidArgumentError, match="max_labels_per_shard"):
         vol.skeleton.to_sharded(10, max_labels_per_shard=0)
+
+
+# Elsewhere.
+
+
+@pytest.mark.parametrize("sharded", [False, True])
+def test_skeletons_are_read_over_http(
+    vol: CloudVolumePrecomputed, nginx_folder: Path, nginx: Nginx, sharded: bool
+) -> None:
+    if sharded:
+        vol.skeleton.to_sharded(10)
+    vol.skeleton.meta.commit_info()
+    vol.skeleton.upload([sample(7), sample(8)])
+    shutil.copytree(folder_of(vol).parent, nginx_folder / "layer")
+    there = CloudVolume(f"{nginx.url}/{nginx_folder.name}/layer", progress=False)
+    for skeleton in there.skeleton.get([8, 7]):
+        same(skeleton, sample(skeleton.id))
+    assert there.skeleton.get([7, 9], allow_missing=True)[0].id == 7
+    assert there.skeleton.exists([7, 9]) == {7: True, 9: False}
+
+
+def test_skeletons_are_kept_in_memory() -> None:
+    info = CloudVolume.create_new_info(
+        1, "segmentation", "uint64", "raw", [4, 4, 40], [10, 0, 0], [100, 64, 16]
+    )
+    vol = CloudVolume("mem://test_skeletons/layer", info=info, progress=False)
+    vol.commit_info()
+    vol.skeleton.upload([sample(7), sample(8)])
+    for skeleton in vol.skeleton.get([8, 7]):
+        same(skeleton, sample(skeleton.id))
+    assert vol.skeleton.list().tolist() == [7, 8]
+    vol.skeleton.delete([7, 8])
+    assert vol.skeleton.list().tolist() == []
