@@ -26,6 +26,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 import bench_remote
+import bench_skeletons
 import datasets
 import measure
 import numpy as np
@@ -751,6 +752,17 @@ def _run_remote(
     return run
 
 
+def _run_bench(bench: Callable[[Path, int], Any]) -> Callable[[Setup, Row], Iterator[Line]]:
+    """Rows of a subject's own module: a context that yields a contest of ours and cloud-volume."""
+
+    def run(setup: Setup, row: Row) -> Iterator[Line]:
+        with bench(setup.data.folder, setup.seed) as contest:
+            contest.run(setup.repeat)
+        yield from _contest_lines(contest, row, {})
+
+    return run
+
+
 def _cached(title: str, name: str) -> Row:
     run = _run_boxes(name, 100, 64, is_cached=True)
     return Row(f"{name.removeprefix('slab_').replace('_', '-')}-lru", title, run, {CV: 5.0})
@@ -856,6 +868,10 @@ ROWS = (
         "far-sharded-again",
         "http + 50 ms, sharded 64^3 again",
         _run_remote("cseg_sharded", bench_remote.DELAY_SECONDS, is_box=True, trips=1),
+    ),
+    *(
+        Row(name, title, _run_bench(bench), {CV: need})
+        for name, title, bench, need in bench_skeletons.BENCHES
     ),
     Row("import", "import, beyond bare Python", _run_import, {CV: 4.0, TS: 1.0}),
     Row("raw-memory", "memory above output, raw", _run_memory("raw")),

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from cloudvolume_fast.compat.facade import CloudVolume as CloudVolume
     from cloudvolume_fast.compat.facade import CloudVolumePrecomputed as CloudVolumePrecomputed
     from cloudvolume_fast.deliver.cutout import VolumeCutout as VolumeCutout
+    from cloudvolume_fast.deliver.skeleton import PrecomputedSkeleton as PrecomputedSkeleton
+    from cloudvolume_fast.deliver.skeleton import Skeleton as Skeleton
     from cloudvolume_fast.errors import AlignmentError as AlignmentError
     from cloudvolume_fast.errors import EmptyRequestException as EmptyRequestException
     from cloudvolume_fast.errors import EmptyVolumeException as EmptyVolumeException
@@ -34,6 +36,8 @@ _PUBLIC = {
     "DataLayerProvenance": "model.provenance",
     "EmptyRequestException": "errors",
     "EmptyVolumeException": "errors",
+    "PrecomputedSkeleton": "deliver.skeleton",
+    "Skeleton": "deliver.skeleton",
     "Vec": "model.vec",
     "VolumeCutout": "deliver.cutout",
 }

@@ -75,6 +75,82 @@ class Renumberer:
     def mapping(self) -> dict[int, int]:
         """Return bits of the original label to number, in no order."""
 
+def read_objects(
+    root: bytes, keys: Sequence[bytes], limit_bytes: int, threads: int
+) -> tuple[list[bytes | None], list[tuple[int, str]], list[int]]:
+    """Read whole objects below a folder, under whichever suffix they lie, the newest copy of each.
+
+    Parameters
+    ----------
+    root : bytes
+        Path of the folder.
+    keys : sequence of bytes
+        Paths below it, without suffixes.
+    limit_bytes : int
+        Bytes that a gzipped object may expand to.
+    threads : int
+        0 leaves it to the core.
+
+    Returns
+    -------
+    objects : list
+        None where absent; inflated where gzipped.
+    encoded : list of (int, str)
+        Which of them are still compressed, and the suffix that tells how.
+    unclear : list of int
+        Which could not be read, or have keys that are not plain paths: to be looked at one by one.
+    """
+
+def write_objects(
+    root: bytes,
+    keys: Sequence[bytes],
+    objects: Sequence[Buffer],
+    suffix: str,
+    level: int,
+    sync: bool,
+    threads: int,
+) -> list[int]:
+    """Replace whole objects below a folder, each under a temporary name first.
+
+    Parameters
+    ----------
+    keys : sequence of bytes
+        None twice.
+    objects : sequence of bytes-like
+        To be gzipped where `suffix` is ``".gz"``; else already compressed as it says.
+
+    Returns
+    -------
+    list of int
+        Which were not written: after the first failure no more are begun.
+    """
+
+def inflate_objects(
+    objects: Sequence[Buffer], limit_bytes: int, threads: int
+) -> list[bytes | None]:
+    """Inflate gzipped objects, on the threads of the pool and without the GIL.
+
+    Parameters
+    ----------
+    objects : sequence of bytes-like
+        Each one member, contiguous.
+    limit_bytes : int
+        Bytes that each may expand to.
+    threads : int
+        0 leaves it to the core.
+
+    Returns
+    -------
+    list
+        None where that is unclear: not one sound member, or one that holds nothing or more than the limit.
+    """
+
+def find_objects(root: bytes, keys: Sequence[bytes], threads: int) -> tuple[list[bool], list[int]]:
+    """Say which objects are there, and of which that is unclear; see `read_objects`."""
+
+def remove_objects(root: bytes, keys: Sequence[bytes], threads: int) -> list[int]:
+    """Remove objects under every suffix, and return which could not be removed; see `read_objects`."""
+
 _HttpRow = tuple[str, int, bytes | None, dict[str, str], int, str, str, str]
 _HttpHeaders = Sequence[tuple[str, str]]
 

@@ -73,6 +73,7 @@ class VolumeConfig:
     cdn_cache: bool | int | str = True
     green_threads: bool = False
     codec_threads: int = 1
+    spatial_index_db: str | None = None
 
     @property
     def threads(self) -> int:

@@ -49,6 +49,7 @@ __all__ = [
     "SkeletonTransformError",
     "SkeletonUnassignedEdgeError",
     "SpatialIndexGapError",
+    "SpatialIndexUnavailableError",
     "SpecViolation",
     "SubvoxelVolumeError",
     "TooManyRedirects",
@@ -357,3 +358,7 @@ class SkeletonAttributeMixingError(CloudVolumeError):
 
 class SpatialIndexGapError(CloudVolumeError):
     """A file of the spatial index is missing."""
+
+
+class SpatialIndexUnavailableError(CloudVolumeError, IndexError):
+    """Nobody made a spatial index."""

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # Private to the modules of this package: cpp/bindings/cython_glue.hpp and what they all do with its results.
-from libc.stdint cimport int64_t, uint64_t
+from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libcpp cimport bool
 from libcpp.vector cimport vector
 
@@ -9,6 +9,7 @@ from cloudvolume_fast.libcvfast.box cimport Box3, Int3, Int4
 from cloudvolume_fast.libcvfast.compressed_segmentation cimport Geometry
 from cloudvolume_fast.libcvfast.shard_assembly cimport AssembledShard
 from cloudvolume_fast.libcvfast.shard_spec cimport ShardSpec
+from cloudvolume_fast.libcvfast.skeleton cimport AttributeFormat
 from cloudvolume_fast.libcvfast.status cimport Status
 from cloudvolume_fast.libcvfast.std cimport byte, const_byte_span
 
@@ -36,6 +37,9 @@ cdef extern from "cython_glue.hpp" namespace "cvfast::glue" nogil:
     Status assemble_shard(
         const ShardSpec& spec, const uint64_t* ids, const uint64_t* sizes, const uint64_t* skips, size_t n,
         AssembledShard& out
+    ) noexcept
+    Status skeleton_formats(
+        const uint32_t* item_bytes, const uint32_t* num_components, size_t n, vector[AttributeFormat]& out
     ) noexcept
 
 

@@ -90,7 +90,8 @@ class CloudVolume(metaclass=_CloudVolumeType):
     secrets : dict or str, optional
         Credentials, used before those of files and environment; local files need none.  Not part of a pickle.
     spatial_index_db : str, optional
-        Not available in this version.
+        URI of a database that mirrors the spatial index of meshes and skeletons: ``[sqlite://]FILE``, or
+        ``mysql://`` or ``postgres://`` and ``[USER[:PASSWORD]@]HOST[:PORT]/DATABASE``.
     lru_bytes : int
         Bytes of chunks kept in memory, bookkeeping included, the least recently used leaving first; 0 for none.  All
         mips share it.  ``vol.image.lru`` shows it and resizes it.  What other programs write meanwhile is not noticed.
@@ -144,7 +145,6 @@ class CloudVolume(metaclass=_CloudVolumeType):
         for name, value, neutral in (
             ("green_threads", green_threads, False),
             ("agglomerate", agglomerate, False),
-            ("spatial_index_db", spatial_index_db, None),
             ("timestamp", timestamp, None),
         ):
             if value:
@@ -173,6 +173,7 @@ class CloudVolume(metaclass=_CloudVolumeType):
             parallel=parse_parallel(parallel),
             cdn_cache=checked_cdn_cache(cdn_cache),
             codec_threads=parse_parallel(codec_threads),
+            spatial_index_db=spatial_index_db,
         )
         meta = PrecomputedMetadata(
             path.cloudpath,

@@ -23,6 +23,7 @@ from cloudvolume_fast.volume import Volume
 
 if TYPE_CHECKING:
     from cloudvolume_fast.sources.precomputed.cache_service import CacheService
+    from cloudvolume_fast.sources.precomputed.skeleton import SkeletonSource
 
 
 class CloudVolumePrecomputed(Volume):
@@ -117,6 +118,24 @@ class CloudVolumePrecomputed(Volume):
         lambda vol: vol.meta.compressed_segmentation_block_size(vol.mip),
         "Extents of a sub-block in voxels, or None.",
     )
+
+    # Skeletons.
+
+    _skeleton: SkeletonSource | None = None
+
+    @property
+    def skeleton(self) -> SkeletonSource:
+        """The skeletons, as files or in shards as their info says at the time; read on first use.
+
+        Raises
+        ------
+        InfoValidationError
+            Their info is malformed.
+        """
+        from cloudvolume_fast.sources.precomputed.skeleton import skeletons_of_volume
+
+        self._skeleton = skeletons_of_volume(self, self._skeleton)
+        return self._skeleton
 
     # Any scale.
 

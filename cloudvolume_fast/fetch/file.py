@@ -9,7 +9,8 @@ import stat
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from cloudvolume_fast.errors import ChunkReadError, ChunkWriteError
+from cloudvolume_fast import _runtime
+from cloudvolume_fast.errors import ChunkReadError, ChunkWriteError, DecompressionError
 from cloudvolume_fast.fetch.content_encoding import (
     SUFFIXES,
     decompress,
@@ -72,7 +73,20 @@ class FileStore:
             data = Path(base + best[1]).read_bytes()
         except OSError as error:
             raise self._unreadable(key + best[1], error) from error
-        return decompress(best[1], data, _LIMIT_BYTES)
+        return self._decompressed(key, best[1], data)
+
+    def _decompressed(self, key: str, suffix: str, data: bytes) -> bytes:
+        try:
+            return decompress(suffix, data, _LIMIT_BYTES)
+        except DecompressionError as error:
+            path = self.path(key) + suffix
+            raise type(error)(
+                f"{path}: {error}",
+                key=path,
+                expected=error.expected,
+                found=error.found,
+                offset=error.offset,
+            ) from error
 
     def get_range(self, key: str, offset: int, size: int) -> bytes | None:
         """Return a range of an object, or None where it is absent; only its bare name is looked at.
@@ -123,8 +137,22 @@ class FileStore:
         )
 
     def get_many(self, keys: Sequence[str]) -> list[bytes | None]:
-        """Return objects, decompressed, in the order given; see `get`."""
-        return [self.get(key) for key in keys]
+        """Return objects, decompressed, in the order given; see `get`.
+
+        Notes
+        -----
+        The core reads and inflates them, on every thread of the pool and without the GIL.
+        """
+        found, encoded, unclear = _runtime.read_objects(
+            os.fsencode(self.root), [os.fsencode(key) for key in keys], _LIMIT_BYTES, 0
+        )
+        for i, suffix in encoded:
+            data = found[i]
+            assert data is not None
+            found[i] = self._decompressed(keys[i], suffix, data)
+        for i in unclear:
+            found[i] = self.get(keys[i])
+        return found
 
     def put(self, key: str, data: bytes, *, sync: bool = False) -> None:
         """Replace an object; copies of it under compression suffixes are removed.
@@ -147,7 +175,7 @@ class FileStore:
         content_type: str = "application/octet-stream",
         cache_control: str | None = None,
     ) -> None:
-        """Replace objects; files have neither content type nor cache control.
+        """Replace objects; files have neither content type nor cache control.  Of one key's objects the last counts.
 
         Raises
         ------
@@ -155,12 +183,38 @@ class FileStore:
         """
         suffix = suffix_of(compress)
         level = level_of(suffix, compress_level)
-        for key, data in objects:
-            self._put(key, suffix, compress_bytes(suffix, data, level), False)
+        last = dict(objects)
+        keys = list(last)
+        stored = list(last.values())
+        if suffix not in ("", ".gz"):
+            stored = [compress_bytes(suffix, data, level) for data in stored]
+        unclear = _runtime.write_objects(
+            os.fsencode(self.root),
+            [os.fsencode(key) for key in keys],
+            stored,
+            suffix,
+            level,
+            False,
+            0,
+        )
+        for i in unclear:
+            data = stored[i]
+            self._put(
+                keys[i],
+                suffix,
+                compress_bytes(suffix, data, level) if suffix == ".gz" else data,
+                False,
+            )
 
     def exists_many(self, keys: Sequence[str]) -> list[bool]:
         """Return which objects are there, under any suffix."""
-        return [any(os.path.isfile(self.path(key) + suffix) for suffix in SUFFIXES) for key in keys]
+        found, unclear = _runtime.find_objects(
+            os.fsencode(self.root), [os.fsencode(key) for key in keys], 0
+        )
+        for i in unclear:
+            base = self.path(keys[i])
+            found[i] = any(os.path.isfile(base + suffix) for suffix in SUFFIXES)
+        return found
 
     def delete_many(self, keys: Sequence[str]) -> None:
         """Remove objects under every suffix; absent ones are no error.
@@ -169,7 +223,10 @@ class FileStore:
         ------
         ChunkWriteError
         """
-        for key in keys:
+        unclear = _runtime.remove_objects(
+            os.fsencode(self.root), [os.fsencode(key) for key in keys], 0
+        )
+        for key in [keys[i] for i in unclear]:
             for suffix in SUFFIXES:
                 try:
                     os.unlink(self.path(key) + suffix)

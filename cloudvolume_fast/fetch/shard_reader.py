@@ -10,13 +10,13 @@ from __future__ import annotations
 import posixpath
 import threading
 from collections.abc import Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from cloudvolume_fast import _runtime
 from cloudvolume_fast._core import gzip, sharding
 from cloudvolume_fast.errors import (
     DecompressionError,
@@ -503,13 +503,14 @@ class ShardReader:
                 return bytes(blobs[i])
             return _gunzip(blobs[i], self.limit_bytes, what)
 
-        if parallel > 1 and len(stored) > 1:
-            with ThreadPoolExecutor(min(parallel, len(stored))) as pool:
-                done = list(
-                    _bar(pool.map(finish, range(len(stored))), progress, "Data", len(stored))
-                )
-        else:
-            done = [finish(i) for i in _bar(range(len(stored)), progress, "Data", len(stored))]
+        done: list[bytes | None] = [None] * len(stored)
+        if not raw and self.spec.data_encoding == "gzip":
+            done = _runtime.inflate_objects(
+                blobs, self.limit_bytes, parallel if parallel > 1 else 0
+            )
+        for i in _bar(range(len(stored)), progress, "Data", len(stored)):
+            if done[i] is None or len(blobs[i]) != stored[i][1].size:
+                done[i] = finish(i)
         for (number, _), data in zip(stored, done, strict=True):
             out[number] = data
         return out[as_label(label)] if is_scalar(label) else out

@@ -12,6 +12,7 @@
 #include "cvfast/fetch/shard_assembly.hpp"
 #include "cvfast/locate/shard_index.hpp"
 #include "cvfast/paint/labels.hpp"
+#include "cvfast/skeleton/precomputed.hpp"
 
 /// What the Cython modules need and Cython cannot say: arrays by value, an exception as a Status while the GIL is not
 /// held, and geometry that an outside caller got wrong caught before a kernel relies on it.
@@ -131,6 +132,16 @@ inline Status assemble_shard(const locate::ShardSpec& spec, const std::uint64_t*
       data.push_back({ids[i], {&kNowhere, static_cast<std::size_t>(sizes[i])}, skips[i]});
     }
     return fetch::assemble_shard(spec, data, out);
+  });
+}
+
+/// Vertex attributes from two arrays of n.
+inline Status skeleton_formats(const std::uint32_t* item_bytes, const std::uint32_t* num_components, std::size_t n,
+                               std::vector<skeleton::AttributeFormat>& out) noexcept {
+  return catching([&] {
+    out.reserve(n);
+    for (std::size_t i = 0; i < n; ++i) out.push_back({item_bytes[i], num_components[i]});
+    return Status{};
   });
 }
 

@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: BSD-3-Clause
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from servers.clouds import GoogleServer, S3Server
+from servers.databases import DatabaseServer, MariadbServer, PostgresServer
 from servers.faulty import FaultServer
 from servers.nginx import Nginx
 
@@ -113,3 +115,23 @@ def google(
     """The session's Google Storage, which gs:// means."""
     monkeypatch.setenv("STORAGE_EMULATOR_HOST", google_session.url)
     return google_session
+
+
+def _database(kind: type[DatabaseServer]) -> Iterator[DatabaseServer]:
+    # Elsewhere than on Linux (macOS, Windows) the packages that the tests need cannot all be installed.
+    if sys.platform != "linux" and not kind.is_available():
+        pytest.skip(f"{kind.programs} are not installed")
+    with kind() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[DatabaseServer]:
+    """PostgreSQL; each test has a database of its own."""
+    yield from _database(PostgresServer)
+
+
+@pytest.fixture(scope="session")
+def mariadb() -> Iterator[DatabaseServer]:
+    """MariaDB or MySQL; each test has a database of its own."""
+    yield from _database(MariadbServer)

@@ -130,7 +130,6 @@ def test_fill_missing_reads_absent_chunks_as_background(layer: str) -> None:
     [
         {"green_threads": True},
         {"agglomerate": True},
-        {"spatial_index_db": "sqlite://x.db"},
         {"timestamp": 1_600_000_000},
     ],
     ids=str,

@@ -107,6 +107,37 @@ def write_shard_index_seeds(folder):
     (folder / "odd_length").write_bytes(struct.pack("<3Q", 9, 0, 4) + b"\0")
 
 
+def write_skeleton_seeds(folder):
+    """A prefix with the attributes' formats, then a binary skeleton."""
+
+    def prefix(*formats):
+        numbers = [len(formats), *(n - 1 for pair in formats for n in pair)]
+        return bytes(numbers).ljust(16, b"\0")
+
+    def body(vertices, edges):
+        points = struct.pack(f"<{3 * vertices}f", *range(3 * vertices))
+        pairs = [(i, i + 1) for i in range(edges)]
+        return (
+            struct.pack("<II", vertices, edges)
+            + points
+            + b"".join(struct.pack("<II", *p) for p in pairs)
+        )
+
+    path = body(4, 3)
+    for name, data in {
+        "empty": prefix() + bytes(8),
+        "bare": prefix((4, 1), (1, 1)) + path,
+        "usual": prefix((4, 1), (1, 1)) + path + bytes(20),
+        "first_alone": prefix((4, 1), (1, 1)) + path + bytes(16),
+        "components": prefix((1, 1), (4, 3), (8, 2)) + path + bytes(4 + 48 + 64),
+        "behind": prefix((4, 1)) + path + bytes(21),
+        "cut": prefix((4, 1), (1, 1)) + path + bytes(19),
+        "counts": prefix() + struct.pack("<II", 2**32 - 1, 2**32 - 1) + bytes(40),
+        "edge_outside": prefix() + body(3, 3),
+    }.items():
+        (folder / name).write_bytes(data)
+
+
 def write_minishard_index_seeds(folder):
     """Write minishard indexes behind the size of the data that they point into."""
     for name, (payload, ids, gaps, sizes) in {
@@ -133,6 +164,7 @@ def main():
         "fpzip",
         "gzip",
         "minishard_index",
+        "skeleton",
         "png",
         "shard_index",
     ):
@@ -175,6 +207,7 @@ def main():
     write_png_seeds(here / "png", rng)
     write_shard_index_seeds(here / "shard_index")
     write_minishard_index_seeds(here / "minishard_index")
+    write_skeleton_seeds(here / "skeleton")
     golden = here.parents[2] / "tests" / "golden" / "fpzip"
     for stream in sorted(golden.glob("smooth_*.fpz")):
         (here / "fpzip" / stream.stem).write_bytes(b"\0" + stream.read_bytes())

@@ -1,0 +1,206 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Skeletons that lie in shards."""
+
+from __future__ import annotations
+
+import json
+import posixpath
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cloudvolume_fast.errors import (
+    DecodingError,
+    EmptyFileException,
+    InvalidArgumentError,
+    UnsupportedOptionError,
+)
+from cloudvolume_fast.fetch.shard_reader import ShardReader
+from cloudvolume_fast.model.labels import as_label, as_labels, is_scalar
+from cloudvolume_fast.sources.precomputed.skeleton.source import NamesOf, SkeletonSource
+
+if TYPE_CHECKING:
+    from cloudvolume_fast.deliver.skeleton import Skeleton
+
+
+class ShardedPrecomputedSkeletonSource(SkeletonSource):
+    """Skeletons that lie in shards; see `SkeletonSource`."""
+
+    _reader: tuple[object, ShardReader] | None = None
+
+    @property
+    def reader(self) -> ShardReader:
+        """Reads the shards that the info describes; keeps their indexes as long as its specification stays the same."""
+        spec = self.meta.sharding_specification()
+        if self._reader is None or self._reader[0] != spec:
+            self._reader = (spec, ShardReader(self.meta.store, spec))
+        return self._reader[1]
+
+    def get(self, segids: Any, allow_missing: bool = False) -> Any:  # Any: a label or several
+        """Read one skeleton or several.
+
+        Parameters
+        ----------
+        segids : int or iterable of int
+        allow_missing : bool
+            Leave out labels that have no skeleton, instead of raising.
+
+        Returns
+        -------
+        Skeleton, None, or list of Skeleton
+            For one label its skeleton, or None; for several those that there are, in the order given, each once.  In
+            physical space.
+
+        Raises
+        ------
+        EmptyFileException
+            A skeleton is missing.
+        SkeletonDecodeError
+            One is not what the format allows.
+        SkeletonUnassignedEdgeError
+            An edge names a vertex that is not there.
+        SpecViolation, DecompressionError, ChunkReadError
+        """
+        return super().get(segids, allow_missing)
+
+    def _read(self, labels: Sequence[int], allow_missing: bool) -> list[Skeleton]:
+        reader = self.reader
+        data = reader.get_data(
+            labels, self.path, progress=self.config.progress, parallel=self.config.parallel
+        )
+        where = self.meta.layerpath
+        present = [label for label in labels if data[label] is not None]
+        if len(present) < len(labels) and not allow_missing:
+            missing = next(label for label in labels if data[label] is None)
+            key = f"{where}/{reader.get_filename(missing)}"
+            raise EmptyFileException(
+                f"{key}: segid {missing} is missing.", key=key, expected=missing
+            )
+        names = NamesOf(
+            present, lambda label: f"{where}/{reader.get_filename(label)}: label {label}"
+        )
+        return self._decode(present, [data[label] for label in present], names)
+
+    def _exists(self, labels: Sequence[int]) -> dict[int, bool]:
+        found = self.reader.exists(list(labels), self.path)
+        return {label: found[label] is not None for label in labels}
+
+    def _list(self) -> NDArray[np.uint64]:
+        """Return what the ``.labels`` files beside the shards list, or else the shards' own indexes."""
+        keys = list(self.meta.store.list(self.path + "/", flat=True))
+        lists = sorted(key for key in keys if key.endswith(".labels"))
+        out: list[NDArray[np.uint64]] = [np.empty(0, np.uint64)]
+        if lists:
+            for key, content in zip(lists, self.meta.store.get_many(lists), strict=True):
+                out.append(_parse_labels(self.meta.join(self.meta.cloudpath, key), content))
+        else:
+            reader = self.reader
+            out += [
+                reader.list_labels(posixpath.basename(key), self.path)
+                for key in keys
+                if key.endswith(".shard")
+            ]
+        return np.unique(np.concatenate(out))
+
+    # Writing.
+
+    def upload(self, skeletons: Any) -> None:  # Any: a skeleton or several
+        """Write the shard of which skeletons are given; what else it held is replaced.
+
+        Parameters
+        ----------
+        skeletons : Skeleton or iterable of Skeleton
+            All of the shard; see also `UnshardedPrecomputedSkeletonSource.upload`.
+
+        Raises
+        ------
+        InvalidArgumentError
+            They belong into several shards.
+        SkeletonEncodeError, SkeletonUnassignedEdgeError, SkeletonAttributeMixingError
+        ReadOnlyException, ChunkWriteError
+        """
+        self._writable()
+        listed = self._listed(skeletons)
+        if not listed:
+            return
+        spec = self.reader.spec
+        given = [as_label(skeleton.id) for skeleton in listed if skeleton.id is not None]
+        shards = np.unique(spec.locate(given)[0]).tolist()
+        if len(shards) > 1:
+            names = [spec.shard_filename(shard) for shard in shards]
+            raise InvalidArgumentError(
+                f"{self.meta.layerpath}: expected skeletons of one shard, found those of {len(names)}: "
+                f"{', '.join(names[:10])}",
+                key=self.meta.layerpath,
+                expected=1,
+                found=names,
+            )
+        self._put_shards({spec.shard_filename(shards[0]) if shards else "": self._encoded(listed)})
+
+    put = upload
+
+    def _put_shards(self, shards: dict[str, list[tuple[int, bytes]]]) -> None:
+        reader = self.reader
+        self.meta.store.put_many(
+            [
+                (self.meta.key(name), reader.spec.synthesize_shard(dict(data)))
+                for name, data in shards.items()
+            ],
+            compress=None,
+            cache_control="no-cache",
+        )
+        reader.clear_cache()
+
+    def upload_raw(self, *args: Any, **kwargs: Any) -> None:  # Any: as of other sources
+        """Refuse: one skeleton alone makes no shard.
+
+        Raises
+        ------
+        UnsupportedOptionError
+            Always (a NotImplementedError).
+        """
+        raise UnsupportedOptionError(
+            f"{self.meta.layerpath}: expected skeletons that are files, found shards, which upload writes as a whole",
+            key=self.meta.layerpath,
+        )
+
+    raw_upload = upload_raw
+
+    def delete(self, segids: Any) -> None:  # Any: a label or several
+        """Remove skeletons by writing their shards anew without them; absent ones are no error.
+
+        Raises
+        ------
+        ReadOnlyException, ChunkWriteError, SpecViolation, DecompressionError
+        """
+        self._writable()
+        labels = [as_label(segids)] if is_scalar(segids) else as_labels(segids).tolist()
+        reader = self.reader
+        doomed = {label for label, is_there in self._exists(labels).items() if is_there}
+        names = {reader.get_filename(label) for label in doomed}
+        kept: dict[str, list[tuple[int, bytes]]] = {}
+        gone: list[str] = []
+        for name in sorted(names):
+            content = self.meta.store.get(self.meta.key(name))
+            data = reader.disassemble_shard(content or b"")
+            rest = [(label, blob) for label, blob in data.items() if label not in doomed]
+            if rest:
+                kept[name] = rest
+            else:
+                gone.append(self.meta.key(name))
+        if kept:
+            self._put_shards(kept)
+        self.meta.store.delete_many(gone)
+        reader.clear_cache()
+
+
+def _parse_labels(key: str, content: bytes | None) -> NDArray[np.uint64]:
+    try:
+        labels: Iterable[Any] = json.loads(content or b"")
+        return as_labels([int(label) for label in labels])
+    except (TypeError, ValueError) as error:
+        raise DecodingError(
+            f"{key}: expected a JSON list of labels: {error}", key=key, expected="a list of labels"
+        ) from error

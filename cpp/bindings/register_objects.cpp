@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include <pybind11/stl.h>
+
+#include <algorithm>
+#include <cstdint>
+#include <exception>
+#include <stdexcept>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "cvfast/runtime/object_batch.hpp"
+#include "gil.hpp"
+#include "register.hpp"
+
+namespace {
+
+namespace rt = cvfast::runtime;
+using cvfast::fetch::ContentEncoding;
+using cvfast::fetch::FetchState;
+using Keys = std::vector<std::string>;
+
+// Runs a batch without the GIL, taking it about every 50 ms for signals (Ctrl-C).
+template <typename Batch>
+void run(int threads, const Batch& batch) {
+  std::exception_ptr raised;
+  rt::BatchOptions options;
+  options.threads = threads;
+  options.poll = [&raised] {
+    const cvfast::bindings::HeldGil held;
+    if (PyErr_CheckSignals() == 0) return true;
+    raised = std::make_exception_ptr(py::error_already_set());
+    return false;
+  };
+  cvfast::bindings::without_gil([&] { (void)batch(options); });
+  if (raised) std::rethrow_exception(raised);
+}
+
+ContentEncoding to_encoding(const std::string& suffix) {
+  for (std::size_t i = 0; i < cvfast::fetch::kSuffixes.size(); ++i) {
+    if (suffix == cvfast::fetch::kSuffixes[i]) return static_cast<ContentEncoding>(i);
+  }
+  throw std::invalid_argument("suffix: expected a known one, found " + suffix);
+}
+
+std::vector<std::size_t> not_done(const std::vector<std::uint8_t>& done) {
+  std::vector<std::size_t> out;
+  for (std::size_t i = 0; i < done.size(); ++i) {
+    if (done[i] == 0) out.push_back(i);
+  }
+  return out;
+}
+
+// The bytes of Python objects, for as long as it lives.
+struct Views {
+  explicit Views(const std::vector<py::buffer>& objects) {
+    infos.reserve(objects.size());
+    bytes.reserve(objects.size());
+    for (const py::buffer& object : objects) {
+      const py::buffer_info& view = infos.emplace_back(object.request());
+      py::ssize_t contiguous = view.itemsize;
+      for (auto axis = static_cast<std::size_t>(view.ndim); axis-- > 0; contiguous *= view.shape[axis]) {
+        if (view.shape[axis] > 1 && view.strides[axis] != contiguous) {
+          throw std::invalid_argument("objects: expected contiguous bytes");
+        }
+      }
+      bytes.emplace_back(static_cast<const std::byte*>(view.ptr), static_cast<std::size_t>(view.size * view.itemsize));
+    }
+  }
+
+  std::vector<py::buffer_info> infos;
+  std::vector<std::span<const std::byte>> bytes;
+};
+
+py::list inflate_batch(const std::vector<py::buffer>& objects, std::uint64_t limit_bytes, int threads) {
+  const Views views(objects);
+  py::list out(objects.size());
+  std::vector<std::span<const std::byte>> in;
+  std::vector<std::span<std::byte>> targets;
+  std::vector<std::size_t> numbers;
+  for (std::size_t i = 0; i < objects.size(); ++i) {
+    out[i] = py::none();
+    const std::size_t size = rt::claimed_bytes(views.bytes[i]);
+    if (size == 0 || size > limit_bytes) continue;
+    // Nobody else sees it until it is filled.
+    auto whole = py::reinterpret_steal<py::bytes>(PyBytes_FromStringAndSize(nullptr, static_cast<py::ssize_t>(size)));
+    if (!whole) throw py::error_already_set();
+    targets.emplace_back(reinterpret_cast<std::byte*>(PyBytes_AS_STRING(whole.ptr())), size);
+    in.push_back(views.bytes[i]);
+    numbers.push_back(i);
+    out[i] = std::move(whole);
+  }
+  std::vector<std::uint8_t> done;
+  run(threads, [&](const rt::BatchOptions& options) { return rt::inflate_objects(in, targets, done, options); });
+  for (std::size_t k = 0; k < done.size(); ++k) {
+    if (done[k] == 0) out[numbers[k]] = py::none();
+  }
+  return out;
+}
+
+py::tuple read_batch(const std::string& root, const Keys& keys, std::uint64_t limit_bytes, int threads) {
+  std::vector<rt::StoredObject> objects;
+  run(threads,
+      [&](const rt::BatchOptions& options) { return rt::read_objects(root, keys, limit_bytes, objects, options); });
+  py::list out(keys.size());
+  py::list encoded;
+  std::vector<std::size_t> failed;
+  for (std::size_t i = 0; i < objects.size(); ++i) {
+    rt::StoredObject& object = objects[i];
+    out[i] = py::none();
+    if (object.state == FetchState::kError) failed.push_back(i);
+    if (object.state != FetchState::kData) continue;
+    out[i] = py::bytes(reinterpret_cast<const char*>(object.bytes.data()), object.bytes.size());
+    if (object.encoding != ContentEncoding::kNone) {
+      encoded.append(py::make_tuple(i, cvfast::fetch::suffix(object.encoding)));
+    }
+    std::vector<std::byte>().swap(object.bytes);  // so that only one object is held twice
+  }
+  return py::make_tuple(std::move(out), std::move(encoded), py::cast(failed));
+}
+
+std::vector<std::size_t> write_batch(const std::string& root, const Keys& keys, const std::vector<py::buffer>& objects,
+                                     const std::string& suffix, int level, bool sync, int threads) {
+  if (keys.size() != objects.size()) throw std::invalid_argument("objects: expected as many as keys");
+  const ContentEncoding encoding = to_encoding(suffix);
+  const Views views(objects);
+  std::vector<std::uint8_t> done;
+  run(threads, [&](const rt::BatchOptions& options) {
+    return rt::write_objects(root, keys, views.bytes, encoding, level, sync, done, options);
+  });
+  return not_done(done);
+}
+
+py::tuple find_batch(const std::string& root, const Keys& keys, int threads) {
+  std::vector<FetchState> states;
+  run(threads, [&](const rt::BatchOptions& options) { return rt::find_objects(root, keys, states, options); });
+  py::list out(states.size());
+  std::vector<std::size_t> failed;
+  for (std::size_t i = 0; i < states.size(); ++i) {
+    out[i] = py::bool_(states[i] == FetchState::kData);
+    if (states[i] == FetchState::kError) failed.push_back(i);
+  }
+  return py::make_tuple(std::move(out), py::cast(failed));
+}
+
+std::vector<std::size_t> remove_batch(const std::string& root, const Keys& keys, int threads) {
+  std::vector<std::uint8_t> done;
+  run(threads, [&](const rt::BatchOptions& options) { return rt::remove_objects(root, keys, done, options); });
+  return not_done(done);
+}
+
+}  // namespace
+
+void register_objects(py::module_& module) {
+  using py::arg;
+  module.def("read_objects", &read_batch, arg("root"), arg("keys"), arg("limit_bytes"), arg("threads"));
+  module.def("write_objects", &write_batch, arg("root"), arg("keys"), arg("objects"), arg("suffix"), arg("level"),
+             arg("sync"), arg("threads"));
+  module.def("inflate_objects", &inflate_batch, arg("objects"), arg("limit_bytes"), arg("threads"));
+  module.def("find_objects", &find_batch, arg("root"), arg("keys"), arg("threads"));
+  module.def("remove_objects", &remove_batch, arg("root"), arg("keys"), arg("threads"));
+}

@@ -1,0 +1,219 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// Keys are grouped by their folder and dealt to the pool in runs of up to 64: a task opens its folder once and works
+// relative to it, so that an object costs its own look-ups and no walk along the path.
+#include "cvfast/runtime/object_batch.hpp"
+
+#include <algorithm>
+#include <atomic>
+#include <filesystem>
+#include <numeric>
+#include <string_view>
+#include <system_error>
+
+#include "cvfast/core/endian.hpp"
+#include "cvfast/core/status.hpp"
+#include "cvfast/decode/gzip.hpp"
+#include "cvfast/runtime/thread_pool.hpp"
+
+namespace cvfast::runtime {
+namespace {
+
+using fetch::ContentEncoding;
+using fetch::FetchState;
+
+constexpr std::size_t kRun = 64;
+
+std::string_view folder_of(std::string_view key) noexcept {
+  const std::size_t slash = key.rfind('/');
+  return slash == std::string_view::npos ? std::string_view{} : key.substr(0, slash);
+}
+
+std::string_view name_of(std::string_view key) noexcept {
+  const std::size_t slash = key.rfind('/');
+  return slash == std::string_view::npos ? key : key.substr(slash + 1);
+}
+
+// Whether root/key is the path of the object as it stands.
+bool is_plain(std::string_view key) noexcept {
+  if (key.find('\0') != std::string_view::npos) return false;
+  while (true) {
+    const std::size_t slash = key.find('/');
+    const std::string_view part = key.substr(0, slash);
+    if (part.empty() || part == "." || part == "..") return false;
+    if (slash == std::string_view::npos) return true;
+    key.remove_prefix(slash + 1);
+  }
+}
+
+// The plain keys, those of one folder together.
+class Runs {
+ public:
+  explicit Runs(std::span<const std::string> keys) : keys_(keys) {
+    order_.reserve(keys.size());
+    bool is_sorted = true;
+    for (std::size_t i = 0; i < keys.size(); ++i) {
+      if (!is_plain(keys[i])) continue;
+      if (!order_.empty() && folder_of(keys[order_.back()]) != folder_of(keys[i])) is_sorted = false;
+      order_.push_back(i);
+    }
+    if (!is_sorted) {
+      std::ranges::stable_sort(order_, {}, [&](std::size_t i) { return folder_of(keys[i]); });
+    }
+    for (std::size_t i = 0; i < order_.size(); ++i) {
+      if (starts_.empty() || i - starts_.back() == kRun ||
+          folder_of(keys[order_[i]]) != folder_of(keys[order_[starts_.back()]])) {
+        starts_.push_back(i);
+      }
+    }
+  }
+
+  [[nodiscard]] std::size_t size() const noexcept { return starts_.size(); }
+  [[nodiscard]] std::span<const std::size_t> members(std::size_t run) const noexcept {
+    const std::size_t end = run + 1 < starts_.size() ? starts_[run + 1] : order_.size();
+    return std::span(order_).subspan(starts_[run], end - starts_[run]);
+  }
+  [[nodiscard]] std::string path(const std::string& root, std::size_t run) const {
+    const std::string_view folder = folder_of(keys_[order_[starts_[run]]]);
+    return folder.empty() ? root : std::string(root).append("/").append(folder);
+  }
+
+ private:
+  std::span<const std::string> keys_;
+  std::vector<std::size_t> order_;
+  std::vector<std::size_t> starts_;
+};
+
+// Calls work(folder, i) for each plain key.
+template <typename Work>
+bool for_each_object(const std::string& root, std::span<const std::string> keys, const BatchOptions& options,
+                     bool makes_folders, const Work& work) {
+  const Runs runs(keys);
+  const int threads = options.threads > 0 ? options.threads : default_threads();
+  std::atomic<bool> is_cancelled{false};  // relaxed: read by the thread that sets it
+  const auto task = [&](std::size_t run) {
+    try {
+      const std::string path = runs.path(root, run);
+      if (makes_folders) {
+        std::error_code ignored;  // met again when the folder is used
+        std::filesystem::create_directories(path, ignored);
+      }
+      const fetch::Folder folder(path);
+      for (const std::size_t i : runs.members(run)) {
+        if (!work(folder, i)) return false;
+      }
+    } catch (...) {  // no memory: what is not marked as done is an error
+    }
+    return true;
+  };
+  const auto poll = [&] {
+    if (options.poll()) return true;
+    is_cancelled.store(true, std::memory_order_relaxed);
+    return false;
+  };
+  parallel_for(runs.size(), threads, task, poll);
+  return !is_cancelled.load(std::memory_order_relaxed);
+}
+
+FetchState read_object(const fetch::Folder& folder, std::string_view name, std::uint64_t limit_bytes,
+                       StoredObject& out) {
+  fetch::OpenedFile file;
+  fetch::IoError error;
+  if (const FetchState state = folder.open(name, file, error); state != FetchState::kData) return state;
+  std::vector<std::byte> bytes(file.size_bytes);
+  if (!fetch::read_exact(file.descriptor(), bytes.data(), bytes.size(), file.offset, error)) return FetchState::kError;
+  if (file.encoding == ContentEncoding::kGzip) {
+    if (!decode::gzip::decompress(bytes, limit_bytes, out.bytes).ok()) return FetchState::kError;
+  } else {
+    out.bytes = std::move(bytes);
+    out.encoding = file.encoding;
+  }
+  return FetchState::kData;
+}
+
+}  // namespace
+
+bool read_objects(const std::string& root, std::span<const std::string> keys, std::uint64_t limit_bytes,
+                  std::vector<StoredObject>& out, const BatchOptions& options) {
+  out.clear();
+  out.resize(keys.size());
+  return for_each_object(root, keys, options, false, [&](const fetch::Folder& folder, std::size_t i) {
+    out[i].state = read_object(folder, name_of(keys[i]), limit_bytes, out[i]);
+    return true;
+  });
+}
+
+std::size_t claimed_bytes(std::span<const std::byte> gzipped) noexcept {
+  constexpr std::size_t kLeast = 18;        // header and trailer
+  constexpr std::size_t kMostTimes = 1032;  // deflate's greatest ratio
+  if (gzipped.size() < kLeast) return 0;
+  const std::size_t claimed = load_le<std::uint32_t>(gzipped.data() + gzipped.size() - 4);
+  return claimed / kMostTimes <= gzipped.size() ? claimed : 0;
+}
+
+bool inflate_objects(std::span<const std::span<const std::byte>> in, std::span<const std::span<std::byte>> out,
+                     std::vector<std::uint8_t>& done, const BatchOptions& options) {
+  constexpr std::size_t kTogether = 16;  // small objects inflate in the time that it takes to deal a task
+  done.assign(in.size(), 0);
+  std::atomic<bool> is_cancelled{false};  // relaxed: read by the thread that sets it
+  const auto task = [&](std::size_t run) {
+    const std::size_t end = std::min(in.size(), (run + 1) * kTogether);
+    for (std::size_t i = run * kTogether; i < end; ++i) {
+      std::size_t written = 0;
+      const Status status = decode::gzip::decompress(in[i], out[i].data(), out[i].size(), written);
+      done[i] = status.ok() && written == out[i].size() ? 1 : 0;
+    }
+    return true;
+  };
+  const auto poll = [&] {
+    if (options.poll()) return true;
+    is_cancelled.store(true, std::memory_order_relaxed);
+    return false;
+  };
+  parallel_for((in.size() + kTogether - 1) / kTogether, options.threads > 0 ? options.threads : default_threads(), task,
+               poll);
+  return !is_cancelled.load(std::memory_order_relaxed);
+}
+
+bool write_objects(const std::string& root, std::span<const std::string> keys,
+                   std::span<const std::span<const std::byte>> objects, ContentEncoding encoding, int level, bool sync,
+                   std::vector<std::uint8_t>& done, const BatchOptions& options) {
+  done.assign(keys.size(), 0);
+  return for_each_object(root, keys, options, true, [&](const fetch::Folder& folder, std::size_t i) {
+    std::span<const std::byte> stored = objects[i];
+    std::vector<std::byte> compressed;
+    if (encoding == ContentEncoding::kGzip) {
+      if (!decode::gzip::compress(stored, level, compressed).ok()) return false;
+      stored = compressed;
+    }
+    fetch::IoError error;
+    if (!folder.put(name_of(keys[i]), encoding, stored.data(), stored.size(), sync, error)) return false;
+    done[i] = 1;
+    return true;
+  });
+}
+
+bool find_objects(const std::string& root, std::span<const std::string> keys, std::vector<FetchState>& out,
+                  const BatchOptions& options) {
+  out.assign(keys.size(), FetchState::kError);
+  return for_each_object(root, keys, options, false, [&](const fetch::Folder& folder, std::size_t i) {
+    // Opened rather than looked up, so that a folder of the same name is no object.
+    fetch::OpenedFile file;
+    fetch::IoError error;
+    out[i] = folder.open(name_of(keys[i]), file, error);
+    return true;
+  });
+}
+
+bool remove_objects(const std::string& root, std::span<const std::string> keys, std::vector<std::uint8_t>& done,
+                    const BatchOptions& options) {
+  done.assign(keys.size(), 0);
+  return for_each_object(root, keys, options, false, [&](const fetch::Folder& folder, std::size_t i) {
+    fetch::IoError error;
+    if (!folder.remove(name_of(keys[i]), error)) return false;
+    done[i] = 1;
+    return true;
+  });
+}
+
+}  // namespace cvfast::runtime
