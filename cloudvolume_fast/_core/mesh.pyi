@@ -119,6 +119,41 @@ def dequantized(
         If a position has more bits, or a coordinate is not finite once moved.
     """
 
+def dequantized_fragments(
+    points: Sequence[ArrayLike],
+    faces: Sequence[ArrayLike],
+    *,
+    base: ArrayLike,
+    extent: ArrayLike,
+    numbers: ArrayLike,
+    bits: int,
+    transform: Sequence[float] | None = None,
+    names: Sequence[str],
+) -> tuple[NDArray[np.float32], NDArray[np.uint32]]:
+    """Put fragments of a level one after another, their positions as `dequantized` has them.
+
+    Parameters
+    ----------
+    points, faces : sequence of array_like of uint32, shape (n, 3)
+        Of each fragment; faces use vertices that are there.
+    base, extent, bits, transform
+        As in `dequantized`.
+    numbers : array_like of uint32, shape (fragments, 3)
+        Cells of the fragments.
+    names : sequence of str
+        What they are called in messages.
+
+    Returns
+    -------
+    vertices : ndarray of float32, shape (n, 3)
+    faces : ndarray of uint32, shape (m, 3)
+
+    Raises
+    ------
+    MeshDecodeError
+        As `dequantized`; it names the fragment.
+    """
+
 def quantized(
     vertices: ArrayLike,
     *,

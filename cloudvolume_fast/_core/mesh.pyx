@@ -299,6 +299,62 @@ def dequantized(quantized, *, base, extent, number, int bits, transform=None, st
     return out
 
 
+def dequantized_fragments(points, faces, *, base, extent, numbers, int bits, transform=None, names):
+    cdef lib.Cell cell
+    cdef lib.Transform rows
+    cdef Status status
+    cdef double[3] bases, extents, first
+    cdef size_t i, k
+    cdef uint64_t num_vertices = 0
+    cdef uint64_t num_faces = 0
+    cdef uint64_t vertex = 0
+    cdef uint64_t face = 0
+    cdef uint32_t shift
+    cdef const uint32_t[:, ::1] point_view, face_view
+    cdef const uint32_t[:, ::1] number_view = rows_of(numbers, np.uint32, "numbers")
+    get_doubles(base, "base", 3, bases)
+    get_doubles(extent, "extent", 3, extents)
+    get_transform(transform, &rows)
+    point_rows = [rows_of(each, np.uint32, "points") for each in points]
+    face_rows = [rows_of(each, np.uint32, "faces") for each in faces]
+    if not len(point_rows) == len(face_rows) == number_view.shape[0]:
+        raise InvalidArgumentError(
+            f"points, faces, numbers: expected as many, found {len(point_rows)}, {len(face_rows)}, "
+            f"{number_view.shape[0]}")
+    for each in point_rows:
+        num_vertices += <uint64_t> len(each)
+    for each in face_rows:
+        num_faces += <uint64_t> len(each)
+    if num_vertices > (<uint64_t> 1) << 32:
+        raise MeshDecodeError(f"{names[0]}: expected at most 2^32 vertices, found {num_vertices}", key=names[0])
+    vertices_out = np.empty((num_vertices, 3), dtype=np.float32)
+    faces_out = np.empty((num_faces, 3), dtype=np.uint32)
+    cdef float[:, ::1] vertex_out = vertices_out
+    cdef uint32_t[:, ::1] face_out = faces_out
+    cdef uint32_t* to
+    cdef const uint32_t* source
+    for i in range(<size_t> len(point_rows)):
+        point_view = point_rows[i]
+        face_view = face_rows[i]
+        for k in range(3):
+            first[k] = number_view[i, k]
+        fill_cell(bases, extents, first, bits, &cell)
+        if point_view.shape[0] > 0:
+            with nogil:
+                status = lib.dequantize(cell, &point_view[0, 0], point_view.shape[0], rows, &vertex_out[vertex, 0])
+            check(status, names[i])
+        if face_view.shape[0] > 0:
+            shift = <uint32_t> vertex
+            to = &face_out[face, 0]
+            source = &face_view[0, 0]
+            with nogil:
+                for k in range(3 * <size_t> face_view.shape[0]):
+                    to[k] = source[k] + shift
+        vertex += point_view.shape[0]
+        face += face_view.shape[0]
+    return vertices_out, faces_out
+
+
 def quantized(vertices, *, base, extent, number, int bits, str what="mesh"):
     cdef const float[:, ::1] view = rows_of(vertices, np.float32, "vertices")
     cdef lib.Cell cell

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import importlib
+import sys
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,8 @@ _LEAST_BYTES = 11
 
 def _dracopy() -> Any:  # Any: a package without types
     try:
-        return importlib.import_module("DracoPy")
+        # importlib takes as long as a small fragment to find what is there already.
+        return sys.modules.get("DracoPy") or importlib.import_module("DracoPy")
     except ImportError as error:
         raise ImportError(
             "the package DracoPy is not installed: pip install 'cloudvolume-fast'", name="DracoPy"

@@ -14,6 +14,8 @@ from cloudvolume_fast.errors import InvalidArgumentError, MeshDecodeError
 
 __all__ = [
     "MultiLevelPrecomputedMeshManifest",
+    "as_quantized",
+    "dequantized_fragment",
     "from_stored_model_space",
     "to_stored_model_space",
     "z_curve_order",
@@ -240,10 +242,13 @@ class MultiLevelPrecomputedMeshManifest:
 
     def cell(self, lod: int, frag: int) -> dict[str, Any]:
         """Return the cell of a fragment, as `_core.mesh.dequantized` takes it."""
+        return {**self.lod_cells(lod), "number": self.fragment_positions[lod][frag]}
+
+    def lod_cells(self, lod: int) -> dict[str, Any]:
+        """Return corner and extent of a level's cell (0, 0, 0)."""
         return {
             "base": self.grid_origin.astype(np.float64) + self.vertex_offsets[lod],
             "extent": self.chunk_shape.astype(np.float64) * 2.0**lod,
-            "number": self.fragment_positions[lod][frag],
         }
 
 
@@ -289,24 +294,37 @@ def dequantized_fragment(
     what: str = "mesh",
 ) -> NDArray[np.float32]:
     """As `to_stored_model_space`, then moved by a transform."""
-    array = np.asarray(vertices)
-    if array.dtype.kind == "f":
-        # Draco may have quantised the integers once more, which leaves them within less than a half.
-        array = np.rint(array)
-    if array.size and not (array.min() >= 0 and array.max() < 2**32):
-        raise MeshDecodeError(
-            f"{what}: expected positions of {vertex_quantization_bits} bits, found {array.min()} to {array.max()}",
-            key=what,
-            expected=2**vertex_quantization_bits - 1,
-            found=(array.min(), array.max()),
-        )
     return _core.dequantized(
-        array.astype(np.uint32, copy=False),
+        as_quantized(vertices, vertex_quantization_bits, what),
         **manifest.cell(lod, frag),
         bits=vertex_quantization_bits,
         transform=transform,
         what=what,
     )
+
+
+def as_quantized(points: NDArray[Any], bits: int, what: str) -> NDArray[np.uint32]:
+    """Return positions as Draco gives them as integers.
+
+    Raises
+    ------
+    MeshDecodeError
+        If they are none of 32 bits.
+    """
+    array = np.asarray(points)
+    if array.dtype == np.uint32:
+        return array
+    if array.dtype.kind == "f":
+        # Draco may have quantised the integers once more, which leaves them within less than a half.
+        array = np.rint(array)
+    if array.size and not (array.min() >= 0 and array.max() < 2**32):
+        raise MeshDecodeError(
+            f"{what}: expected positions of {bits} bits, found {array.min()} to {array.max()}",
+            key=what,
+            expected=2**bits - 1,
+            found=(array.min(), array.max()),
+        )
+    return array.astype(np.uint32)
 
 
 def from_stored_model_space(

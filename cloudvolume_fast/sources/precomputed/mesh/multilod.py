@@ -15,11 +15,13 @@ from typing import Any
 import numpy as np
 
 from cloudvolume_fast import _runtime
+from cloudvolume_fast._core import mesh as _core
 from cloudvolume_fast.errors import InvalidArgumentError, MeshDecodeError, MeshMissingError
 from cloudvolume_fast.model import draco
 from cloudvolume_fast.model.mesh import Mesh
 from cloudvolume_fast.model.mesh_manifest import (
     MultiLevelPrecomputedMeshManifest,
+    as_quantized,
     dequantized_fragment,
     from_stored_model_space,
     to_stored_model_space,
@@ -43,6 +45,7 @@ _BATCH_BYTES = 1 << 28
 class LodRange:
     """Where the fragments of a level are: a key of the store, and a range of its object."""
 
+    what: str  # label and file, for messages
     manifest: MultiLevelPrecomputedMeshManifest
     lod: int
     key: str
@@ -130,6 +133,39 @@ def _decode(job: _Job, bits: int, transform: list[float] | None) -> Mesh:
     return Mesh(vertices, faces, None, job.manifest.segment_id, "draco", options)
 
 
+def _decode_apart(
+    place: LodRange, blob: bytes | memoryview, bits: int, transform: list[float] | None
+) -> tuple[int, Any]:
+    """Decode the fragments of a label to a mesh each."""
+    jobs = _jobs(place.manifest, place.lod, blob, place.what)
+    return place.manifest.segment_id, [_decode(job, bits, transform) for job in jobs]
+
+
+def _decode_joined(
+    place: LodRange, blob: bytes | memoryview, bits: int, transform: list[float] | None
+) -> tuple[int, Any]:
+    """Decode the fragments of a label to one mesh."""
+    manifest = place.manifest
+    points, faces, numbers, names = [], [], [], []
+    options = None
+    for job in _jobs(manifest, place.lod, blob, place.what):
+        found, corners, options = draco.decode(job.binary, what=job.what)
+        points.append(as_quantized(found, bits, job.what))
+        faces.append(corners)
+        numbers.append(job.frag)
+        names.append(job.what)
+    vertices, joined = _core.dequantized_fragments(
+        points,
+        faces,
+        numbers=manifest.fragment_positions[place.lod][numbers],
+        bits=bits,
+        transform=transform,
+        names=names,
+        **manifest.lod_cells(place.lod),
+    )
+    return manifest.segment_id, Mesh(vertices, joined, None, manifest.segment_id, "draco", options)
+
+
 def _rows(
     transform: Any,
 ) -> list[float] | None:  # Any: 12 numbers in any shape, or 16 with a last row of (0, 0, 0, 1)
@@ -153,7 +189,9 @@ class MultilodMeshSource(MeshSource):
     ) -> dict[int, MultiLevelPrecomputedMeshManifest | None]:
         raise NotImplementedError
 
-    def _lod_range(self, manifest: MultiLevelPrecomputedMeshManifest, lod: int) -> LodRange:
+    def _lod_range(
+        self, what: str, manifest: MultiLevelPrecomputedMeshManifest, lod: int
+    ) -> LodRange:
         raise NotImplementedError
 
     def _read_ranges(self, wanted: Sequence[LodRange]) -> list[bytes | memoryview]:
@@ -226,35 +264,23 @@ class MultilodMeshSource(MeshSource):
         for manifest in manifests.values():
             if manifest is not None:
                 what = self._named(manifest.segment_id, manifest.path or "")
-                wanted.append(self._lod_range(manifest, manifest.resolve_lod(lod, what)))
+                wanted.append(self._lod_range(what, manifest, manifest.resolve_lod(lod, what)))
         transform = _rows(self.meta.transform)
         bits = self.vertex_quantization_bits
-        parts: dict[int, list[Mesh]] = {
-            label: [] for label in labels if manifests[label] is not None
-        }
+        decode = _decode_joined if concat else _decode_apart
+        out: dict[int, Any] = {}
         threads = self.config.threads or _runtime.default_threads()
         with ThreadPoolExecutor(threads) as pool:
             for batch in _batches(wanted):
-                blobs = self._read_ranges(batch)
-                jobs = [
-                    job
-                    for place, blob in zip(batch, blobs, strict=True)
-                    for job in _jobs(
-                        place.manifest,
-                        place.lod,
-                        blob,
-                        self._named(place.manifest.segment_id, place.manifest.path or ""),
-                    )
-                ]
-                for run in pool.map(
-                    lambda some: [_decode(job, bits, transform) for job in some],
-                    _runs(jobs, 4 * threads),
+                pairs = list(zip(batch, self._read_ranges(batch), strict=True))
+                # Runs of labels: handing them over one by one takes as long as decoding a small mesh.
+                step = max(1, -(-len(pairs) // (4 * threads)))
+                runs = [pairs[i : i + step] for i in range(0, len(pairs), step)]
+                for found in pool.map(
+                    lambda run: [decode(place, blob, bits, transform) for place, blob in run], runs
                 ):
-                    for mesh in run:
-                        parts[int(mesh.segid or 0)].append(mesh)
-        if not concat:
-            return parts
-        return {label: _joined(label, meshes) for label, meshes in parts.items()}
+                    out.update(found)
+        return out
 
     # Writing.
 
@@ -309,14 +335,6 @@ class MultilodMeshSource(MeshSource):
             self._store_meshes(batch)
 
 
-def _joined(label: int, meshes: list[Mesh]) -> Mesh:
-    if not meshes:
-        return Mesh([], [], None, label, "draco")
-    if len(meshes) == 1:
-        return meshes[0]
-    return Mesh.concatenate(*meshes, segid=label)
-
-
 def _batches(wanted: Sequence[LodRange]) -> Iterator[list[LodRange]]:
     batch: list[LodRange] = []
     size = 0
@@ -328,12 +346,6 @@ def _batches(wanted: Sequence[LodRange]) -> Iterator[list[LodRange]]:
         size += place.size
     if batch:
         yield batch
-
-
-def _runs(jobs: Sequence[_Job], count: int) -> list[Sequence[_Job]]:
-    """Cut a list into runs: handing single fragments to threads takes as long as decoding small ones."""
-    step = max(1, -(-len(jobs) // count))
-    return [jobs[i : i + step] for i in range(0, len(jobs), step)]
 
 
 def _levels_by_label(meshes: Any) -> Iterator[tuple[int, list[Mesh]]]:  # Any: see `put`

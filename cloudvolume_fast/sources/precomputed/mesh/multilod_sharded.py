@@ -105,10 +105,12 @@ class ShardedMultiLevelPrecomputedMeshSource(MultilodMeshSource):
             )
         return out
 
-    def _lod_range(self, manifest: MultiLevelPrecomputedMeshManifest, lod: int) -> LodRange:
+    def _lod_range(
+        self, what: str, manifest: MultiLevelPrecomputedMeshManifest, lod: int
+    ) -> LodRange:
         begin = manifest.shard_offset - manifest.data_bytes + manifest.lod_start(lod)
         key = self.meta.key(str(manifest.path))
-        return LodRange(manifest, lod, key, begin, manifest.lod_bytes(lod))
+        return LodRange(what, manifest, lod, key, begin, manifest.lod_bytes(lod))
 
     def _read_ranges(self, wanted: Sequence[LodRange]) -> list[bytes | memoryview]:
         return list(

@@ -53,8 +53,11 @@ class UnshardedMultiLevelPrecomputedMeshSource(MultilodMeshSource):
             for label, content in zip(labels, found, strict=True)
         }
 
-    def _lod_range(self, manifest: MultiLevelPrecomputedMeshManifest, lod: int) -> LodRange:
+    def _lod_range(
+        self, what: str, manifest: MultiLevelPrecomputedMeshManifest, lod: int
+    ) -> LodRange:
         return LodRange(
+            what,
             manifest,
             lod,
             self._key(manifest.segment_id),
@@ -73,9 +76,9 @@ class UnshardedMultiLevelPrecomputedMeshSource(MultilodMeshSource):
             if data is None:  # its bare name is not there; some writers compress it
                 whole = store.get(place.key)
                 if whole is None:
-                    what = self._named(place.manifest.segment_id, str(place.manifest.path))
                     raise MeshMissingError(
-                        f"{what}: there is a manifest, and no file of fragments", key=what
+                        f"{place.what}: there is a manifest, and no file of fragments",
+                        key=place.what,
                     )
                 data = memoryview(whole)[place.offset : place.offset + place.size]
             out.append(data)
