@@ -84,7 +84,7 @@ class UnshardedLegacyPrecomputedMeshSource(MeshSource):
         ----------
         segids : int or iterable of int
         remove_duplicate_vertices : bool
-            See `Mesh.consolidate`.
+            See `Mesh.consolidate`.  Unless fused, vertices are as the fragments have them, as upstream returns them.
         fuse : bool
             Return one mesh of all labels.
         chunk_size : sequence of 3 int, optional
@@ -123,19 +123,20 @@ class UnshardedLegacyPrecomputedMeshSource(MeshSource):
                 raise InvalidArgumentError(
                     "segids: expected at least one label, found none", key="segids"
                 )
-            owner = {name: label for label, members in names.items() for name in members}
-            # In the order of their names, whichever labels they belong to.
-            mesh = self._read([(owner[name], name) for name in sorted(owner)])
+            # By label, then by name.
+            pairs = [(label, name) for label in sorted(names) for name in sorted(names[label])]
+            mesh = self._decode(pairs, self._fetch(pairs))
             return mesh if merge is None else merge(mesh)
-        contents = self._fetch(
-            [(label, name) for label, members in names.items() for name in members]
-        )
+        pairs = [(label, name) for label, members in names.items() for name in sorted(members)]
+        contents = self._fetch(pairs)
         out = {}
+        begin = 0
         for label, members in names.items():
-            pairs = [(label, name) for name in sorted(members)]
-            mesh = self._decode(pairs, [contents.pop(name) for _, name in pairs])
+            end = begin + len(members)
+            mesh = self._decode(pairs[begin:end], contents[begin:end])
             mesh.segid = label
-            out[label] = mesh if merge is None else merge(mesh)
+            out[label] = mesh
+            begin = end
         return out
 
     def _consolidate(self, mesh: Mesh) -> Mesh:
@@ -194,22 +195,21 @@ class UnshardedLegacyPrecomputedMeshSource(MeshSource):
                 )
         return list(dict.fromkeys(names))
 
-    def _read(self, pairs: Sequence[tuple[int, str]]) -> Mesh:
-        contents = self._fetch(pairs)
-        return self._decode(pairs, [contents.pop(name) for _, name in pairs])
-
-    def _fetch(self, pairs: Sequence[tuple[int, str]]) -> dict[str, bytes]:
-        keys = [self.meta.key(name) for _, name in pairs]
-        found: dict[str, bytes] = {}
-        for (label, name), content in zip(pairs, self.meta.meta.store.get_many(keys), strict=True):
+    def _fetch(self, pairs: Sequence[tuple[int, str]]) -> list[bytes]:
+        names = list(dict.fromkeys(name for _, name in pairs))
+        found = self.meta.meta.store.get_many([self.meta.key(name) for name in names])
+        contents = dict(zip(names, found, strict=True))
+        out = []
+        for label, name in pairs:
+            content = contents[name]
             if content is None:
                 what = self._named(label, name)
                 raise MeshMissingError(
                     f"{what}: the manifest {label}:0 names this fragment, and it is not there",
                     key=what,
                 )
-            found[name] = content
-        return found
+            out.append(content)
+        return out
 
     def _decode(self, pairs: Sequence[tuple[int, str]], contents: Sequence[bytes]) -> Mesh:
         """Decode fragments into one mesh in nm."""

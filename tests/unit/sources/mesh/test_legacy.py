@@ -59,13 +59,13 @@ def test_get_reads_one_or_several(volume: Any) -> None:
     assert (one.segid, one.encoding_type) == (None, "precomputed")
     assert one == Mesh(A.vertices + 5, A.faces)
     assert volume.mesh.get([5]) == volume.mesh.get(5) == one.consolidate()
-    # Fused in the order of the names: "10:..." before "5:..." before "9:...".
     fused = volume.mesh.get([9, 10, 5, 9], remove_duplicate_vertices=False)
-    expected = Mesh.concatenate(*(Mesh(A.vertices + k, A.faces) for k in (10, 5, 9)))
+    expected = Mesh.concatenate(*(Mesh(A.vertices + k, A.faces) for k in (5, 9, 10)))
     assert fused == expected
     apart = volume.mesh.get(np.array([9, 5]), fuse=False)
     assert list(apart) == [9, 5]
-    assert apart[9] == Mesh(A.vertices + 9, A.faces).consolidate()
+    # Duplicates are removed from what is fused only (upstream behaviour).
+    assert apart[9] == Mesh(A.vertices + 9, A.faces)
     assert [mesh.segid for mesh in apart.values()] == [9, 5]
     assert volume.mesh.get("5") == volume.mesh.get(5)
     assert volume.mesh.get([], fuse=False) == {}
@@ -94,6 +94,14 @@ def test_fragments_may_be_in_folders_compressed_or_drawn_by_draco(volume: Any) -
     assert len(found) == len(A) + len(ball)
     assert found.vertices[:6].tolist() == A.vertices.tolist()
     assert found.vertices[6:].max() == pytest.approx(ball.vertices.max(), abs=1e-2)
+
+
+def test_a_fragment_of_two_labels_is_read_for_both(volume: Any) -> None:
+    data = meshes.fragment_bytes(A.vertices, A.faces)
+    for label in (7, 8):
+        write(volume, label, {"shared": data})
+    assert volume.mesh.get([7, 8], fuse=False) == {7: A, 8: A}
+    assert len(volume.mesh.get([8, 7], remove_duplicate_vertices=False)) == 2 * len(A)
 
 
 def test_an_empty_mesh_is_a_mesh(volume: Any) -> None:
