@@ -677,6 +677,7 @@ class Endpoint:
 
     def get_url(self, url: str) -> _HttpRow:
         """Get what lies elsewhere on the same server, with the same headers and signer."""
+
 _MeshStatus = tuple[int, int, int, int, int]
 _Floats = NDArray[np.float32]
 _UInts = NDArray[np.uint32]

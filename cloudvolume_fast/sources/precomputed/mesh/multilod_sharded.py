@@ -51,6 +51,14 @@ class ShardedMultiLevelPrecomputedMeshSource(MultilodMeshSource):
         self.spec = ShardingSpecification.from_dict(sharding)
         self.reader = ShardReader(meta.meta.store, self.spec)
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out the reader, whose store may hold credentials."""
+        return {name: value for name, value in self.__dict__.items() if name != "reader"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self.reader = ShardReader(self.meta.meta.store, self.spec)
+
     # Reading.
 
     def exists(

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from cloudvolume_fast.config import VolumeConfig
 from cloudvolume_fast.errors import InfoUnavailableError
 from cloudvolume_fast.model.info import Info
@@ -62,7 +64,13 @@ def suited_source(meta: PrecomputedMeshMetadata) -> MeshSource:
     return UnshardedMultiLevelPrecomputedMeshSource(meta, None, meta.config)
 
 
-def open_mesh_source(cloudpath: str, config: VolumeConfig | None = None) -> MeshSource:
+def open_mesh_source(
+    cloudpath: str,
+    config: VolumeConfig | None = None,
+    *,
+    secrets: Any = None,  # Any: a mapping or JSON
+    use_https: bool = False,
+) -> MeshSource:
     """Open a folder of meshes by its own path.
 
     Parameters
@@ -71,6 +79,8 @@ def open_mesh_source(cloudpath: str, config: VolumeConfig | None = None) -> Mesh
         ``PROTOCOL://.../LAYER/FOLDER``.  The layer need not have an info; without one there are no scales, which only
         merging at the borders of chunks asks for.
     config : VolumeConfig, optional
+    secrets, use_https
+        As of a volume.
 
     Raises
     ------
@@ -79,7 +89,7 @@ def open_mesh_source(cloudpath: str, config: VolumeConfig | None = None) -> Mesh
     layer, _, folder = cloudpath.rstrip("/").rpartition("/")
     has_scales = True
     try:
-        meta = PrecomputedMetadata(layer)
+        meta = PrecomputedMetadata(layer, secrets=secrets, use_https=use_https)
     except InfoUnavailableError:
         # Nothing asks for this scale, which an info must have.
         stand_in = create_info(
@@ -92,7 +102,7 @@ def open_mesh_source(cloudpath: str, config: VolumeConfig | None = None) -> Mesh
             (1, 1, 1),
             chunk_size=(1, 1, 1),
         )
-        meta = PrecomputedMetadata(layer, info=stand_in)
+        meta = PrecomputedMetadata(layer, info=stand_in, secrets=secrets, use_https=use_https)
         has_scales = False
     meta.info = {**meta.info, "mesh": folder}
     mesh_meta = PrecomputedMeshMetadata(meta, None, config)
