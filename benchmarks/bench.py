@@ -25,8 +25,8 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-import bench_remote
 import bench_meshes
+import bench_remote
 import datasets
 import measure
 import numpy as np
