@@ -25,6 +25,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
+import bench_meshes
 import bench_remote
 import bench_skeletons
 import datasets
@@ -768,6 +769,29 @@ def _cached(title: str, name: str) -> Row:
     return Row(f"{name.removeprefix('slab_').replace('_', '-')}-lru", title, run, {CV: 5.0})
 
 
+def _run_legacy_mesh(*, remove_duplicates: bool) -> Callable[[Setup, Row], Iterator[Line]]:
+    def run(setup: Setup, row: Row) -> Iterator[Line]:
+        entries, notes = bench_meshes.legacy_entries(
+            setup.data.folder.parent, MESH_READERS, remove_duplicates=remove_duplicates
+        )
+        contest = measure.Contest(entries)
+        contest.run(setup.repeat)
+        yield from _contest_lines(contest, row, notes)
+
+    return run
+
+
+def _run_multilod_meshes(setup: Setup, row: Row) -> Iterator[Line]:
+    entries, notes = bench_meshes.multilod_entries(
+        setup.data.folder.parent, MESH_READERS, setup.threads
+    )
+    contest = measure.Contest(entries)
+    contest.run(setup.repeat)
+    yield from _contest_lines(contest, row, notes)
+
+
+MESH_READERS = {OURS: "cloudvolume_fast", CV: "cloudvolume"}
+
 ROWS = (
     Row("raw-whole", "raw uint8, whole", _run_whole("raw"), {CV: 6.0, TS: 2.8}),
     Row("gzip-whole", "raw uint8 + gzip, whole", _run_whole("raw_gzip"), {FLOOR: -1.25}),
@@ -882,6 +906,19 @@ ROWS = (
     Row("brotli-memory", "memory above output, brotli *", _run_memory("slab_brotli")),
     Row("compresso-memory", "memory above output, compresso *", _run_memory("compresso")),
     Row("crackle-memory", "memory above output, crackle *", _run_memory("crackle")),
+    Row(
+        "mesh-merged",
+        "mesh of 2,000 fragments, merged",
+        _run_legacy_mesh(remove_duplicates=True),
+        {CV: 30.0},
+    ),
+    Row(
+        "mesh-stitched",
+        "mesh of 2,000 fragments",
+        _run_legacy_mesh(remove_duplicates=False),
+        {CV: 5.0},
+    ),
+    Row("mesh-multilod", "1,000 sharded Draco meshes", _run_multilod_meshes, {CV: 3.0}),
 )
 
 if __name__ == "__main__":

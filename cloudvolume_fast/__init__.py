@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from cloudvolume_fast.errors import EmptyRequestException as EmptyRequestException
     from cloudvolume_fast.errors import EmptyVolumeException as EmptyVolumeException
     from cloudvolume_fast.model.bbox import Bbox as Bbox
+    from cloudvolume_fast.model.mesh import Mesh as Mesh
     from cloudvolume_fast.model.provenance import DataLayerProvenance as DataLayerProvenance
     from cloudvolume_fast.model.vec import Vec as Vec
 
@@ -36,6 +37,7 @@ _PUBLIC = {
     "DataLayerProvenance": "model.provenance",
     "EmptyRequestException": "errors",
     "EmptyVolumeException": "errors",
+    "Mesh": "model.mesh",
     "PrecomputedSkeleton": "deliver.skeleton",
     "Skeleton": "deliver.skeleton",
     "Vec": "model.vec",

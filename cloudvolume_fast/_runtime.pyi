@@ -756,3 +756,30 @@ class Endpoint:
 
     def get_url(self, url: str) -> _HttpRow:
         """Get what lies elsewhere on the same server, with the same headers and signer."""
+
+_MeshStatus = tuple[int, int, int, int, int]
+_Floats = NDArray[np.float32]
+_UInts = NDArray[np.uint32]
+
+def stitch_fragments(
+    fragments: Sequence[Buffer], transform: Sequence[float] | None, threads: int
+) -> tuple[_MeshStatus, Any, Any, Any]:
+    """Decode fragments of the single-resolution mesh format into one mesh; see `model.mesh.stitch_fragments`.
+
+    Returns
+    -------
+    status : tuple of int
+        Code, offset, expected, found, and the fragment that they are about; the code is 0 if all went well.
+    vertices : ndarray of float32, shape (n, 3), or None
+    faces : ndarray of uint32, shape (m, 3), or None
+    begins : ndarray of uint64, shape (fragments + 1, 2), or None
+        First vertex and first face of each fragment, and the totals.
+    """
+
+def consolidate(vertices: _Floats, faces: _UInts, threads: int) -> tuple[_MeshStatus, Any, Any]:
+    """Make vertices and faces unique and sort them; see `model.mesh.Mesh.consolidate`."""
+
+def merge_marked_pairs(
+    vertices: _Floats, faces: _UInts, is_marked: NDArray[np.uint8], threads: int
+) -> tuple[_MeshStatus, Any, Any]:
+    """Merge marked vertices that come in pairs; see `model.mesh.Mesh.deduplicate_vertices`."""

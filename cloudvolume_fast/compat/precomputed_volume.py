@@ -23,6 +23,7 @@ from cloudvolume_fast.volume import Volume
 
 if TYPE_CHECKING:
     from cloudvolume_fast.sources.precomputed.cache_service import CacheService
+    from cloudvolume_fast.sources.precomputed.mesh.base import MeshSource
     from cloudvolume_fast.sources.precomputed.skeleton import SkeletonSource
 
 
@@ -72,6 +73,20 @@ class CloudVolumePrecomputed(Volume):
         from cloudvolume_fast.sources.precomputed.cache_service import CacheService
 
         return CacheService(self.meta, self.config)
+
+    # Meshes.
+
+    @property
+    def mesh(self) -> MeshSource:
+        """The meshes of the layer, opened when they are first asked for; another source when their kind changes."""
+        from cloudvolume_fast.sources.precomputed.mesh.open import mesh_source, suited_source
+
+        source: MeshSource | None = self.__dict__.get("_mesh")
+        if source is None:
+            source = self._mesh = mesh_source(self.meta, self.config)
+        elif not source.is_current:
+            source = self._mesh = suited_source(source.meta)
+        return source
 
     # The whole layer.
 

@@ -11,4 +11,5 @@ void register_chunk_cache(py::module_& module);
 void register_endpoint(py::module_& module);
 void register_http_client(py::module_& module);
 void register_image(py::module_& module);
+void register_mesh(py::module_& module);
 void register_objects(py::module_& module);

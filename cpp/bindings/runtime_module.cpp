@@ -9,5 +9,6 @@ PYBIND11_MODULE(_runtime, module, py::mod_gil_not_used()) {
   register_http_client(module);
   register_endpoint(module);
   register_image(module);
+  register_mesh(module);
   register_objects(module);
 }

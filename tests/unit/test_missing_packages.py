@@ -74,6 +74,10 @@ NEEDED = [
     ("zstandard", "raw", "uint8", "zstd", "CloudVolume(path, compress='zstd')[:] = np.ones((8, 8, 8), np.uint8)"),
     ("lzma", "raw", "uint8", "xz", READ),
     ("bz2", "raw", "uint8", "bz2", READ),
+    ("DracoPy", "raw", "uint8", False, "from cloudvolume_fast import Mesh; Mesh.from_draco(b'DRACO' + bytes(20))"),
+    ("DracoPy", "raw", "uint8", False, "from cloudvolume_fast import Mesh; Mesh(np.eye(3), [[0, 1, 2]]).to_draco()"),
+    ("trimesh", "raw", "uint8", False, "from cloudvolume_fast import Mesh; Mesh(np.eye(3), [[0, 1, 2]]).trimesh()"),
+    ("vtk", "raw", "uint8", False, "from cloudvolume_fast import Mesh; Mesh(np.eye(3), [[0, 1, 2]]).viewer()"),
     ("PIL", "raw", "uint8", False, "CloudVolume(path)[:].save_images(path.removeprefix('file://') + 'p')"),
 ]  # fmt: skip
 

@@ -155,6 +155,57 @@ def write_minishard_index_seeds(folder):
     (folder / "odd_length").write_bytes(struct.pack("<4Q", 9, 1, 0, 4) + b"\0")
 
 
+def mesh_fragment(vertices, faces):
+    """Make a single-resolution fragment."""
+    rows = [struct.pack("<3f", *vertex) for vertex in vertices]
+    rows += [struct.pack("<3I", *face) for face in faces]
+    return struct.pack("<I", len(vertices)) + b"".join(rows)
+
+
+def mesh_manifest(lods):
+    """Make a multi-resolution manifest of (positions, sizes)."""
+    out = struct.pack("<6fI", 64, 64, 32, 10, 20, 30, len(lods))
+    out += b"".join(struct.pack("<f", 2**lod) for lod in range(len(lods)))
+    out += struct.pack(
+        f"<{3 * len(lods)}f", *[0.5 * lod for lod in range(len(lods)) for _ in "xyz"]
+    )
+    out += b"".join(struct.pack("<I", len(sizes)) for _, sizes in lods)
+    for positions, sizes in lods:
+        words = [position[axis] for axis in range(3) for position in positions] + sizes
+        out += struct.pack(f"<{len(words)}I", *words)
+    return out
+
+
+def write_mesh_seeds(here):
+    """Write pairs of fragments behind a byte that is a quarter of the first one's length, and manifests."""
+    square = [(0, 0, 0), (1, 0, 0), (1, 1, 0), (0, 1, -0.0)]
+    two = [(0, 1, 2), (0, 2, 3)]
+    parts = {
+        "empty": mesh_fragment([], []),
+        "square": mesh_fragment(square, two),
+        "repeated": mesh_fragment(square + square, [*two, (4, 5, 6), (4, 6, 7), (0, 1, 2)]),
+        "far": mesh_fragment([(3e38, -3e38, 1e-45)] * 3, [(0, 1, 2)]),
+        "no_vertex": mesh_fragment(square, [(0, 1, 4)]),
+        "not_finite": mesh_fragment([(float("nan"), 0, 0)], []),
+    }
+    for name, first in parts.items():
+        for other in ("empty", "square"):
+            data = bytes([len(first) // 4]) + first + parts[other]
+            (here / "mesh_fragment" / f"{name}_{other}").write_bytes(data)
+    most = struct.pack("<Q", 2**64 - 1)
+    example = mesh_manifest([([(0, 0, 0), (1, 0, 0)], [165, 165]), ([(0, 0, 0)], [157])])
+    for name, data in {
+        "worked_example": struct.pack("<Q", 487) + example,
+        "past_the_end": struct.pack("<Q", 486) + example,
+        "no_levels": most + mesh_manifest([]),
+        "empty_node": most + mesh_manifest([([(0, 0, 0), (7, 1, 2)], [5, 0])]),
+        "truncated": most + example[:-1],
+        "trailing": most + example + bytes(4),
+        "many_levels": most + mesh_manifest([([], [])] * 64),
+    }.items():
+        (here / "mesh_manifest" / name).write_bytes(data)
+
+
 def main():
     """Write all seeds."""
     here = Path(__file__).parent
@@ -163,6 +214,8 @@ def main():
         "compressed_segmentation",
         "fpzip",
         "gzip",
+        "mesh_fragment",
+        "mesh_manifest",
         "minishard_index",
         "skeleton",
         "png",
@@ -208,6 +261,7 @@ def main():
     write_shard_index_seeds(here / "shard_index")
     write_minishard_index_seeds(here / "minishard_index")
     write_skeleton_seeds(here / "skeleton")
+    write_mesh_seeds(here)
     golden = here.parents[2] / "tests" / "golden" / "fpzip"
     for stream in sorted(golden.glob("smooth_*.fpz")):
         (here / "fpzip" / stream.stem).write_bytes(b"\0" + stream.read_bytes())

@@ -35,6 +35,14 @@ assert kernels.first_minishard_entry(entry[:23])[0] == 2
 entry[8] = 11  # past the 100 bytes that there are
 assert kernels.first_minishard_entry(entry)[0::2] == (4, 16)
 
+fragment = np.array([3], "<u4").tobytes() + np.array([1, 0, 0, 0, 0, 0, 1, 0, 0], "<f4").tobytes()
+fragment += np.array([0, 1, 2, 2, 1, 0], "<u4").tobytes()
+vertices, faces = np.zeros((3, 3), np.float32), np.zeros((2, 3), np.uint32)
+assert kernels.merged_mesh(np.frombuffer(fragment, np.uint8), vertices, faces) == (0, 2, 1)
+assert vertices[:2].tolist() == [[0, 0, 0], [1, 0, 0]]
+assert faces[0].tolist() == [1, 0, 1]
+assert kernels.merged_mesh(np.frombuffer(fragment[:39], np.uint8), vertices, faces) == (1, 0, 39)
+
 assert headers.shared_shape(((0, 0, 0), (10, 10, 10)), ((5, 6, 7), (20, 20, 20))) == (5, 4, 3)
 assert headers.strides(((0, 0, 0), (5, 6, 7)), 4) == (4, 20, 120, 840)
 assert headers.first_word(b"\x01\x02\x03\x04") == 0x04030201

@@ -3,7 +3,7 @@
 # Plain C, no include folder, no library: every kernel comes through the public Cython API.
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 
-from cloudvolume_fast._core cimport compressed_segmentation, gzip, morton, murmurhash3, paint, sharding
+from cloudvolume_fast._core cimport compressed_segmentation, gzip, mesh, morton, murmurhash3, paint, sharding
 from cloudvolume_fast._core.status cimport STATUS_OK, STATUS_TOO_LARGE, StatusDetail
 
 
@@ -97,3 +97,22 @@ def first_minishard_entry(const uint8_t[::1] data):
     with nogil:
         status = sharding.parse_minishard_index(&data[0], data.shape[0], 100, entry, &detail)
     return status, (entry[0], entry[1], entry[2]), detail.offset
+
+
+def merged_mesh(const uint8_t[::1] data, float[:, ::1] vertices, uint32_t[:, ::1] faces):
+    """Decodes a fragment and merges it; returns the status, and how many vertices and faces remain."""
+    cdef uint64_t num_vertices, num_faces, vertex_count, face_count
+    cdef StatusDetail detail
+    cdef int status = mesh.parse_fragment(&data[0], data.shape[0], &num_vertices, &num_faces, &detail)
+    if status != STATUS_OK:
+        return status, detail.offset, detail.found
+    cdef float[:, ::1] own_vertices = memoryview(bytearray(12 * num_vertices)).cast("f", (num_vertices, 3))
+    cdef uint32_t[:, ::1] own_faces = memoryview(bytearray(12 * num_faces)).cast("I", (num_faces, 3))
+    with nogil:
+        status = mesh.decode_fragment(
+            &data[0], data.shape[0], 0, NULL, &own_vertices[0, 0], &own_faces[0, 0], &detail)
+        if status == STATUS_OK:
+            status = mesh.consolidate(
+                &own_vertices[0, 0], num_vertices, &own_faces[0, 0], num_faces, &vertices[0, 0], &vertex_count,
+                &faces[0, 0], &face_count, &detail)
+    return status, vertex_count, face_count

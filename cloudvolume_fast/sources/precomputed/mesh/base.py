@@ -1,0 +1,194 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What all sources of meshes have in common."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from cloudvolume_fast.config import VolumeConfig
+from cloudvolume_fast.errors import InvalidArgumentError, UnsupportedOptionError
+from cloudvolume_fast.model.labels import as_label, as_labels, is_scalar
+from cloudvolume_fast.model.mesh import Mesh
+from cloudvolume_fast.sources.precomputed.mesh.metadata import PrecomputedMeshMetadata
+
+__all__ = ["MeshSource", "labels_of"]
+
+_FORMATS = ("ply", "obj", "precomputed")
+
+
+def labels_of(segids: Any) -> list[int]:  # Any: a label, a string of digits, or several of either
+    """Return labels, each once, in the order given.
+
+    Raises
+    ------
+    InvalidArgumentError
+        If one is not an integer of 0 to 2^64 - 1.
+    """
+    if isinstance(segids, str):
+        segids = [segids]
+    if is_scalar(segids):
+        return [as_label(segids)]
+    each = segids if isinstance(segids, np.ndarray) else list(segids)
+    if not isinstance(each, np.ndarray) and any(isinstance(segid, str) for segid in each):
+        try:
+            each = [int(segid) for segid in each]
+        except ValueError as error:
+            raise InvalidArgumentError(f"segids: {error}", key="segids") from error
+    return list(dict.fromkeys(as_labels(each).tolist()))
+
+
+class MeshSource:
+    """Meshes of a layer.
+
+    Parameters
+    ----------
+    meta : PrecomputedMeshMetadata
+    cache : None
+        For upstream's callers.
+    config : VolumeConfig
+    readonly : bool
+        Whether writes raise.
+
+    Attributes
+    ----------
+    spatial_index : object or None
+        What knows which labels are in a box: it has ``query(bbox)``.  Set by who opens the layer.
+    """
+
+    def __init__(
+        self,
+        meta: PrecomputedMeshMetadata,
+        cache: Any = None,  # Any: as PrecomputedMeshMetadata's
+        config: VolumeConfig | None = None,
+        readonly: bool = False,
+    ) -> None:
+        self.meta = meta
+        self.cache = cache
+        self.config = config or meta.config
+        self.readonly = readonly or meta.readonly
+        self.spatial_index: Any = None  # Any: another package's, see above
+        self.kind = meta.kind
+
+    @property
+    def path(self) -> str:
+        """Folder of the meshes below the layer."""
+        return self.meta.mesh_path
+
+    @property
+    def is_current(self) -> bool:
+        """Whether the info still is of the kind that this source is for."""
+        return self.kind == self.meta.kind
+
+    def require_writable(self) -> None:
+        """Raise unless meshes may be written.
+
+        Raises
+        ------
+        ReadOnlyException
+        """
+        if self.readonly:
+            self.meta.readonly = True
+        self.meta.require_writable()
+
+    def _named(self, label: int, name: str) -> str:
+        """Say what bytes are, for messages: label and file."""
+        return f"mesh of {label}: {self.meta.join(self.meta.layerpath, name)}"
+
+    # Upstream's other operations.
+
+    def get(self, segids: Any) -> Any:  # Any: see the sources
+        """Read meshes; see the sources."""
+        raise NotImplementedError
+
+    def get_bbox(self, bbox: Any) -> Any:  # Any: a Bbox; what `get` returns
+        """Read the meshes of all labels in a box, in nm.
+
+        Raises
+        ------
+        IndexError
+            There is no spatial index.
+        """
+        if self.spatial_index is None:
+            raise IndexError(
+                f"{self.meta.layerpath}: expected a spatial index, found none in the info"
+            )
+        return self.get(sorted(self.spatial_index.query(bbox)))
+
+    def save(
+        self,
+        segids: int | Iterable[int],
+        filepath: str | os.PathLike[str] | None = None,
+        file_format: str = "ply",
+    ) -> None:
+        """Read meshes and write them to a local file.
+
+        Parameters
+        ----------
+        segids : int or iterable of int
+            Several become one mesh where the source fuses them, a file each otherwise.
+        filepath : str, optional
+            Default ``LABEL.FORMAT``, or ``FIRST_LAST.FORMAT``, in the current folder.
+        file_format : {'ply', 'obj', 'precomputed'}
+
+        Raises
+        ------
+        UnsupportedOptionError
+            Another format.
+        MeshMissingError, MeshDecodeError
+        """
+        if file_format not in _FORMATS:
+            raise UnsupportedOptionError(
+                f"file_format: expected one of {', '.join(_FORMATS)}, found {file_format!r}",
+                key="file_format",
+                expected=_FORMATS,
+                found=file_format,
+            )
+        labels = labels_of(segids)
+        found = self.get(labels)
+        if isinstance(found, Mesh):
+            name = str(labels[0]) if len(labels) == 1 else f"{labels[0]}_{labels[-1]}"
+            _write(found, filepath or f"{name}.{file_format}", file_format)
+            return
+        for label, mesh in found.items():
+            path = os.fspath(filepath) if filepath else f"{label}.{file_format}"
+            if filepath and len(found) > 1:
+                stem, suffix = os.path.splitext(path)
+                path = f"{stem}_{label}{suffix}"
+            _write(mesh, path, file_format)
+
+    def to_sharded(
+        self,
+        num_labels: int,
+        shard_index_bytes: int = 2**13,
+        minishard_index_bytes: int = 2**15,
+        min_shards: int = 1,
+        minishard_index_encoding: str = "gzip",
+        data_encoding: str = "gzip",
+        max_labels_per_shard: int | None = None,
+    ) -> None:
+        """Make this a folder of shards; see `PrecomputedMeshMetadata.to_sharded`."""
+        self.meta.to_sharded(
+            num_labels,
+            shard_index_bytes,
+            minishard_index_bytes,
+            min_shards,
+            minishard_index_encoding,
+            data_encoding,
+            max_labels_per_shard,
+        )
+
+    def to_unsharded(self) -> None:
+        """Make this a folder without shards; nothing is written until the info is committed."""
+        self.meta.to_unsharded()
+
+
+def _write(mesh: Mesh, path: str | os.PathLike[str], file_format: str) -> None:
+    data = {"ply": mesh.to_ply, "obj": mesh.to_obj, "precomputed": mesh.to_precomputed}[
+        file_format
+    ]()
+    with open(path, "wb") as file:
+        file.write(data)
