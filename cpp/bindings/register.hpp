@@ -11,3 +11,4 @@ void register_chunk_cache(py::module_& module);
 void register_endpoint(py::module_& module);
 void register_http_client(py::module_& module);
 void register_image(py::module_& module);
+void register_shm(py::module_& module);

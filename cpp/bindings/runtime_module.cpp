@@ -9,4 +9,5 @@ PYBIND11_MODULE(_runtime, module, py::mod_gil_not_used()) {
   register_http_client(module);
   register_endpoint(module);
   register_image(module);
+  register_shm(module);
 }
