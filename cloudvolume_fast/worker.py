@@ -6,6 +6,7 @@ Arguments: the descriptor of a socket, the starter's pid, and the seconds to wai
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pickle
 import select
@@ -46,19 +47,13 @@ def main(arguments: list[str]) -> int:
     _leave_with(int(arguments[1]), channel)
     idle_ms = int(float(arguments[2]) * 1000)
     volumes: OrderedDict[bytes, ImageAccess] = OrderedDict()
-    send(channel, "ready")
     waiting = select.poll()
     waiting.register(channel, select.POLLIN)
-    while waiting.poll(idle_ms):
-        try:
-            job = receive(channel)
-        except (EOFError, OSError):
-            break
-        _do(job, volumes)
-        try:
+    with contextlib.suppress(EOFError, OSError):  # the other side has closed
+        send(channel, "ready")
+        while waiting.poll(idle_ms):
+            _do(receive(channel), volumes)
             send(channel, "done")
-        except OSError:
-            break
     return 0
 
 

@@ -12,6 +12,7 @@ import contextlib
 import os
 import pickle
 import select
+import signal
 import socket
 import struct
 import subprocess
@@ -25,7 +26,8 @@ from cloudvolume_fast.errors import WorkerError
 
 IDLE_SECONDS = 60.0
 _POLL_MS = 50
-_STARTS = 3  # that may fail in a row
+_STARTS = 3  # that may fail in a row by the program's own doing
+_KILLED_STARTS = 100  # and by a signal from outside
 _FAREWELL_SECONDS = 2.0
 _HEADER = struct.Struct("<Q")
 
@@ -334,10 +336,10 @@ class _Crew:
         self._pool.drop(worker)
         self._workers.remove(worker)
         self._ledger.requeue_ended()
-        if not worker.is_ready:
+        if not worker.is_ready:  # it ended before it began
+            code = worker.process.returncode
             self._failed_starts += 1
-            if self._failed_starts >= _STARTS:
-                code = worker.process.returncode
+            if self._failed_starts >= (_KILLED_STARTS if code == -signal.SIGKILL else _STARTS):
                 raise WorkerError(
                     f"{sys.executable} -m cloudvolume_fast.worker: expected it to start, found exit status {code}",
                     key=sys.executable,
