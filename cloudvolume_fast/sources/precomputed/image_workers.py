@@ -55,6 +55,7 @@ def run_with_workers(
     """Let workers do a job; `feed` is called often and opens items that are not open from the start."""
     count = min(workers, len(job.runs))
     threads = max(1, _runtime.default_threads() // count)
+    title = job.options.progress
     job = replace(
         job,
         ledger=_runtime.shm_hidden_name("ledger"),
@@ -66,7 +67,6 @@ def run_with_workers(
     items = JobItems(job, scale, segment, 0)
     try:
         with contextlib.ExitStack() as stack:
-            title = job.options.progress
             progress = stack.enter_context(
                 ChunkProgress(title, scale.layout.count_chunks(job.runs.bounds))
             )
