@@ -53,12 +53,12 @@ def private(path: Path, ours: str, upstream: str, repeat: int) -> Contest:
 
 
 def fresh(path: Path, ours: str, upstream: str, repeat: int) -> Contest:
-    """A new segment filled by two workers; beside the larger of ``parallel=1`` and first touch, and upstream's."""
+    """A new segment, ``parallel=2``; beside the larger of ``parallel=1`` and first touch, and upstream's."""
     from cloudvolume_fast import _runtime
 
     one, two = _open(path), _open(path, WORKERS)
     expected = one[WHOLE]
-    assert np.array_equal(two.download_to_shared_memory(WHOLE), expected)  # workers are warm now
+    assert np.array_equal(two.download_to_shared_memory(WHOLE), expected)
     size_bytes = expected.nbytes
     del expected
 
@@ -130,13 +130,13 @@ def warm_overhead(path: Path, repeat: int) -> tuple[float, float]:
     one, two = _open(path), _open(path, WORKERS)
     box = np.s_[10:74, 10:74, 10:74]
     for _ in range(10):
-        assert np.array_equal(two.download_to_shared_memory(box), one[box])
+        assert np.array_equal(two.download_to_shared_memory(box, workers=WORKERS), one[box])
     times: tuple[list[float], list[float]] = ([], [])
     for _ in range(10 * repeat):
         for volume, into in ((two, times[0]), (one, times[1])):
             start = time.perf_counter()
             if volume is two:
-                volume.download_to_shared_memory(box)
+                volume.download_to_shared_memory(box, workers=WORKERS)
             else:
                 volume[box]
             into.append(time.perf_counter() - start)

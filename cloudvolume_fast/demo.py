@@ -288,9 +288,9 @@ def share_layer(folder: Path, voxels: Voxels, options: DemoOptions) -> list[Row]
         The read, and the other process's mapping.
     """
     workers = max(2, options.threads)
-    volume = _open(folder, 0, options, parallel=workers)
+    volume = _open(folder, 0, options)
     start = time.perf_counter()
-    found, error = _attempt(lambda: volume.download_to_shared_memory(_WHOLE))
+    found, error = _attempt(lambda: volume.download_to_shared_memory(_WHOLE, workers=workers))
     seconds = (time.perf_counter() - start,)
     wrong = voxels.size if error else count_differences(np.asarray(found)[..., 0], voxels)
     what = f"{folder.name} by {workers} workers, shared"
@@ -499,7 +499,10 @@ def _open(folder: Path, mip: int, options: DemoOptions, **more: Any) -> Any:
     """Open a layer at a mip."""
     return CloudVolume(
         f"file://{folder.resolve()}",
-        **{"mip": mip, "parallel": options.threads, "progress": options.shows_progress, **more},
+        mip=mip,
+        parallel=options.threads,
+        progress=options.shows_progress,
+        **more,
     )
 
 

@@ -433,6 +433,7 @@ class Volume:
         location: str | None = None,
         mip: MipLike | None = None,
         cooperate: bool = False,
+        workers: int | None = None,
     ) -> VolumeCutout:
         """Read a box into shared memory, which other processes can map by its name.
 
@@ -449,6 +450,9 @@ class Volume:
         cooperate : bool
             Share the work with all processes of this machine that call this with the same box and name at the same
             time: each chunk is fetched by one of them, and all get the same memory.
+        workers : int, optional
+            Processes that read in place of this one's threads, 0 for none.  By default there are ``vol.parallel`` where
+            that is above 1 and a package decodes the encoding; what the core decodes, threads do as well and sooner.
 
         Returns
         -------
@@ -463,7 +467,7 @@ class Volume:
 
         Notes
         -----
-        With ``vol.parallel`` above 1 that many worker processes read.  A chunk that ends three of them is named in the
+        What a worker that dies has not finished is read by another; a chunk that ends three of them is named in the
         error.
         """
         level = self.config.mip if mip is None else self.meta.to_mip(mip)
@@ -487,6 +491,7 @@ class Volume:
             level,
             self.image.shared_memory_id if location is None else location,
             cooperate=cooperate,
+            workers=workers,
         )
         return VolumeCutout.wrap(image, self.image.cutout_origin(level), bounds, handle)
 

@@ -113,20 +113,20 @@ def kill_workers(report: KillReport, volumes: list[tuple[str, np.ndarray]], runs
     """Read volumes with two workers each of which may be killed, several times in a run."""
     usual: dict[str, float] = {}
     for path, _ in volumes:
-        vol = CloudVolume(path, parallel=2)
+        vol = CloudVolume(path)
         for _ in range(2):  # the second time workers are warm
             started = time.perf_counter()
-            vol.download_to_shared_memory(np.s_[:])
+            vol.download_to_shared_memory(np.s_[:], workers=2)
             usual[path] = time.perf_counter() - started
         vol.unlink_shared_memory()
     for number in range(runs):
         path, voxels = volumes[number % len(volumes)]
-        vol = CloudVolume(path, parallel=2)
+        vol = CloudVolume(path)
         name = f"kill-{uuid.uuid4()}"
         report.runs += 1
         with Killer(report.runs, 1 + number % 3, usual[path]) as killer:
             try:
-                found = vol.download_to_shared_memory(np.s_[:], location=name)
+                found = vol.download_to_shared_memory(np.s_[:], location=name, workers=2)
             except CloudVolumeError as error:
                 report.named_errors += "chunks" in str(error)
                 report.wrong += "chunks" not in str(error)
@@ -150,13 +150,13 @@ STARTER = """
 import sys, numpy as np
 from cloudvolume_fast import CloudVolume
 from cloudvolume_fast.deliver.worker_pool import pool
-vol = CloudVolume(sys.argv[1], parallel=2)
-vol.download_to_shared_memory(np.s_[:], location=sys.argv[2])
+vol = CloudVolume(sys.argv[1])
+vol.download_to_shared_memory(np.s_[:], location=sys.argv[2], workers=2)
 vol.shared_memory_id = sys.argv[2]
 vol.unlink_shared_memory()
 print(*pool().pids, flush=True)
 while True:
-    vol.download_to_shared_memory(np.s_[:])
+    vol.download_to_shared_memory(np.s_[:], workers=2)
     vol.unlink_shared_memory()
 """
 

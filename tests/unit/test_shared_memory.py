@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import subprocess
 import sys
@@ -35,6 +36,9 @@ def vol(request, tmp_path):
     )  # fmt: skip
     volume = CloudVolume(path, parallel=request.param)
     volume.voxels = voxels
+    if request.param == 2:  # else the core's threads would do it
+        read = functools.partial(volume.download_to_shared_memory, workers=2)
+        volume.download_to_shared_memory = read
     yield volume
     volume.unlink_shared_memory()
     assert segments_of(os.getpid()) == []
@@ -189,13 +193,35 @@ def test_download_to_file_in_parallel(vol, tmp_path) -> None:
     assert np.array_equal(vol[:], vol.voxels + np.uint32(3))
 
 
-def test_no_process_is_started_unless_memory_is_shared(vol) -> None:
-    assert np.array_equal(vol[:], vol.voxels)
-    assert np.array_equal(vol.download(vol.bounds, parallel=2), vol.voxels)
-    vol[:] = vol.voxels
+def test_no_process_is_started_where_threads_serve(tmp_path) -> None:
+    path, voxels = support.write_layer(tmp_path, size=(64, 128, 128))
+    vol = CloudVolume(path, parallel=2)
+    assert np.array_equal(vol[:], voxels)
+    assert np.array_equal(vol.download(vol.bounds, parallel=2), voxels)
+    vol[:] = voxels
+    assert np.array_equal(vol.download_to_shared_memory(np.s_[:]), voxels)
     assert pool().pids == []
-    vol.download_to_shared_memory(np.s_[:])
-    assert len(pool().pids) == (0 if vol.parallel == 1 else 1)  # there is work for one
+    assert np.array_equal(vol.download_to_shared_memory(np.s_[:], workers=2), voxels)
+    assert len(pool().pids) == 2
+    pool().close()
+    vol.unlink_shared_memory()
+    pictures = f"file://{tmp_path}/pictures"
+    image = np.zeros((64, 64, 64), np.uint8)
+    CloudVolume.from_numpy(image, vol_path=pictures, chunk_size=(32, 32, 32), encoding="jpeg")
+    for parallel, processes in ((1, 0), (2, 1)):  # a run of chunks is enough for one
+        vol = CloudVolume(pictures, parallel=parallel)
+        vol.download_to_shared_memory(np.s_[:])
+        vol.unlink_shared_memory()
+        assert len(pool().pids) == processes
+    pool().close()
+
+
+@pytest.mark.parametrize("workers", [-1, 1.5])
+def test_workers_are_counted(vol, workers) -> None:
+    with pytest.raises(InvalidArgumentError, match="parallel"):
+        CloudVolume(vol.cloudpath).download_to_shared_memory(np.s_[:], workers=workers)
+    with pytest.raises(InvalidArgumentError, match="cooperate"):
+        CloudVolume(vol.cloudpath).download_to_shared_memory(np.s_[:], cooperate=True, workers=2)
 
 
 SMALL = """
@@ -206,7 +232,10 @@ from cloudvolume_fast.errors import SharedMemoryAllocationError
 vol = CloudVolume(sys.argv[1], parallel=int(sys.argv[2]))
 before = os.listdir("/dev/shm")
 try:
-    vol.download_to_shared_memory(np.s_[:], cooperate=sys.argv[3] == "together")
+    together = sys.argv[3] == "together"
+    vol.download_to_shared_memory(
+        np.s_[:], cooperate=together, workers=None if together else int(sys.argv[2]) - 1
+    )
     told = None
 except MemoryError as error:
     told = [type(error).__name__, str(error), error.expected, error.found]
@@ -257,7 +286,8 @@ import sys
 import numpy as np
 from cloudvolume_fast import CloudVolume
 vol = CloudVolume(sys.argv[1], parallel=2, progress=True)
-vol.download_to_shared_memory(np.s_[:], cooperate=sys.argv[2] == "together")
+together = sys.argv[2] == "together"
+vol.download_to_shared_memory(np.s_[:], cooperate=together, workers=None if together else 2)
 vol.unlink_shared_memory()
 """,
         slow_layer,

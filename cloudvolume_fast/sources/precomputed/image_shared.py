@@ -11,6 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cloudvolume_fast import _runtime
+from cloudvolume_fast.config import parse_parallel
+from cloudvolume_fast.decode import registry
 from cloudvolume_fast.deliver.progress import ChunkProgress
 from cloudvolume_fast.deliver.read_image import read_box
 from cloudvolume_fast.deliver.shared_buffer import (
@@ -116,6 +118,7 @@ def read_to_shared_memory(
     parallel: int | None = None,
     order: str = "F",
     cooperate: bool = False,
+    workers: int | None = None,
 ) -> tuple[SharedHandle, NDArray[Any]]:
     """Read a box that `resolve_bounds` has passed into shared memory under a name.
 
@@ -128,10 +131,13 @@ def read_to_shared_memory(
     mip : int
     location : str
     parallel : int, optional
-        Above 1, that many worker processes read; 1 uses the threads of this one.  Default the volume's.
+        Threads to use, or worker processes; default the volume's.
     order : {"F", "C"}
     cooperate : bool
         Join whoever fills this name with the same box, on this machine, or begin.
+    workers : int, optional
+        Processes that read in place of this one's threads.  By default there are none for encodings that the core
+        decodes, and `parallel` where that is above 1 and a package decodes, which may end the process it works in.
 
     Returns
     -------
@@ -152,7 +158,13 @@ def read_to_shared_memory(
     remove_abandoned()
     scale = source.image_scale(mip)
     shape = shape_of(bounds, scale)
-    options = source.read_options(scale)
+    options = source.read_options(scale, parallel if parallel and parallel > 1 else None)
+    if cooperate and workers is not None:
+        raise InvalidArgumentError(
+            "workers: expected none beside cooperate, as the processes that call work themselves",
+            key="workers",
+            found=workers,
+        )
     if cooperate and not source.is_outside_rois(bounds, mip):
         job = SharedJob(b"", mip, runs_of(bounds, scale), shape, order, options)
         return _read_together(job, scale, name)
@@ -160,15 +172,15 @@ def read_to_shared_memory(
     segment = create_segment(_runtime.shm_hidden_name("part"), size_bytes, f"{scale.folder}")
     try:
         array = array_in(segment, shape, scale.dtype, order)
-        workers = source.config.parallel if parallel is None else parallel
+        processes = _processes(source, scale, parallel, workers)
         if source.is_outside_rois(bounds, mip):
             array[...] = np.frombuffer(options.background, scale.dtype)[0]
-        elif workers > 1:
+        elif processes:
             job = SharedJob(
                 pickled(source), mip, runs_of(bounds, scale), shape, order, options,
                 data=segment.name,
             )  # fmt: skip
-            run_with_workers(job, scale, segment, workers)
+            run_with_workers(job, scale, segment, processes)
         else:
             read_box(scale, bounds, options, out=array)
         publish(segment, name)
@@ -176,6 +188,16 @@ def read_to_shared_memory(
         segment.unlink()
         raise
     return SharedHandle(segment), array
+
+
+def _processes(
+    source: ImageAccess, scale: ImageScale, parallel: int | None, workers: int | None
+) -> int:
+    """Return how many worker processes are to read; 0 for this process's threads."""
+    if workers is not None:
+        return parse_parallel(workers, zero_is_all=False) if workers else 0
+    wanted = source.config.parallel if parallel is None else parallel
+    return 0 if wanted <= 1 or registry.lookup(scale.encoding, scale.folder).is_native else wanted
 
 
 # Unrelated processes.

@@ -94,12 +94,12 @@ def test_error_of_a_worker_is_raised_with_its_members(tmp_path: Path) -> None:
     pool().start()  # so that it may be a worker that meets with it
     for _ in range(2):
         with pytest.raises(ChunkDecodeError, match="8-16_0-8_0-8") as caught:
-            vol.download_to_shared_memory(np.s_[:])
+            vol.download_to_shared_memory(np.s_[:], workers=2)
         assert caught.value.key.endswith("8-16_0-8_0-8")
         assert (caught.value.expected, caught.value.found) == (2048, 5)
     chunk.unlink()
     with pytest.raises(EmptyVolumeException, match="8-16_0-8_0-8"):
-        vol.download_to_shared_memory(np.s_[:])
+        vol.download_to_shared_memory(np.s_[:], workers=2)
     assert not (SHM / vol.shared_memory_id).exists()
     assert segments_of(os.getpid()) == []
 
@@ -107,10 +107,10 @@ def test_error_of_a_worker_is_raised_with_its_members(tmp_path: Path) -> None:
 def test_workers_are_warm_for_the_next_call(tmp_path: Path) -> None:
     path, voxels = write_volume(tmp_path, "png")
     vol = CloudVolume(path, parallel=2)
-    vol.download_to_shared_memory(np.s_[:])
+    vol.download_to_shared_memory(np.s_[:], workers=2)
     pids = set(pool().pids)
     for _ in range(3):
-        assert np.array_equal(vol.download_to_shared_memory(np.s_[:]), voxels)
+        assert np.array_equal(vol.download_to_shared_memory(np.s_[:], workers=2), voxels)
     assert set(pool().pids) == pids
     assert len(pids) == 2
     vol.unlink_shared_memory()
@@ -122,7 +122,7 @@ import numpy as np
 from cloudvolume_fast import CloudVolume
 from cloudvolume_fast.deliver.worker_pool import pool
 vol = CloudVolume(sys.argv[1], parallel=2)
-total = int(vol.download_to_shared_memory(np.s_[:]).sum())
+total = int(vol.download_to_shared_memory(np.s_[:], workers=2).sum())
 vol.unlink_shared_memory()
 """
 TELL = "print(json.dumps([total, pool().pids]))\n"
@@ -138,7 +138,7 @@ until = time.monotonic() + 20
 from pathlib import Path
 while any(Path(f"/proc/{pid}").exists() for pid in pids) and time.monotonic() < until:
     time.sleep(0.01)
-again = int(vol.download_to_shared_memory(np.s_[:]).sum())
+again = int(vol.download_to_shared_memory(np.s_[:], workers=2).sum())
 vol.unlink_shared_memory()
 print(json.dumps([len(pids), [pid for pid in pids if Path(f"/proc/{pid}").exists()], again == total]))
 """,
@@ -206,7 +206,7 @@ kept = set(vars(socket).keys())
 vol = CloudVolume(sys.argv[1], parallel=2)
 before = state()
 during = []
-vol.download_to_shared_memory(np.s_[:])
+vol.download_to_shared_memory(np.s_[:], workers=2)
 during.append(state())
 vol[:]
 vol.upload_from_shared_memory(vol.shared_memory_id, vol.bounds)
@@ -231,7 +231,7 @@ import numpy as np
 from kills.runs import segments_of
 from cloudvolume_fast import CloudVolume
 vol = CloudVolume(sys.argv[1], parallel=2)
-total = int(vol.download_to_shared_memory(np.s_[:]).sum())
+total = int(vol.download_to_shared_memory(np.s_[:], workers=2).sum())
 vol.unlink_shared_memory()
 def interrupt():
     global sent
@@ -241,12 +241,12 @@ timer = threading.Timer(0.01, interrupt)
 timer.start()
 try:
     while True:
-        vol.download_to_shared_memory(np.s_[:])
+        vol.download_to_shared_memory(np.s_[:], workers=2)
 except KeyboardInterrupt:
     seconds = time.monotonic() - sent
 vol.unlink_shared_memory()
 left = segments_of(os.getpid())
-again = int(vol.download_to_shared_memory(np.s_[:]).sum()) == total
+again = int(vol.download_to_shared_memory(np.s_[:], workers=2).sum()) == total
 vol.unlink_shared_memory()
 print(json.dumps([seconds, left, again]))
 """,
@@ -264,7 +264,10 @@ def test_threads_share_the_workers(tmp_path: Path) -> None:
 
     def read(number: int) -> None:
         vol = CloudVolume(path, parallel=2)
-        good = [np.array_equal(vol.download_to_shared_memory(np.s_[:]), voxels) for _ in range(3)]
+        good = [
+            np.array_equal(vol.download_to_shared_memory(np.s_[:], workers=2), voxels)
+            for _ in range(3)
+        ]
         wrong.extend([number] * good.count(False))
         vol.unlink_shared_memory()
 
@@ -291,8 +294,8 @@ for _ in range(3):
         signal.alarm(30)
         code = 1
         try:
-            good = int(vol.download_to_shared_memory(np.s_[:], location=f"child-{os.getpid()}").sum()) == total
             vol.shared_memory_id = f"child-{os.getpid()}"
+            good = int(vol.download_to_shared_memory(np.s_[:], workers=2).sum()) == total
             good = good and vol.unlink_shared_memory() and not mine & set(pool().pids)
             pool().close()
             code = 0 if good else 2
