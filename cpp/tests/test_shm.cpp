@@ -8,7 +8,9 @@
 #include <array>
 #include <cerrno>
 #include <chrono>
+#include <cstdio>
 #include <cstring>
+#include <fstream>
 #include <set>
 #include <string>
 #include <thread>
@@ -211,6 +213,44 @@ TEST(Segment, ReleasedOnesAreRecycledByNameToo) {
   release_kept();
   EXPECT_FALSE(exists(name));
 }
+
+#if defined(__linux__)
+
+// Pages of this process's mappings of a name.
+std::size_t mapped_bytes(const std::string& name) {
+  std::ifstream maps("/proc/self/maps");
+  std::size_t total = 0;
+  for (std::string line; std::getline(maps, line);) {
+    if (line.find(name) == std::string::npos) continue;
+    unsigned long begin = 0;
+    unsigned long end = 0;
+    if (std::sscanf(line.c_str(), "%lx-%lx", &begin, &end) == 2) total += end - begin;
+  }
+  return total;
+}
+
+TEST(Segment, MappingsStayWithTheNameAndGoWithIt) {
+  release_kept();
+  const std::string name = fresh_name();
+  auto segment = Segment::create(hidden_name("part"), 4 * kMebi);
+  segment->rename(name);
+  segment.reset();
+  EXPECT_EQ(mapped_bytes(name), 4 * kMebi) << "for the next segment";
+  // Another segment takes the name: nobody can reach the first one any more.
+  segment = Segment::create(hidden_name("part"), 3 * kMebi);
+  segment->rename(name);
+  EXPECT_EQ(mapped_bytes(name), 3 * kMebi);
+  segment.reset();
+  // Another process removes the name.
+  EXPECT_EQ(wait_for(spawn([&] { return ::unlink((folder() + name).c_str()); })), 0);
+  segment = Segment::create(hidden_name("part"), kMebi);
+  EXPECT_EQ(mapped_bytes(name), 0U);
+  segment->unlink();
+  segment.reset();
+  release_kept();
+}
+
+#endif
 
 TEST(Segment, MemoryThatAnotherProcessMapsIsNotRecycled) {
   release_kept();

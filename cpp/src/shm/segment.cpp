@@ -15,8 +15,8 @@
 #include <cstdlib>
 #include <cstring>
 #include <functional>
+#include <iterator>
 #include <mutex>
-#include <optional>
 #include <unordered_map>
 #include <utility>
 
@@ -45,9 +45,7 @@ struct KeptSegment {
 // the names: they are the parent's.
 struct MadeSegment {
   std::weak_ptr<Segment> segment;
-  std::uint64_t device;
-  std::uint64_t inode;
-  std::uint64_t forks;
+  std::shared_ptr<Segment> held;  // mapped on although nobody here uses it, until its name goes
 };
 
 struct Kept {
@@ -55,6 +53,7 @@ struct Kept {
   std::vector<KeptSegment> segments;
   std::size_t total = 0;
   std::unordered_map<std::string, MadeSegment> made;  // by this process, under names for users
+  std::size_t held = 0;
 };
 std::atomic<Kept*> current_kept{nullptr};
 
@@ -202,6 +201,7 @@ std::shared_ptr<Segment> Segment::create(const std::string& given, std::size_t s
   out->size_ = size_bytes;
   out->forks_ = forks.load(std::memory_order_relaxed);
   KeptSegment found{};
+  drop_held(false);
   if (size_bytes >= kLeastKept) {
     Kept* const have = kept();
     std::vector<KeptSegment> unfit;
@@ -286,24 +286,87 @@ std::shared_ptr<Segment> Segment::open(const std::string& given, bool is_writabl
 }
 
 Segment::~Segment() {
-  if (is_given_up_ && !name_.empty()) {
-    try {
-      Kept* const have = kept();
-      const std::lock_guard lock(have->mutex);
-      if (forks_ == forks.load(std::memory_order_relaxed) && have->total + size_ <= kept_limit_bytes() &&
-          is_open_here_alone(fd_)) {
-        have->segments.push_back({data_, size_, mapped_, fd_, name_, forks_});
-        have->total += size_;
-        return;
-      }
-    } catch (const std::bad_alloc&) {
-      is_given_up_ = true;  // not kept: removed below
+  try {
+    if (is_given_up_ && !name_.empty()) {
+      if (keep()) return;
+      // A forked child must not remove what its parent gave up and may still be using.
+      if (forks_ == forks.load(std::memory_order_relaxed) || is_name_of_this_process(name_)) remove_name(name_);
+    } else if (may_be_held()) {
+      hold();
+      return;
     }
-    // A forked child must not remove what its parent gave up and may still be using.
-    if (forks_ == forks.load(std::memory_order_relaxed) || is_name_of_this_process(name_)) remove_name(name_);
+  } catch (const std::bad_alloc&) {
+    if (is_given_up_) remove_name(name_);
   }
   if (data_ != nullptr) (void)::munmap(data_, mapped_);
   if (fd_ >= 0) (void)::close(fd_);
+}
+
+// Keeps the pages of a segment that was unlinked, for create.
+bool Segment::keep() {
+  Kept* const have = kept();
+  const std::lock_guard lock(have->mutex);
+  if (forks_ != forks.load(std::memory_order_relaxed) || have->total + have->held + size_ > kept_limit_bytes() ||
+      !is_open_here_alone(fd_)) {
+    return false;
+  }
+  have->segments.push_back({data_, size_, mapped_, fd_, name_, forks_});
+  have->total += size_;
+  return true;
+}
+
+bool Segment::may_be_held() const {
+  if (!is_made_here_ || is_given_up_ || size_ < kLeastKept || name_.empty() || name_.starts_with(kHiddenPrefix)) {
+    return false;
+  }
+  if (forks_ != forks.load(std::memory_order_relaxed) || !is_named()) return false;
+  Kept* const have = kept();
+  const std::lock_guard lock(have->mutex);
+  return have->total + have->held + size_ <= kept_limit_bytes();
+}
+
+// Keeps the mapping, which is as dear as the pages: they stay with the name in any case.
+void Segment::hold() {
+  std::shared_ptr<Segment> heir(new Segment);
+  Kept* const have = kept();
+  std::shared_ptr<Segment> former;  // let go of after the lock
+  const std::lock_guard lock(have->mutex);
+  MadeSegment& made = have->made[name_];
+  heir->data_ = data_;
+  heir->size_ = size_;
+  heir->mapped_ = mapped_;
+  heir->fd_ = fd_;
+  heir->name_ = name_;
+  heir->device_ = device_;
+  heir->inode_ = inode_;
+  heir->forks_ = forks_;
+  heir->is_writable_ = true;
+  heir->is_made_here_ = true;
+  if (made.held) {
+    have->held -= made.held->size_;
+    made.held->is_made_here_ = false;  // nothing takes its place
+    former = std::move(made.held);
+  }
+  made.held = std::move(heir);
+  have->held += size_;
+}
+
+// Lets go of mappings whose names are gone or another segment's, or of all.
+void Segment::drop_held(bool all) {
+  std::vector<std::shared_ptr<Segment>> dropped;
+  Kept* const have = current_kept.load(std::memory_order_acquire);  // pairs with the exchange in kept()
+  if (have == nullptr) return;
+  const std::lock_guard lock(have->mutex);
+  for (auto it = have->made.begin(); it != have->made.end();) {
+    std::shared_ptr<Segment>& held = it->second.held;
+    if (held && (all || !held->is_named())) {
+      have->held -= held->size_;
+      held->is_made_here_ = false;
+      dropped.push_back(std::move(held));
+      held.reset();
+    }
+    it = !held && it->second.segment.expired() ? have->made.erase(it) : std::next(it);
+  }
 }
 
 void Segment::rename(const std::string& given) {
@@ -311,6 +374,7 @@ void Segment::rename(const std::string& given) {
   if (!is_named()) throw ShmError("rename", name_, ENOENT);
   if (::rename(path_of(name_).c_str(), path_of(name).c_str()) != 0) throw ShmError("rename", name, errno);
   name_ = name;
+  drop_held(false);  // of what had the name before
   remember();
 }
 
@@ -331,7 +395,7 @@ void Segment::remember() {
   if (!is_made_here_ || size_ < kLeastKept || name_.starts_with(kHiddenPrefix)) return;
   Kept* const have = kept();
   const std::lock_guard lock(have->mutex);
-  have->made[name_] = {weak_from_this(), device_, inode_, forks_};
+  have->made[name_].segment = weak_from_this();
 }
 
 bool Segment::rename_if_free(const std::string& given) {
@@ -383,30 +447,22 @@ void Segment::unlink() noexcept {
 
 bool unlink(const std::string& given) {
   const std::string name = plain_name(given);
-  std::optional<MadeSegment> made;
+  std::shared_ptr<Segment> segment;
   {
     Kept* const have = kept();
     const std::lock_guard lock(have->mutex);
     if (const auto it = have->made.find(name); it != have->made.end()) {
-      made = it->second;
-      have->made.erase(it);
-    }
-  }
-  if (made) {
-    std::shared_ptr<Segment> segment = made->segment.lock();
-    if (!segment) {
-      try {
-        segment = Segment::open(name, true);
-        segment->is_made_here_ = segment->device_ == made->device && segment->inode_ == made->inode;
-        segment->forks_ = made->forks;
-      } catch (const ShmError&) {
-        segment.reset();
+      segment = it->second.segment.lock();
+      if (!segment && it->second.held) {
+        segment = std::move(it->second.held);
+        have->held -= segment->size();
+        it->second.held.reset();
       }
     }
-    if (segment && segment->is_made_here_ && segment->name_ == name && segment->is_named()) {
-      segment->unlink();
-      return true;
-    }
+  }
+  if (segment && segment->name_ == name && segment->is_named()) {
+    segment->unlink();
+    return true;
   }
   const int result = is_posix() ? ::shm_unlink(("/" + name).c_str()) : ::unlink(path_of(name).c_str());
   if (result == 0) return true;
@@ -461,6 +517,11 @@ std::size_t kept_bytes() noexcept {
 void release_kept() noexcept {
   Kept* const have = current_kept.load(std::memory_order_acquire);  // pairs with the exchange in kept()
   if (have == nullptr) return;
+  try {
+    Segment::drop_held(true);
+  } catch (const std::bad_alloc&) {
+    return;
+  }
   std::vector<KeptSegment> all;
   {
     const std::lock_guard lock(have->mutex);

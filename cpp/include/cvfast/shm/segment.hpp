@@ -80,7 +80,12 @@ class Segment : public std::enable_shared_from_this<Segment> {
  private:
   Segment() = default;
   friend bool unlink(const std::string& name);
+  friend void release_kept() noexcept;
   void remember();
+  bool keep();
+  [[nodiscard]] bool may_be_held() const;
+  void hold();
+  static void drop_held(bool all);
 
   std::byte* data_ = nullptr;
   std::size_t size_ = 0;
@@ -115,12 +120,13 @@ std::vector<std::string> remove_abandoned();
 /// First touch of shared memory is dear, since the kernel clears page by page.  So a segment of a MiB and more that its
 /// maker unlinks takes a hidden name instead, and once its last array is gone its pages serve the next create of about
 /// its size.  It is kept only if no other process has it open or mapped, which a write lease tells (F_SETLEASE), and if
-/// this process has not forked meanwhile, since children inherit mappings that a lease does not see.  A create that no
-/// kept segment fits gives all of them back first.
+/// this process has not forked meanwhile, since children inherit mappings that a lease does not see.  Mapping 4 KiB
+/// pages costs as much as decoding into them, so the mapping stays too, also from the moment when the last array is
+/// gone until the name is unlinked.  A create that no kept segment fits gives all of them back first.
 [[nodiscard]] std::size_t kept_limit_bytes() noexcept;
 [[nodiscard]] std::size_t kept_bytes() noexcept;
 
-/// Gives back all kept segments.
+/// Gives back all kept segments, and unmaps those that are mapped only to be used again.
 void release_kept() noexcept;
 
 }  // namespace cvfast::shm
