@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import pickle
 import select
 import signal
 import socket
@@ -17,10 +16,10 @@ import threading
 from collections import OrderedDict
 
 from cloudvolume_fast import _runtime
-from cloudvolume_fast.deliver.chunk_lru import ChunkLRU
-from cloudvolume_fast.deliver.shared_job import JobItems, SharedJob, describe_error, take_part
+from cloudvolume_fast.deliver.shared_job import SharedJob, describe_error, take_part
 from cloudvolume_fast.deliver.worker_pool import receive, send
 from cloudvolume_fast.sources.precomputed.image_access import ImageAccess
+from cloudvolume_fast.sources.precomputed.image_workers import RenewingItems, unpickled
 
 __all__ = ["main"]
 
@@ -86,7 +85,8 @@ def _do(job: SharedJob, volumes: OrderedDict[bytes, ImageAccess]) -> None:
     try:
         source = _open(job.source, volumes)
         segment = _runtime.Segment.open(job.data, True)
-        items = JobItems(job, source.image_scale(job.mip), segment, job.options.threads)
+        scale = source.image_scale(job.mip)
+        items = RenewingItems(source, job, scale, segment, job.options.threads)
     except Exception as error:  # the starter raises it
         ledger.fail(participant, 0, describe_error(error))
     else:
@@ -97,9 +97,7 @@ def _do(job: SharedJob, volumes: OrderedDict[bytes, ImageAccess]) -> None:
 def _open(pickled: bytes, volumes: OrderedDict[bytes, ImageAccess]) -> ImageAccess:
     source = volumes.get(pickled)
     if source is None:
-        meta, config = pickle.loads(pickled)
-        # Chunks pass through a worker once; holding them here would take memory beside the starter's.
-        source = volumes[pickled] = ImageAccess(meta, config, ChunkLRU(0))
+        source = volumes[pickled] = unpickled(pickled)
         if len(volumes) > _VOLUMES:
             volumes.popitem(last=False)
     volumes.move_to_end(pickled)

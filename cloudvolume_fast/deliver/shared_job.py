@@ -46,8 +46,8 @@ class SharedJob:
         Memory order of the segment's array.
     options : ReadOptions or WriteOptions
         Which of both says whether to read or to write.
-    folder_path : str
-        Of the scale, for writing.
+    folder_path : str or None
+        Of the scale, for writing; None where it is not on this machine.
     ledger, data : str
         Names of segments.
     slots : int
@@ -61,7 +61,7 @@ class SharedJob:
     shape: tuple[int, int, int, int]
     order: str
     options: ReadOptions | WriteOptions
-    folder_path: str = ""
+    folder_path: str | None = None
     ledger: str = ""
     data: str = ""
     slots: int = 0

@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 import support
 from kills.runs import shm_names, write_volume
+from servers.faulty import FaultServer
 
 from cloudvolume_fast import CloudVolume, _runtime
 from cloudvolume_fast.errors import ChunkDecodeError, InvalidArgumentError
@@ -106,6 +107,40 @@ def test_each_chunk_is_fetched_once_by_all_together(volume, name: str, count: in
     late = Party(path, name, 1)
     late.begin()
     assert late.results() == [[digest(voxels), []]]
+
+
+def chunk_requests(server: FaultServer) -> list[str]:
+    return sorted(r.path for r in server.requests if "info" not in r.path and r.method == "GET")
+
+
+@pytest.mark.parametrize("count", [1, 4])
+def test_a_server_is_asked_for_each_chunk_once(
+    tmp_path: Path, name: str, faulty: FaultServer, count: int
+) -> None:
+    _, voxels = support.write_layer(tmp_path, size=(160, 128, 96), chunk_size=(32, 32, 32))
+    party = Party(faulty.put_folder("/layer", tmp_path), name, count)
+    party.begin()
+    assert {found for found, _ in party.results()} == {digest(voxels)}
+    chunks = [f"/layer/{file}" for file in support.files_in(tmp_path) if file.startswith("4_4_40")]
+    assert len(chunks) == 60
+    assert chunk_requests(faulty) == sorted(chunk.removesuffix(".gz") for chunk in chunks)
+
+
+def test_a_server_is_asked_anew_only_for_what_the_killed_had_claimed(
+    tmp_path: Path, name: str, faulty: FaultServer
+) -> None:
+    _, voxels = support.write_layer(tmp_path, size=(160, 128, 96), chunk_size=(32, 32, 32))
+    party = Party(faulty.put_folder("/layer", tmp_path), name, 3)
+    party.begin()
+    until = time.monotonic() + 20
+    while len(chunk_requests(faulty)) < 5 and time.monotonic() < until:
+        time.sleep(0.001)
+    party.members[0].kill()
+    assert {found for found, _ in party.results(party.members[1:])} == {digest(voxels)}
+    party.members[0].communicate()
+    asked = chunk_requests(faulty)
+    assert len(set(asked)) == 60
+    assert len(asked) - 60 <= 16  # a run of chunks, which the killed one had
 
 
 @pytest.mark.parametrize("seed", range(5))

@@ -58,19 +58,20 @@ def test_segment_holds_the_voxels_and_nothing_else(vol) -> None:
 
 
 def test_other_process_maps_the_same_memory(vol) -> None:
-    found = vol.download_to_shared_memory(vol.bounds, location="cvfast-test-map")
+    name = f"cvfast-test-map-{os.getpid()}"
+    found = vol.download_to_shared_memory(vol.bounds, location=name)
     code = (
         "import sys, json, numpy as np\n"
         "from cloudvolume_fast import sharedmemory\n"
-        "handle, array = sharedmemory.ndarray((40, 50, 30, 1), np.uint32, 'cvfast-test-map')\n"
+        "handle, array = sharedmemory.ndarray((40, 50, 30, 1), np.uint32, sys.argv[1])\n"
         "total = int(array.sum())\n"
         "array[3, 4, 5] = 77\n"
         "handle.close()\n"
-        "print(json.dumps([total, bool(sharedmemory.unlink('cvfast-test-map'))]))\n"
+        "print(json.dumps([total, sharedmemory.unlink(sys.argv[1])]))\n"
     )
-    assert support.run_python(code) == [int(vol.voxels.sum()), True]
+    assert support.run_python(code, name) == [int(vol.voxels.sum()), True]
     assert found[3, 4, 5, 0] == 77
-    assert not (SHM / "cvfast-test-map").exists()
+    assert not (SHM / name).exists()
 
 
 def test_array_keeps_its_memory_after_unlink_and_close(vol) -> None:

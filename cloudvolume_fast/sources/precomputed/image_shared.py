@@ -35,11 +35,17 @@ from cloudvolume_fast.deliver.shared_job import (
     raise_failure,
 )
 from cloudvolume_fast.deliver.source import ImageScale
-from cloudvolume_fast.errors import InvalidArgumentError, SharedMemoryReadError
+from cloudvolume_fast.errors import (
+    InvalidArgumentError,
+    SharedMemoryReadError,
+    UnsupportedOptionError,
+)
 from cloudvolume_fast.locate.indexing import Bounds
-from cloudvolume_fast.sources.precomputed.image_access import ImageAccess
+from cloudvolume_fast.sources.precomputed.image_access import ImageAccess, renewing
 from cloudvolume_fast.sources.precomputed.image_files import part_of
 from cloudvolume_fast.sources.precomputed.image_workers import (
+    RenewingItems,
+    is_within_process,
     pickled,
     run_with_workers,
     runs_of,
@@ -68,6 +74,7 @@ def unlink_shared_memory(source: ImageAccess, location: str | None = None) -> bo
     return unlink(source.shared_memory_id if location is None else location)
 
 
+@renewing
 def upload_from_shared_memory(
     source: ImageAccess,
     location: str,
@@ -109,6 +116,7 @@ def upload_from_shared_memory(
     write(source, part, array[slices], index)
 
 
+@renewing
 def read_to_shared_memory(
     source: ImageAccess,
     bounds: Bounds,
@@ -159,6 +167,13 @@ def read_to_shared_memory(
     scale = source.image_scale(mip)
     shape = shape_of(bounds, scale)
     options = source.read_options(scale, parallel if parallel and parallel > 1 else None)
+    if is_within_process(source) and (cooperate or workers):
+        raise UnsupportedOptionError(
+            f"{scale.folder}: workers, cooperate: expected neither, as other processes cannot reach this "
+            "one's memory",
+            key="cooperate" if cooperate else "workers",
+            found=cooperate or workers,
+        )
     if cooperate and workers is not None:
         raise InvalidArgumentError(
             "workers: expected none beside cooperate, as the processes that call work themselves",
@@ -167,7 +182,7 @@ def read_to_shared_memory(
         )
     if cooperate and not source.is_outside_rois(bounds, mip):
         job = SharedJob(b"", mip, runs_of(bounds, scale), shape, order, options)
-        return _read_together(job, scale, name)
+        return _read_together(source, job, scale, name)
     size_bytes = size_in_bytes(shape, scale.dtype)
     segment = create_segment(_runtime.shm_hidden_name("part"), size_bytes, f"{scale.folder}")
     try:
@@ -180,7 +195,7 @@ def read_to_shared_memory(
                 pickled(source), mip, runs_of(bounds, scale), shape, order, options,
                 data=segment.name,
             )  # fmt: skip
-            run_with_workers(job, scale, segment, processes)
+            run_with_workers(source, job, scale, segment, processes)
         else:
             read_box(scale, bounds, options, out=array)
         publish(segment, name)
@@ -197,14 +212,16 @@ def _processes(
     if workers is not None:
         return parse_parallel(workers, zero_is_all=False) if workers else 0
     wanted = source.config.parallel if parallel is None else parallel
-    return 0 if wanted <= 1 or registry.lookup(scale.encoding, scale.folder).is_native else wanted
+    if wanted <= 1 or is_within_process(source):
+        return 0
+    return 0 if registry.lookup(scale.encoding, scale.folder).is_native else wanted
 
 
 # Unrelated processes.
 
 
 def _read_together(
-    job: SharedJob, scale: ImageScale, location: str
+    source: ImageAccess, job: SharedJob, scale: ImageScale, location: str
 ) -> tuple[SharedHandle, NDArray[Any]]:
     size_bytes = size_in_bytes(job.shape, scale.dtype)
     digest = hashlib.sha256(job.digest() + scale.folder.encode() + scale.dtype.str.encode())
@@ -216,7 +233,7 @@ def _read_together(
             segment = _shared_segment(ledger, me, job, scale, location)
             if segment is None:  # what was complete has been unlinked meanwhile
                 continue
-            items = JobItems(job, scale, segment, job.options.threads)
+            items = RenewingItems(source, job, scale, segment, job.options.threads)
             _work_together(ledger, me, items, job, scale)
             if not ledger.is_complete:
                 raise_failure(ledger, job, scale)

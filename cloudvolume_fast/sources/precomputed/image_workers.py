@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from cloudvolume_fast import _runtime
 from cloudvolume_fast.decode import registry
+from cloudvolume_fast.deliver.chunk_lru import ChunkLRU
 from cloudvolume_fast.deliver.progress import ChunkProgress
 from cloudvolume_fast.deliver.shared_buffer import create_segment
 from cloudvolume_fast.deliver.shared_job import JobItems, SharedJob, raise_failure, slot_bytes
@@ -21,7 +22,7 @@ from cloudvolume_fast.deliver.worker_pool import run_workers
 from cloudvolume_fast.locate.chunk_runs import ChunkRuns
 from cloudvolume_fast.locate.indexing import Bounds
 from cloudvolume_fast.options import ReadOptions, WriteOptions
-from cloudvolume_fast.sources.precomputed.image_access import ImageAccess
+from cloudvolume_fast.sources.precomputed.image_access import ImageAccess, renewing
 
 _STAGED_RUNS = 8  # for each worker
 
@@ -40,12 +41,60 @@ def runs_of(bounds: Bounds, scale: ImageScale) -> ChunkRuns:
 
 
 def pickled(source: ImageAccess) -> bytes:
-    """Return what a worker needs to open the volume."""
+    """Return what a worker needs to open the volume, explicit credentials included; for a pipe and nothing else."""
     config = replace(source.config, progress=False, progress_title=None, parallel=1)
-    return pickle.dumps((source.meta, config), protocol=pickle.HIGHEST_PROTOCOL)
+    parts = (source.meta, config, source.meta._secrets)
+    return pickle.dumps(parts, protocol=pickle.HIGHEST_PROTOCOL)
+
+
+def unpickled(data: bytes) -> ImageAccess:
+    """Open a volume that `pickled` describes."""
+    meta, config, secrets = pickle.loads(data)
+    meta._secrets = secrets
+    # Chunks pass through a worker once; holding them here would take memory beside the starter's.
+    return ImageAccess(meta, config, ChunkLRU(0))
+
+
+def is_within_process(source: ImageAccess) -> bool:
+    """Whether other processes cannot reach the layer, since it lies in this one's memory."""
+    return source.meta.path.protocol == "mem"
+
+
+class RenewingItems(JobItems):
+    """A job's runs, each tried again with other credentials where a server refused these and there are some.
+
+    Parameters
+    ----------
+    source : ImageAccess
+    job, scale, segment, threads
+        As for `JobItems`.
+    """
+
+    def __init__(
+        self,
+        source: ImageAccess,
+        job: SharedJob,
+        scale: ImageScale,
+        segment: _runtime.Segment,
+        threads: int,
+    ) -> None:
+        super().__init__(job, scale, segment, threads)
+        self._source = source
+
+    def do(self, number: int) -> tuple[int, int]:
+        """Do a run; returns the chunks and the bytes of voxels that it was."""
+        return _renewing_call(self._source, super().do, number)
+
+
+@renewing
+def _renewing_call(
+    source: ImageAccess, do: Callable[[int], tuple[int, int]], number: int
+) -> tuple[int, int]:
+    return do(number)
 
 
 def run_with_workers(
+    source: ImageAccess,
     job: SharedJob,
     scale: ImageScale,
     segment: _runtime.Segment,
@@ -64,7 +113,7 @@ def run_with_workers(
     ledger = _runtime.ChunkLedger.create(
         job.ledger, len(job.runs), segment.size_bytes, job.digest(), 0 if feed else len(job.runs)
     )
-    items = JobItems(job, scale, segment, 0)
+    items = RenewingItems(source, job, scale, segment, 0)
     try:
         with contextlib.ExitStack() as stack:
             progress = stack.enter_context(
@@ -138,7 +187,7 @@ def write_with_workers(
             ledger.open_to(staged)
 
     try:
-        run_with_workers(job, scale, segment, workers, feed)
+        run_with_workers(source, job, scale, segment, workers, feed)
     finally:
         segment.unlink()
         source.lru.clear()  # of what it held of these chunks

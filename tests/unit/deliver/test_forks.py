@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import support
+from servers.nginx import Nginx
 
 CHILDREN = 64
 
@@ -64,9 +65,17 @@ print(json.dumps([bad, slowest, after]))
 """
 
 
+@pytest.mark.parametrize("protocol", ["file", "http"])
 @pytest.mark.parametrize("method", ["os.fork", "multiprocessing"])
-def test_forked_children_read_and_end(tmp_path: Path, method: str) -> None:
-    path, _ = support.write_layer(tmp_path, size=(64, 64, 64), chunk_size=(16, 16, 16))
+def test_forked_children_read_and_end(
+    tmp_path: Path, nginx: Nginx, nginx_folder: Path, method: str, protocol: str
+) -> None:
+    folder = nginx_folder if protocol == "http" else tmp_path
+    path, _ = support.write_layer(
+        folder, size=(64, 64, 64), chunk_size=(16, 16, 16), compress=False
+    )
+    if protocol == "http":
+        path = f"{nginx.url}/{folder.name}"
     rounds = int(os.environ.get("CVFAST_FORK_REPETITIONS", "1"))
     bad, slowest, after = support.run_python(
         FORKS, path, method, CHILDREN, rounds, timeout_seconds=30 + 30 * rounds

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import subprocess
@@ -22,10 +23,17 @@ from kills.runs import (
     segments_of,
     write_volume,
 )
+from servers.faulty import Answer, FaultServer
 
 from cloudvolume_fast import CloudVolume, _runtime
 from cloudvolume_fast.deliver.worker_pool import pool
-from cloudvolume_fast.errors import ChunkDecodeError, EmptyVolumeException, WorkerError
+from cloudvolume_fast.errors import (
+    AuthorizationError,
+    ChunkDecodeError,
+    EmptyVolumeException,
+    UnsupportedOptionError,
+    WorkerError,
+)
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="pids are looked up in /proc")
 
@@ -357,6 +365,36 @@ def test_writers_that_are_killed_do_not_show(tmp_path: Path) -> None:
         killer.join()
     assert kills > 0
     assert np.array_equal(CloudVolume(path)[:][..., 0], voxels)
+
+
+def test_explicit_secrets_reach_workers_and_no_command_line(
+    tmp_path: Path, faulty: FaultServer
+) -> None:
+    _, voxels = support.write_layer(tmp_path, size=(64, 128, 128), chunk_size=(32, 32, 32))
+    url = faulty.put_folder("/layer", tmp_path)
+    wanted = "Basic " + base64.b64encode(b"me:word-of-mine").decode()
+    faulty.script = lambda request, count: (
+        Answer() if request.headers.get("authorization") == wanted else Answer(status=401)
+    )
+    vol = CloudVolume(url, secrets={"user": "me", "password": "word-of-mine"})
+    assert np.array_equal(vol.download_to_shared_memory(np.s_[:], workers=2), voxels)
+    vol.unlink_shared_memory()
+    for pid in pool().pids:
+        for file in ("cmdline", "environ"):
+            assert b"word-of-mine" not in Path(f"/proc/{pid}/{file}").read_bytes()
+    with pytest.raises(AuthorizationError):
+        CloudVolume(url, info=vol.info).download_to_shared_memory(np.s_[:], workers=2)
+
+
+def test_layer_in_memory_is_read_by_its_own_process_only() -> None:
+    voxels = support.make_voxels((16, 16, 16))
+    vol = CloudVolume.from_numpy(voxels, vol_path="mem://bucket/shared", chunk_size=(8, 8, 8))
+    vol.parallel = 2
+    assert np.array_equal(vol.download_to_shared_memory(np.s_[:]), voxels)
+    vol.unlink_shared_memory()
+    for options in ({"workers": 2}, {"cooperate": True}):
+        with pytest.raises(UnsupportedOptionError, match="memory"):
+            vol.download_to_shared_memory(np.s_[:], **options)
 
 
 def test_a_worker_that_cannot_start_is_told(tmp_path: Path) -> None:
