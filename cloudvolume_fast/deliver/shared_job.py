@@ -10,7 +10,7 @@ from __future__ import annotations
 import builtins
 import hashlib
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -55,7 +55,7 @@ class SharedJob:
         in Fortran order.
     """
 
-    source: bytes
+    source: bytes = field(repr=False)  # credentials are shown to nobody
     mip: int
     runs: ChunkRuns
     shape: tuple[int, int, int, int]

@@ -19,6 +19,7 @@ from cloudvolume_fast.deliver.shared_buffer import create_segment
 from cloudvolume_fast.deliver.shared_job import JobItems, SharedJob, raise_failure, slot_bytes
 from cloudvolume_fast.deliver.source import ImageScale
 from cloudvolume_fast.deliver.worker_pool import run_workers
+from cloudvolume_fast.fetch.secrets import parse_secrets
 from cloudvolume_fast.locate.chunk_runs import ChunkRuns
 from cloudvolume_fast.locate.indexing import Bounds
 from cloudvolume_fast.options import ReadOptions, WriteOptions
@@ -43,14 +44,15 @@ def runs_of(bounds: Bounds, scale: ImageScale) -> ChunkRuns:
 def pickled(source: ImageAccess) -> bytes:
     """Return what a worker needs to open the volume, explicit credentials included; for a pipe and nothing else."""
     config = replace(source.config, progress=False, progress_title=None, parallel=1)
-    parts = (source.meta, config, source.meta._secrets)
+    secrets = source.meta._secrets
+    parts = (source.meta, config, None if secrets is None else dict(secrets))
     return pickle.dumps(parts, protocol=pickle.HIGHEST_PROTOCOL)
 
 
 def unpickled(data: bytes) -> ImageAccess:
     """Open a volume that `pickled` describes."""
     meta, config, secrets = pickle.loads(data)
-    meta._secrets = secrets
+    meta._secrets = parse_secrets(secrets)
     # Chunks pass through a worker once; holding them here would take memory beside the starter's.
     return ImageAccess(meta, config, ChunkLRU(0))
 
