@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-# make demo | test | golden-report | bench | lint | fuzz | asan | tsan | debug | clean
+# make demo | test | golden-report | kill-report | bench | lint | fuzz | asan | tsan | debug | clean
 # Each works as the first command on a fresh Debian or Ubuntu machine with Python 3.11 or newer.
 
 PYTHON ?= python3
@@ -26,13 +26,14 @@ REQUIREMENTS = $(PY) -c "import sys, tomllib; p = tomllib.load(open('pyproject.t
     print(*(r for a in sys.argv[1:] for r in ({'build': p['build-system']['requires'], 'run': q['dependencies']} | e)[a]), sep='\n')"
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-cpp test-python golden-report bench lint fuzz asan tsan debug clean \
+.PHONY: help demo test test-cpp test-python golden-report kill-report bench lint fuzz asan tsan debug clean \
         system-demo system-test system-fuzz FORCE
 
 help:
 	@echo "make demo    build, write a sample volume, read it back, save a picture   (ARGS=...)"
 	@echo "make test    C++ and Python tests                                         (ARGS=... for pytest)"
 	@echo "make golden-report    encodings x types x compressions, by whom written and read (CVFAST_PEERS_PYTHON=...)"
+	@echo "make kill-report      processes killed in the middle of reads into shared memory  (ARGS=runs, 200)"
 	@echo "make bench   measure against cloud-volume and tensorstore                 (DATA=folder ARGS=...)"
 	@echo "make lint    formatters, linters, types, import contract"
 	@echo "make fuzz    every fuzz target for FUZZ_SECONDS=60 (needs clang)"
@@ -54,6 +55,9 @@ test-python: $(STAMPS)/installed $(STAMPS)/requirements-test | system-test
 
 golden-report: $(STAMPS)/installed $(STAMPS)/requirements-test | system-test
 	PYTHONPATH=tests $(PY) -m golden.report
+
+kill-report: $(STAMPS)/installed $(STAMPS)/requirements-test | system-test
+	PYTHONPATH=tests $(PY) -m kills.report $(ARGS)
 
 bench: $(STAMPS)/installed $(STAMPS)/requirements-bench
 	$(PY) benchmarks/bench.py $(if $(DATA),--data $(DATA)) $(ARGS)

@@ -27,6 +27,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 import bench_meshes
 import bench_remote
+import bench_shared
 import bench_skeletons
 import datasets
 import measure
@@ -764,6 +765,34 @@ def _run_bench(bench: Callable[[Path, int], Any]) -> Callable[[Setup, Row], Iter
     return run
 
 
+def _run_shared(
+    name: str, compare: Callable[..., measure.Contest]
+) -> Callable[[Setup, Row], Iterator[Line]]:
+    def run(setup: Setup, row: Row) -> Iterator[Line]:
+        contest = compare(setup.data.path(name), OURS, CV, setup.repeat)
+        yield from _contest_lines(contest, row, {})
+
+    return run
+
+
+def _run_warm_overhead(setup: Setup, row: Row) -> Iterator[Line]:
+    shared, private = bench_shared.warm_overhead(setup.data.path("cseg"), setup.repeat)
+    over, most = shared - private, bench_shared.OVERHEAD_SECONDS
+    yield Line(
+        row.name, row.title, bench_shared.BASE, _milliseconds(shared), _milliseconds(private),
+        f"+{_milliseconds(over)}", f"< {_milliseconds(most)}", "PASS" if over < most else "short",
+        raw={"ours_seconds": [shared], "theirs_seconds": [private]},
+    )  # fmt: skip
+
+
+def _run_claims(setup: Setup, row: Row) -> Iterator[Line]:
+    rate, least = bench_shared.claims_per_second(), bench_shared.CLAIMS_PER_SECOND
+    yield Line(
+        row.name, row.title, "", f"{rate / 1e6:.1f} M/s", "", "", f">= {least / 1e6:g} M/s",
+        "PASS" if rate >= least else "short", raw={"claims_per_second": rate},
+    )  # fmt: skip
+
+
 def _cached(title: str, name: str) -> Row:
     run = _run_boxes(name, 100, 64, is_cached=True)
     return Row(f"{name.removeprefix('slab_').replace('_', '-')}-lru", title, run, {CV: 5.0})
@@ -897,6 +926,50 @@ ROWS = (
         Row(name, title, _run_bench(bench), {CV: need})
         for name, title, bench, need in bench_skeletons.BENCHES
     ),
+    Row(
+        "shm-raw-private",
+        "raw, parallel=2, private memory",
+        _run_shared("raw", bench_shared.private),
+        {bench_shared.BASE: -1.05},
+    ),
+    Row(
+        "shm-cseg-private",
+        "cseg, parallel=2, private memory",
+        _run_shared("cseg", bench_shared.private),
+        {bench_shared.BASE: -1.05},
+    ),
+    Row(
+        "shm-raw-fresh",
+        "raw, parallel=2, new shared memory",
+        _run_shared("raw", bench_shared.fresh),
+        {bench_shared.TOUCH: -1.2, CV: 6.0},
+    ),
+    Row(
+        "shm-cseg-fresh",
+        "cseg, parallel=2, new shared mem.",
+        _run_shared("cseg", bench_shared.fresh),
+        {bench_shared.TOUCH: -1.2, CV: 6.0},
+    ),
+    Row(
+        "shm-raw-recycled",
+        "raw, parallel=2, recycled memory",
+        _run_shared("raw", bench_shared.recycled),
+        {bench_shared.BASE: -1.15},
+    ),
+    Row(
+        "shm-cseg-recycled",
+        "cseg, parallel=2, recycled memory",
+        _run_shared("cseg", bench_shared.recycled),
+        {bench_shared.BASE: -1.15},
+    ),
+    Row(
+        "shm-gil-write",
+        "write compresso, parallel=2 *",
+        _run_shared("compresso", bench_shared.gil),
+        {bench_shared.BASE: 1.7},
+    ),
+    Row("shm-warm-call", "64^3 by warm workers, cseg", _run_warm_overhead),
+    Row("shm-claims", "claims of two processes", _run_claims),
     Row("import", "import, beyond bare Python", _run_import, {CV: 4.0, TS: 1.0}),
     Row("raw-memory", "memory above output, raw", _run_memory("raw")),
     Row("gzip-memory", "memory above output, gzip", _run_memory("raw_gzip")),

@@ -783,3 +783,180 @@ def merge_marked_pairs(
     vertices: _Floats, faces: _UInts, is_marked: NDArray[np.uint8], threads: int
 ) -> tuple[_MeshStatus, Any, Any]:
     """Merge marked vertices that come in pairs; see `model.mesh.Mesh.deduplicate_vertices`."""
+
+class Segment:
+    """Named memory that processes share (cvfast/shm/segment.hpp); mapped as long as this or an array of it lives."""
+
+    @staticmethod
+    def create(name: str, size_bytes: int) -> Segment:
+        """Make a segment and reserve its memory.
+
+        Raises
+        ------
+        OSError
+            ``ENOSPC`` with ``expected_bytes`` and ``available_bytes``; FileExistsError.
+        """
+
+    @staticmethod
+    def open(name: str, is_writable: bool) -> Segment:
+        """Map a segment; raises FileNotFoundError where there is none."""
+
+    @property
+    def name(self) -> str:
+        """The name, or a hidden one."""
+
+    @property
+    def size_bytes(self) -> int:
+        """Bytes of the segment."""
+
+    @property
+    def is_writable(self) -> bool:
+        """Whether arrays of it are."""
+
+    @property
+    def is_recycled(self) -> bool:
+        """Whether its pages were another segment's before."""
+
+    def bytes(self) -> NDArray[np.uint8]:
+        """Return all bytes, as an array that keeps the mapping."""
+
+    def rename(self, name: str) -> None:
+        """Give it another name, under which there is none after; raises OSError."""
+
+    def rename_if_free(self, name: str) -> bool:
+        """Give it another name unless that is taken; whether it was not."""
+
+    def resize(self, size_bytes: int) -> Segment:
+        """Make it longer or shorter and return it mapped anew; raises OSError."""
+
+    def unlink(self) -> None:
+        """Remove the name if it is still this segment's."""
+
+class ChunkLedger:
+    """Who does what of a job that processes share (cvfast/shm/chunk_ledger.hpp)."""
+
+    @staticmethod
+    def create(
+        name: str, items: int, data_bytes: int, digest: bytes, open_items: int
+    ) -> ChunkLedger:
+        """Make a ledger; raises FileExistsError where the name is taken."""
+
+    @staticmethod
+    def open(name: str, digest: bytes) -> ChunkLedger:
+        """Attach; raises FileNotFoundError, or ValueError where it is of another build or request."""
+
+    def join(self) -> int:
+        """Become a participant; raises ValueError where the ledger was removed meanwhile."""
+
+    def leave(self, participant: int) -> None:
+        """End a participation."""
+
+    def claim(self, participant: int) -> int | None:
+        """Take an item, or none where nothing is free now."""
+
+    def publish(self, participant: int, item: int, chunks: int, bytes: int) -> bool:
+        """Report an item done."""
+
+    def fail(self, participant: int, item: int, text: str) -> None:
+        """Report what ends the job."""
+
+    def requeue(self, participant: int) -> int:
+        """Free what one that has died had claimed."""
+
+    def requeue_ended(self) -> int:
+        """Free what those had claimed that have ended."""
+
+    def has_participants(self, except_: int = ...) -> bool:
+        """Whether any other may still be running."""
+
+    def open_to(self, items: int) -> None:
+        """Let items below a number be claimed."""
+
+    def may_make_data(self, participant: int) -> bool:
+        """Whether it is this participant that makes the data segment."""
+
+    def set_data_ready(self) -> None:
+        """Tell that the data segment is there."""
+
+    @property
+    def is_data_ready(self) -> bool:
+        """Whether the data segment is there."""
+
+    def finish(self, state: str) -> bool:
+        """Move a running job to ``complete``, ``failed`` or ``cancelled``."""
+
+    @property
+    def state(self) -> str:
+        """``running``, or what it was moved to."""
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether all items are done."""
+
+    def item_state(self, item: int) -> str:
+        """``free``, ``claimed``, ``done`` or ``failed``."""
+
+    def counts(self) -> tuple[int, int, int, int, int]:
+        """Return items done, chunks, bytes, items taken up, items that the dead left behind."""
+
+    def failure(self) -> tuple[int, bytes] | None:
+        """Return the item that ended the job and what was said; no text where its workers died."""
+
+    @property
+    def items(self) -> int:
+        """Number of items."""
+
+    @property
+    def data_bytes(self) -> int:
+        """Size of the data segment."""
+
+    @property
+    def name(self) -> str:
+        """Name of the ledger's segment."""
+
+    @property
+    def is_stale(self) -> bool:
+        """Whether the name stands for something else by now."""
+
+    @property
+    def changes(self) -> int:
+        """A number that changes with the job."""
+
+    def wait(self, seen: int, milliseconds: int) -> None:
+        """Sleep until `changes` is no longer what was seen, or for so long."""
+
+    def unlink(self) -> None:
+        """Remove the name."""
+
+def shm_folder() -> str:
+    """Return the folder in which segments are files, with a slash."""
+
+def shm_available_bytes() -> int:
+    """Return what the folder's file system has left."""
+
+def shm_hidden_name(kind: str) -> str:
+    """Return a hidden name with this process in it."""
+
+def shm_plain_name(name: str) -> str:
+    """Return a name without leading slashes; raises OSError where it is none."""
+
+def shm_shared_ledger_name(location: str) -> str:
+    """Return the ledger's name of a job that unrelated processes share."""
+
+def shm_shared_data_name(location: str) -> str:
+    """Return the name under which its data are filled."""
+
+def shm_unlink(name: str) -> bool:
+    """Remove a name; whether there was one."""
+
+def shm_exists(name: str) -> bool:
+    """Whether there is such a name."""
+
+def shm_remove_abandoned() -> list[str]:
+    """Remove hidden segments whose owners have ended; returns their names."""
+
+def shm_kept_bytes() -> int:
+    """Return the bytes of released segments that are kept for the next (``CVFAST_KEEP_SHM_BYTES``)."""
+
+def shm_release_kept() -> None:
+    """Give back all kept segments."""

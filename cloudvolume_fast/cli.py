@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from cloudvolume_fast.deliver.shared_buffer import remove_abandoned
 from cloudvolume_fast.demo import DemoOptions, run_demo
 from cloudvolume_fast.serve import make_server
 
@@ -96,6 +97,28 @@ def _add_serve(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser.set_defaults(run=_run_serve)
 
 
+def _add_shm(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add ``shm``."""
+    parser = commands.add_parser(
+        "shm",
+        help="remove what is left in shared memory",
+        description="What processes that have ended left behind of reads into shared memory. "
+        "Names that users gave are theirs and stay.",
+    )
+    actions = parser.add_subparsers(title="actions", required=True, metavar="ACTION")
+    clean = actions.add_parser("clean", help="remove what nobody can use any more")
+    clean.set_defaults(run=_run_shm_clean)
+
+
+def _run_shm_clean(arguments: argparse.Namespace) -> int:
+    """Run ``shm clean``."""
+    removed = remove_abandoned()
+    for name in removed:
+        _write(f"removed {name}\n")
+    _write(f"{len(removed)} abandoned segments removed\n")
+    return 0
+
+
 def _run_serve(arguments: argparse.Namespace) -> int:
     """Run ``serve``."""
     if not arguments.folder.is_dir():
@@ -162,4 +185,4 @@ def _parse_threads(text: str) -> int:
     return count
 
 
-_COMMANDS = (_add_demo, _add_serve)
+_COMMANDS = (_add_demo, _add_serve, _add_shm)

@@ -9,9 +9,12 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 import tempfile
 import time
 import urllib.parse
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -146,6 +149,10 @@ def run_demo(options: DemoOptions, *, write: Write) -> int:
             write(f"Reading and comparing {name} ...\n")
             rows += verify_layer(folder / name, mips, options)
 
+        for name, mips in layers.items():
+            write(f"Reading {name} into shared memory, for another process to map ...\n")
+            rows += share_layer(folder / name, mips[0], options)
+
         png = options.png or (options.out or Path()) / _PNG_NAME
         png.parent.mkdir(parents=True, exist_ok=True)
         png.write_bytes(_draw(folder, options))
@@ -248,6 +255,63 @@ def verify_layer(folder: Path, mips: list[Voxels], options: DemoOptions) -> list
         rows.append(_read_cutouts(volume, folder.name, mips[0], options.cutouts, rng))
     if options.points:
         rows.append(_read_points(volume, folder.name, mips[0], options.points, rng))
+    return rows
+
+
+_MAP = """
+import sys, time, zlib
+import numpy as np
+from cloudvolume_fast import sharedmemory
+name, dtype = sys.argv[1:3]
+start = time.perf_counter()
+handle, voxels = sharedmemory.ndarray([int(n) for n in sys.argv[3:]], dtype, name, readonly=True)
+seconds = time.perf_counter() - start
+print(seconds, zlib.crc32(voxels.reshape(-1, order="F").view(np.uint8)))
+"""
+
+
+def share_layer(folder: Path, voxels: Voxels, options: DemoOptions) -> list[Row]:
+    """Read mip 0 by worker processes into shared memory, and let another process map it.
+
+    Parameters
+    ----------
+    folder : Path
+        Of the layer.
+    voxels : ndarray, shape (x, y, z), Fortran order
+        What mip 0 must hold.
+    options : DemoOptions
+        Threads, as many of which as there are workers, and progress.
+
+    Returns
+    -------
+    list of Row
+        The read, and the other process's mapping.
+    """
+    workers = max(2, options.threads)
+    volume = _open(folder, 0, options)
+    start = time.perf_counter()
+    found, error = _attempt(lambda: volume.download_to_shared_memory(_WHOLE, workers=workers))
+    seconds = (time.perf_counter() - start,)
+    wrong = voxels.size if error else count_differences(np.asarray(found)[..., 0], voxels)
+    what = f"{folder.name} by {workers} workers, shared"
+    rows = [Row(what, voxels.nbytes, seconds, 1, wrong, error)]
+    if error:
+        return rows
+    try:
+        arguments = [volume.shared_memory_id, voxels.dtype.str, *map(str, voxels.shape)]
+        done = subprocess.run(
+            [sys.executable, "-P", "-c", _MAP, *arguments],
+            check=False, capture_output=True, text=True,
+        )  # fmt: skip
+        fields = done.stdout.split()
+        expected = zlib.crc32(voxels.reshape(-1, order="F").view(np.uint8).data)
+        is_same = done.returncode == 0 and int(fields[1]) == expected
+        error = "" if is_same else done.stderr or "the other process found other voxels"
+        took = (float(fields[0]) if fields else 1.0,)
+        what = f"{folder.name} mapped by a second process"
+        rows.append(Row(what, voxels.nbytes, took, 1, 0 if is_same else voxels.size, error))
+    finally:
+        volume.unlink_shared_memory()
     return rows
 
 

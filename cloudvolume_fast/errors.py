@@ -59,6 +59,7 @@ __all__ = [
     "UnsupportedGrapheneAPIVersionError",
     "UnsupportedOptionError",
     "UnsupportedProtocolError",
+    "WorkerError",
     "WriteLockAcquisitionError",
     "WriteLockReleaseError",
 ]
@@ -321,8 +322,12 @@ class SharedMemoryReadError(CloudVolumeError):
     """A shared memory segment is absent or has another size than expected."""
 
 
-class SharedMemoryAllocationError(CloudVolumeError):
-    """A shared memory segment could not be allocated."""
+class SharedMemoryAllocationError(CloudVolumeError, MemoryError):
+    """There is not enough room for a shared memory segment; ``expected`` and ``found`` are bytes."""
+
+
+class WorkerError(CloudVolumeError):
+    """Worker processes do not start, or those that worked on a chunk ended again and again."""
 
 
 # Meshes, skeletons, spatial index.

@@ -427,6 +427,97 @@ class Volume:
         image = self.image.read_to_file(path, bounds, level)
         return VolumeCutout.wrap(image, self.image.cutout_origin(level), bounds)
 
+    def download_to_shared_memory(
+        self,
+        slices: Any,  # what __getitem__ takes
+        location: str | None = None,
+        mip: MipLike | None = None,
+        cooperate: bool = False,
+        workers: int | None = None,
+    ) -> VolumeCutout:
+        """Read a box into shared memory, which other processes can map by its name.
+
+        The name outlives this process: `unlink_shared_memory` removes it.  The array keeps its memory in any case.
+
+        Parameters
+        ----------
+        slices : slices, integers, ellipsis or Bbox
+            In voxels of `mip`.
+        location : str, optional
+            Name of the segment, which holds the voxels in Fortran order and nothing else; default `shared_memory_id`.
+        mip : int or resolution, optional
+            Default the current one.
+        cooperate : bool
+            Share the work with all processes of this machine that call this with the same box and name at the same
+            time: each chunk is fetched by one of them, and all get the same memory.
+        workers : int, optional
+            Processes that read in place of this one's threads, 0 for none.  By default there are ``vol.parallel`` where
+            that is above 1 and a package decodes the encoding; what the core decodes, threads do as well and sooner.
+
+        Returns
+        -------
+        VolumeCutout, shape (x, y, z, channel), Fortran order
+
+        Raises
+        ------
+        SharedMemoryAllocationError
+            There is not enough room, which is known before anything is read.
+        WorkerError, OutOfBoundsError, InvalidArgumentError
+        EmptyVolumeException, ChunkReadError, DecompressionError, ChunkDecodeError
+
+        Notes
+        -----
+        What a worker that dies has not finished is read by another; a chunk that ends three of them is named in the
+        error.
+        """
+        level = self.config.mip if mip is None else self.meta.to_mip(mip)
+        scale = self.image.image_scale(level)
+        if isinstance(slices, Bbox):
+            bounds = bounds_of(slices, self.meta, level)
+        else:
+            limit = scale.num_channels if self.config.bounded else None
+            bounds, channels, steps = select(slices, scale.bounds, limit)
+            every = range(scale.num_channels)
+            if steps != _UNIT_STEPS or (channels != _ALL_CHANNELS and every[channels] != every):
+                raise InvalidArgumentError(
+                    "slices: expected steps of 1 and all channels, as memory holds whole boxes, "
+                    f"found {slices!r}",
+                    key="slices",
+                    found=slices,
+                )
+        bounds = self.image.resolve_bounds(bounds, scale)
+        handle, image = self.image.read_to_shared_memory(
+            bounds,
+            level,
+            self.image.shared_memory_id if location is None else location,
+            cooperate=cooperate,
+            workers=workers,
+        )
+        return VolumeCutout.wrap(image, self.image.cutout_origin(level), bounds, handle)
+
+    def unlink_shared_memory(self) -> bool:
+        """Remove the name `shared_memory_id`; arrays keep their memory.
+
+        Returns
+        -------
+        bool
+            Whether there was such a name.
+        """
+        return self.image.unlink_shared_memory()
+
+    def generate_shared_memory_location(self) -> str:
+        """Return a new name for shared memory; nothing is made."""
+        return self.image.generate_shared_memory_location()
+
+    @property
+    def shared_memory_id(self) -> str:
+        """Name under which voxels are put into shared memory unless another is given."""
+        return self.image.shared_memory_id
+
+    @shared_memory_id.setter
+    def shared_memory_id(self, name: str) -> None:
+        self.image.shared_memory_id = name
+
     def memory_cutout(self, *args: Any, **kwargs: Any) -> Any:  # Any: upstream's arguments
         """Copy a box to a volume in memory.
 
@@ -471,6 +562,19 @@ class Volume:
     ) -> None:
         """Write voxels of the current mip that lie in a file; see `PrecomputedImageSource.upload_from_file`."""
         self.image.upload_from_file(location, bbox, self.config.mip, order, cutout_bbox)
+
+    def upload_from_shared_memory(
+        self,
+        location: str,
+        bbox: Any,  # what Bbox.create takes
+        order: str = "F",
+        cutout_bbox: Any = None,  # what Bbox.create takes
+    ) -> None:
+        """Write voxels of the current mip that lie in shared memory, without copying them; the memory stays.
+
+        See `PrecomputedImageSource.upload_from_shared_memory`.
+        """
+        self.image.upload_from_shared_memory(location, bbox, self.config.mip, order, cutout_bbox)
 
     def __setitem__(
         self, index: Any, image: Any

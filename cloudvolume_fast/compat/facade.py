@@ -72,7 +72,8 @@ class CloudVolume(metaclass=_CloudVolumeType):
     overwrite_partial_chunks : bool
         With it, replace such chunks instead of merging with what is stored.
     parallel : int or bool
-        Threads to use; 1 for as many as the process may.
+        Threads to use; 1 for as many as the process may.  Above 1 also the processes that read into shared memory where
+        a package decodes, and that write where an encoder holds the GIL (compresso).
     delete_black_uploads : bool
         Remove chunks that are all background instead of writing them.
     background_color : number

@@ -13,3 +13,4 @@ void register_http_client(py::module_& module);
 void register_image(py::module_& module);
 void register_mesh(py::module_& module);
 void register_objects(py::module_& module);
+void register_shm(py::module_& module);

@@ -11,4 +11,5 @@ PYBIND11_MODULE(_runtime, module, py::mod_gil_not_used()) {
   register_image(module);
   register_mesh(module);
   register_objects(module);
+  register_shm(module);
 }

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib
 import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 from cloudvolume_fast.config import VolumeConfig
 from cloudvolume_fast.deliver.chunk_lru import ChunkLRU
 from cloudvolume_fast.deliver.cutout import VolumeCutout
-from cloudvolume_fast.errors import DimensionError, UnsupportedOptionError
+from cloudvolume_fast.errors import DimensionError, InvalidArgumentError, UnsupportedOptionError
 from cloudvolume_fast.fetch.content_encoding import suffix_of
 from cloudvolume_fast.locate.indexing import check_bounds
 from cloudvolume_fast.model.bbox import Bbox
@@ -30,11 +31,14 @@ from cloudvolume_fast.sources.precomputed.metadata import MipLike, PrecomputedMe
 from cloudvolume_fast.sources.precomputed.voxels import bounds_of
 
 if TYPE_CHECKING:
-    from cloudvolume_fast.sources.precomputed import image_shards
+    from cloudvolume_fast.sources.precomputed import image_shards, image_shared
 
 
-class _OfShards:
-    """A method that lies in `image_shards`, loaded with its first use."""
+class _Lazy:
+    """A method that lies in another module of this package, loaded with its first use."""
+
+    def __init__(self, module: str) -> None:
+        self._module = f"cloudvolume_fast.sources.precomputed.{module}"
 
     def __set_name__(self, owner: type, name: str) -> None:
         self._name = name
@@ -42,9 +46,7 @@ class _OfShards:
     def __get__(
         self, image: object, owner: type
     ) -> Any:  # Any: the function, or bound to the image
-        from cloudvolume_fast.sources.precomputed import image_shards
-
-        function = getattr(image_shards, self._name)
+        function = getattr(importlib.import_module(self._module), self._name)
         return function if image is None else function.__get__(image, owner)
 
 
@@ -110,15 +112,23 @@ class PrecomputedImageSource(ImageAccess):
         make_shard_chunks = image_shards.make_shard_chunks
         to_sharded = image_shards.to_sharded
         to_unsharded = image_shards.to_unsharded
-    else:  # most volumes are not sharded, and importing this takes its time
-        shard_spec = _OfShards()
-        shard_shape = _OfShards()
-        shard_filename = _OfShards()
-        morton_codes = _OfShards()
-        make_shard = _OfShards()
-        make_shard_chunks = _OfShards()
-        to_sharded = _OfShards()
-        to_unsharded = _OfShards()
+        read_to_shared_memory = image_shared.read_to_shared_memory
+        upload_from_shared_memory = image_shared.upload_from_shared_memory
+        generate_shared_memory_location = image_shared.generate_shared_memory_location
+        unlink_shared_memory = image_shared.unlink_shared_memory
+    else:  # most calls need neither, and importing this takes its time
+        shard_spec = _Lazy("image_shards")
+        shard_shape = _Lazy("image_shards")
+        shard_filename = _Lazy("image_shards")
+        morton_codes = _Lazy("image_shards")
+        make_shard = _Lazy("image_shards")
+        make_shard_chunks = _Lazy("image_shards")
+        to_sharded = _Lazy("image_shards")
+        to_unsharded = _Lazy("image_shards")
+        read_to_shared_memory = _Lazy("image_shared")
+        upload_from_shared_memory = _Lazy("image_shared")
+        generate_shared_memory_location = _Lazy("image_shared")
+        unlink_shared_memory = _Lazy("image_shared")
 
     # Boxes and points as upstream's users ask for them.
 
@@ -147,8 +157,9 @@ class PrecomputedImageSource(ImageAccess):
             Threads to use; 1 leaves it to the volume.
         location, use_file
             With both, the voxels are read into a file of that name; see `read_to_file`.
-        retain, use_shared_memory
-            Not available yet: reading into shared memory raises.
+        location, use_shared_memory, retain
+            The voxels are read into shared memory, by `parallel` worker processes where that is above 1, under a name
+            that is by default `shared_memory_id`.  The name is removed again unless `retain`.
         order : {"F", "C"}
         renumber : bool
             Return (image, {label: number}).
@@ -161,21 +172,32 @@ class PrecomputedImageSource(ImageAccess):
         -------
         VolumeCutout, shape (x, y, z, channel); with `renumber` a pair of it and a dict
         """
-        if use_shared_memory or (location is not None) != use_file or (retain and not use_file):
-            raise UnsupportedOptionError(
-                "location, retain, use_shared_memory: reading into shared memory is not available; "
-                "location with use_file=True reads into a file",
+        is_plain = not use_shared_memory and not use_file
+        if (use_shared_memory and use_file) or (is_plain and (retain or location is not None)):
+            raise InvalidArgumentError(
+                "location, retain: expected one of use_shared_memory and use_file beside them",
                 key="use_shared_memory",
+            )
+        if use_file and location is None:
+            raise InvalidArgumentError("use_file: expected location beside it", key="location")
+        if not is_plain and (renumber or label is not None):
+            raise UnsupportedOptionError(
+                "renumber, label: not available when reading into a file or shared memory",
+                key="use_file" if use_file else "use_shared_memory",
             )
         mip = self.meta.to_mip(mip)
         bounds = self.resolve_bounds(bounds_of(bbox, self.meta, mip), self.image_scale(mip))
         threads = None if parallel == 1 else parallel
         with self.config.override_progress(progress):
-            if location is not None:
-                if renumber or label is not None:
-                    raise UnsupportedOptionError(
-                        "renumber, label: not available when reading into a file", key="use_file"
-                    )
+            if use_shared_memory:
+                name = self.shared_memory_id if location is None else location
+                handle, image = self.read_to_shared_memory(
+                    bounds, mip, name, parallel=threads, order=order
+                )
+                if not retain:
+                    self.unlink_shared_memory(name)
+                return VolumeCutout.wrap(image, self.cutout_origin(mip), bounds, handle)
+            if use_file and location is not None:
                 image = self.read_to_file(location, bounds, mip, threads=threads, order=order)
                 return VolumeCutout.wrap(image, self.cutout_origin(mip), bounds)
             if renumber:

@@ -92,6 +92,7 @@ class ImageAccess:
         self._shard_indexes = _runtime.ShardIndexCache()
         self._background: tuple[Any, Any, bytes] | None = None
         self._origins: dict[int, tuple[Any, CutoutOrigin]] = {}
+        self._shared_memory_id: str | None = None
         image_layout.check_lru_encoding(meta, str(lru.encoding))
 
     def __getstate__(self) -> dict[str, Any]:
@@ -107,6 +108,19 @@ class ImageAccess:
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
         self._shard_indexes = _runtime.ShardIndexCache()
+
+    @property
+    def shared_memory_id(self) -> str:
+        """Name under which voxels are put into shared memory unless another is given."""
+        if self._shared_memory_id is None:
+            from cloudvolume_fast.deliver.shared_buffer import generate_location
+
+            self._shared_memory_id = generate_location()
+        return self._shared_memory_id
+
+    @shared_memory_id.setter
+    def shared_memory_id(self, name: str) -> None:
+        self._shared_memory_id = name
 
     # Scales.
 

@@ -88,8 +88,30 @@ def upload_from_file(
     index = source.to_mip(mip)
     scale = source.image_scale(index)
     bounds = bounds_of(bbox, source.meta, index)
-    check_not_empty(bounds, scale.folder)
-    part = bounds if cutout_bbox is None else bounds_of(cutout_bbox, source.meta, index)
+    part = part_of(source, index, bounds, cutout_bbox)
+    shape = (*(bounds[i + 3] - bounds[i] for i in range(3)), scale.num_channels)
+    array = map_file(location, shape, scale.dtype, order)
+    slices = tuple(slice(part[i] - bounds[i], part[i + 3] - bounds[i]) for i in range(3))
+    write(source, part, array[slices], index)
+
+
+def part_of(
+    source: ImageAccess,
+    mip: int,
+    bounds: Bounds,
+    cutout_bbox: Any,  # what Bbox.create takes
+) -> Bounds:
+    """Return the part of a box that is to be written; all of it where `cutout_bbox` is None.
+
+    Raises
+    ------
+    AlignmentError
+        The part leaves the box.
+    SubvoxelVolumeError
+        The box is empty.
+    """
+    check_not_empty(bounds, source.image_scale(mip).folder)
+    part = bounds if cutout_bbox is None else bounds_of(cutout_bbox, source.meta, mip)
     if clip(part, bounds) != part:
         raise AlignmentError(
             f"cutout_bbox: expected a box inside of {show(bounds)}, found {show(part)}",
@@ -97,7 +119,4 @@ def upload_from_file(
             expected=bounds,
             found=part,
         )
-    shape = (*(bounds[i + 3] - bounds[i] for i in range(3)), scale.num_channels)
-    array = map_file(location, shape, scale.dtype, order)
-    slices = tuple(slice(part[i] - bounds[i], part[i + 3] - bounds[i]) for i in range(3))
-    write(source, part, array[slices], index)
+    return part

@@ -75,6 +75,18 @@ def write(
         threads=config.threads if threads is None else threads,
         progress=(config.progress_title or "Uploading") if config.progress else None,
     )
+    workers = (config.parallel if threads is None else threads) or 1
+    codec = registry.lookup(scale.encoding, scale.folder)
+    if (
+        workers > 1
+        and "encode" in codec.holds_gil
+        and scale.sharding is None
+        and source.meta.path.protocol != "mem"  # which other processes cannot reach
+    ):
+        from cloudvolume_fast.sources.precomputed.image_workers import write_with_workers
+
+        write_with_workers(source, scale, mip, bounds, array, options, workers)
+        return
     write_box(scale, source.folder_path(source.meta.key(mip)), bounds, array, options)
 
 

@@ -1,0 +1,195 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Jobs of one call that worker processes do: into a segment, or from one."""
+
+from __future__ import annotations
+
+import contextlib
+import pickle
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from numpy.typing import NDArray
+
+from cloudvolume_fast import _runtime
+from cloudvolume_fast.decode import registry
+from cloudvolume_fast.deliver.chunk_lru import ChunkLRU
+from cloudvolume_fast.deliver.progress import ChunkProgress
+from cloudvolume_fast.deliver.shared_buffer import create_segment
+from cloudvolume_fast.deliver.shared_job import JobItems, SharedJob, raise_failure, slot_bytes
+from cloudvolume_fast.deliver.source import ImageScale
+from cloudvolume_fast.deliver.worker_pool import run_workers
+from cloudvolume_fast.fetch.secrets import parse_secrets
+from cloudvolume_fast.locate.chunk_runs import ChunkRuns
+from cloudvolume_fast.locate.indexing import Bounds
+from cloudvolume_fast.options import ReadOptions, WriteOptions
+from cloudvolume_fast.sources.precomputed.image_access import ImageAccess, renewing
+
+_STAGED_RUNS = 8  # for each worker
+
+
+def shape_of(bounds: Bounds, scale: ImageScale) -> tuple[int, int, int, int]:
+    """Return the shape of an array of all channels of a box."""
+    x, y, z = (bounds[i + 3] - bounds[i] for i in range(3))
+    return x, y, z, scale.num_channels
+
+
+def runs_of(bounds: Bounds, scale: ImageScale) -> ChunkRuns:
+    """Return the runs of chunks in which processes share a box."""
+    voxel_bytes = scale.dtype.itemsize * scale.num_channels
+    origin = scale.bounds[:3]
+    return ChunkRuns.of(bounds, (origin[0], origin[1], origin[2]), scale.chunk_size, voxel_bytes)
+
+
+def pickled(source: ImageAccess) -> bytes:
+    """Return what a worker needs to open the volume, explicit credentials included; for a pipe and nothing else."""
+    config = replace(source.config, progress=False, progress_title=None, parallel=1)
+    secrets = source.meta._secrets
+    parts = (source.meta, config, None if secrets is None else dict(secrets))
+    return pickle.dumps(parts, protocol=pickle.HIGHEST_PROTOCOL)
+
+
+def unpickled(data: bytes) -> ImageAccess:
+    """Open a volume that `pickled` describes."""
+    meta, config, secrets = pickle.loads(data)
+    meta._secrets = parse_secrets(secrets)
+    # Chunks pass through a worker once; holding them here would take memory beside the starter's.
+    return ImageAccess(meta, config, ChunkLRU(0))
+
+
+def is_within_process(source: ImageAccess) -> bool:
+    """Whether other processes cannot reach the layer, since it lies in this one's memory."""
+    return source.meta.path.protocol == "mem"
+
+
+class RenewingItems(JobItems):
+    """A job's runs, each tried again with other credentials where a server refused these and there are some.
+
+    Parameters
+    ----------
+    source : ImageAccess
+    job, scale, segment, threads
+        As for `JobItems`.
+    """
+
+    def __init__(
+        self,
+        source: ImageAccess,
+        job: SharedJob,
+        scale: ImageScale,
+        segment: _runtime.Segment,
+        threads: int,
+    ) -> None:
+        super().__init__(job, scale, segment, threads)
+        self._source = source
+
+    def do(self, number: int) -> tuple[int, int]:
+        """Do a run; returns the chunks and the bytes of voxels that it was."""
+        return _renewing_call(self._source, super().do, number)
+
+
+@renewing
+def _renewing_call(
+    source: ImageAccess, do: Callable[[int], tuple[int, int]], number: int
+) -> tuple[int, int]:
+    return do(number)
+
+
+def run_with_workers(
+    source: ImageAccess,
+    job: SharedJob,
+    scale: ImageScale,
+    segment: _runtime.Segment,
+    workers: int,
+    feed: Callable[[_runtime.ChunkLedger, JobItems], None] | None = None,
+) -> None:
+    """Let workers do a job; `feed` is called often and opens items that are not open from the start."""
+    count = min(workers, len(job.runs))
+    threads = max(1, _runtime.default_threads() // count)
+    title = job.options.progress
+    job = replace(
+        job,
+        ledger=_runtime.shm_hidden_name("ledger"),
+        options=replace(job.options, threads=threads, progress=None),
+    )
+    ledger = _runtime.ChunkLedger.create(
+        job.ledger, len(job.runs), segment.size_bytes, job.digest(), 0 if feed else len(job.runs)
+    )
+    items = RenewingItems(source, job, scale, segment, 0)
+    try:
+        with contextlib.ExitStack() as stack:
+            progress = stack.enter_context(
+                ChunkProgress(title, scale.layout.count_chunks(job.runs.bounds))
+            )
+            help_out = None
+            if _is_trusted(scale, job) and feed is None:
+                me = ledger.join()
+                stack.callback(ledger.leave, me)
+
+                def help_out() -> bool:
+                    return items.claim_and_do(ledger, me)
+
+            def on_poll() -> None:
+                if feed is not None:
+                    feed(ledger, items)
+                if progress.callback is not None:
+                    _, chunks, size_bytes, _, _ = ledger.counts()
+                    progress.callback(chunks, size_bytes)
+
+            run_workers(
+                count, job, ledger, on_poll=on_poll, help_out=help_out, poll_ms=2 if feed else 50
+            )
+        if not ledger.is_complete:
+            raise_failure(ledger, job, scale)
+    finally:
+        ledger.unlink()
+
+
+def _is_trusted(scale: ImageScale, job: SharedJob) -> bool:
+    """Whether this process may do what a worker is for: what could end it is left to workers."""
+    return (
+        isinstance(job.options, ReadOptions)
+        and registry.lookup(scale.encoding, scale.folder).is_native
+    )
+
+
+def write_with_workers(
+    source: ImageAccess,
+    scale: ImageScale,
+    mip: int,
+    bounds: Bounds,
+    array: NDArray[Any],
+    options: WriteOptions,
+    workers: int,
+) -> None:
+    """Write a box by worker processes, for codecs that hold the GIL.
+
+    Runs of chunks are copied one after the other into a segment that holds a few of them, from which workers take them.
+    """
+    shape = shape_of(bounds, scale)
+    runs = runs_of(bounds, scale)
+    voxel_bytes = scale.dtype.itemsize * scale.num_channels
+    slots = min(len(runs), _STAGED_RUNS * workers)
+    segment = create_segment(
+        _runtime.shm_hidden_name("part"), slots * slot_bytes(runs, voxel_bytes), scale.folder
+    )
+    job = SharedJob(
+        pickled(source), mip, runs, shape, "F", options,
+        folder_path=source.folder_path(source.meta.key(mip)), data=segment.name, slots=slots,
+    )  # fmt: skip
+    staged = 0
+
+    def feed(ledger: _runtime.ChunkLedger, items: JobItems) -> None:
+        nonlocal staged
+        while staged < len(runs) and (
+            staged < slots or ledger.item_state(staged - slots) == "done"
+        ):
+            items.place(staged)[...] = array[runs.slices(staged)]
+            staged += 1
+            ledger.open_to(staged)
+
+    try:
+        run_with_workers(source, job, scale, segment, workers, feed)
+    finally:
+        segment.unlink()
+        source.lru.clear()  # of what it held of these chunks

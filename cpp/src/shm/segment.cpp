@@ -1,0 +1,534 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "cvfast/shm/segment.hpp"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
+#include <functional>
+#include <iterator>
+#include <mutex>
+#include <unordered_map>
+#include <utility>
+
+#include "cvfast/shm/chunk_ledger.hpp"
+#include "cvfast/shm/process.hpp"
+
+namespace cvfast::shm {
+namespace {
+
+constexpr std::size_t kLeastKept = std::size_t{1} << 20;
+
+// How often this process has forked since the library was loaded, and in its ancestors.
+std::atomic<std::uint64_t> forks{0};
+std::atomic<std::uint64_t> next_number{0};
+
+struct KeptSegment {
+  std::byte* data;
+  std::size_t size;
+  std::size_t mapped;
+  int fd;
+  std::string name;
+  std::uint64_t forks;
+};
+
+// Leaked, as arrays may be freed while the process ends.  A forked child drops what its parent keeps, without touching
+// the names: they are the parent's.
+struct MadeSegment {
+  std::weak_ptr<Segment> segment;
+  std::shared_ptr<Segment> held;  // mapped on although nobody here uses it, until its name goes
+};
+
+struct Kept {
+  std::mutex mutex;
+  std::vector<KeptSegment> segments;
+  std::size_t total = 0;
+  std::unordered_map<std::string, MadeSegment> made;  // by this process, under names for users
+  std::size_t held = 0;
+};
+std::atomic<Kept*> current_kept{nullptr};
+
+void watch_forks() noexcept {
+  static const int registered = ::pthread_atfork(
+      nullptr, [] { forks.fetch_add(1, std::memory_order_relaxed); },
+      [] {
+        forks.fetch_add(1, std::memory_order_relaxed);
+        current_kept.store(nullptr, std::memory_order_relaxed);
+      });
+  (void)registered;
+}
+
+void remove_name(const std::string& name) noexcept;
+
+Kept* kept() {
+  Kept* have = current_kept.load(std::memory_order_acquire);  // pairs with the exchange below
+  if (have != nullptr) return have;
+  watch_forks();
+  static const int at_exit = std::atexit([] { release_kept(); });
+  (void)at_exit;
+  auto* const made = new Kept;
+  if (current_kept.compare_exchange_strong(have, made, std::memory_order_acq_rel)) return made;
+  delete made;
+  return have;
+}
+
+std::string path_of(const std::string& name) { return folder() + name; }
+
+bool is_posix() {
+  static const bool is = folder() == "/dev/shm/";
+  return is;
+}
+
+int open_name(const std::string& name, int flags) {
+  for (;;) {
+    const int fd = is_posix() ? ::shm_open(("/" + name).c_str(), flags, 0600)
+                              : ::open(path_of(name).c_str(), flags | O_CLOEXEC, 0600);
+    if (fd >= 0 || errno != EINTR) return fd;
+  }
+}
+
+void remove_name(const std::string& name) noexcept {
+  try {
+    if (is_posix()) {
+      (void)::shm_unlink(("/" + name).c_str());
+    } else {
+      (void)::unlink(path_of(name).c_str());
+    }
+  } catch (const std::bad_alloc&) {  // the next clean-up finds it
+    return;
+  }
+}
+
+// 0, or errno.
+int reserve(int fd, std::uint64_t begin, std::uint64_t end) noexcept {
+  if (end <= begin) return 0;
+#if defined(__APPLE__)
+  return available_bytes() < end - begin ? ENOSPC : (::ftruncate(fd, static_cast<off_t>(end)) == 0 ? 0 : errno);
+#else
+  for (;;) {
+    const int error = ::posix_fallocate(fd, static_cast<off_t>(begin), static_cast<off_t>(end - begin));
+    if (error != EINTR) return error;
+  }
+#endif
+}
+
+std::byte* map(int fd, std::size_t size, bool is_writable) noexcept {
+  if (size == 0) return nullptr;
+  void* const memory = ::mmap(nullptr, size, PROT_READ | (is_writable ? PROT_WRITE : 0), MAP_SHARED, fd, 0);
+  return memory == MAP_FAILED ? nullptr : static_cast<std::byte*>(memory);
+}
+
+// Whether no other process, and no other mapping of this one, has the file open.  A write lease is granted then only.
+bool is_open_here_alone(int fd) noexcept {
+#if defined(F_SETLEASE)
+  if (::fcntl(fd, F_SETLEASE, F_WRLCK) != 0) return false;
+  return ::fcntl(fd, F_SETLEASE, F_UNLCK) == 0;
+#else
+  (void)fd;
+  return false;
+#endif
+}
+
+// Of a hidden name: ".cvfast-<kind>-<process>-<number>".
+bool is_name_of_this_process(const std::string& name) {
+  const std::size_t dash = name.find('-', kHiddenPrefix.size());
+  return dash != std::string::npos && process_of(std::string_view(name).substr(dash + 1)) == this_process();
+}
+
+void give_back(const KeptSegment& segment) noexcept {
+  remove_name(segment.name);
+  if (segment.data != nullptr) (void)::munmap(segment.data, segment.mapped);
+  (void)::close(segment.fd);
+}
+
+}  // namespace
+
+ShmError::ShmError(const char* failed_call, std::string segment, int number, std::uint64_t wanted, std::uint64_t free)
+    : std::runtime_error(segment + ": " + failed_call + " failed: " + std::strerror(number)),
+      call(failed_call),
+      name(std::move(segment)),
+      error(number),
+      expected_bytes(wanted),
+      available_bytes(free) {}
+
+std::string plain_name(const std::string& name) {
+  std::string_view plain = name;
+  while (!plain.empty() && plain.front() == '/') plain.remove_prefix(1);
+  // A ledger's name is longer than that of its data.
+  if (plain.empty() || plain.size() > 235 || plain == "." || plain == ".." ||
+      plain.find_first_of(std::string_view("/\0", 2)) != std::string_view::npos) {
+    throw ShmError("name", name, EINVAL);
+  }
+  return std::string(plain);
+}
+
+const std::string& folder() {
+  static const std::string found = [] {
+    struct stat status{};
+    if (::stat("/dev/shm", &status) == 0 && S_ISDIR(status.st_mode)) return std::string("/dev/shm/");
+    (void)::mkdir("/tmp/cloudvolume-shm", 0777);
+    return std::string("/tmp/cloudvolume-shm/");
+  }();
+  return found;
+}
+
+std::uint64_t available_bytes() noexcept {
+  struct statvfs status{};
+  if (::statvfs(folder().c_str(), &status) != 0) return 0;
+  return static_cast<std::uint64_t>(status.f_bavail) * status.f_frsize;
+}
+
+std::string hidden_name(std::string_view kind) {
+  return std::string(kHiddenPrefix) + std::string(kind) + "-" + to_text(this_process()) + "-" +
+         std::to_string(next_number.fetch_add(1, std::memory_order_relaxed));
+}
+
+std::shared_ptr<Segment> Segment::create(const std::string& given, std::size_t size_bytes) {
+  watch_forks();
+  const std::string name = plain_name(given);
+  std::shared_ptr<Segment> out(new Segment);
+  out->is_writable_ = true;
+  out->is_made_here_ = true;
+  out->size_ = size_bytes;
+  out->forks_ = forks.load(std::memory_order_relaxed);
+  KeptSegment found{};
+  drop_held(false);
+  if (size_bytes >= kLeastKept) {
+    Kept* const have = kept();
+    std::vector<KeptSegment> unfit;
+    {
+      const std::lock_guard lock(have->mutex);
+      auto best = have->segments.end();
+      for (auto it = have->segments.begin(); it != have->segments.end(); ++it) {
+        const bool fits = it->size >= size_bytes && it->size - size_bytes <= it->size / 8 && it->forks == out->forks_;
+        if (fits && (best == have->segments.end() || it->size < best->size)) best = it;
+      }
+      if (best != have->segments.end()) {
+        found = *best;
+        have->total -= best->size;
+        have->segments.erase(best);
+      } else {
+        unfit.swap(have->segments);
+        have->total = 0;
+      }
+    }
+    for (const KeptSegment& segment : unfit) give_back(segment);
+  }
+  if (!found.name.empty()) {
+    out->fd_ = found.fd;
+    out->data_ = found.data;
+    out->mapped_ = found.mapped;
+    out->name_ = found.name;
+    out->is_recycled_ = true;
+    struct stat status{};
+    if (::fstat(out->fd_, &status) != 0 || ::ftruncate(out->fd_, static_cast<off_t>(size_bytes)) != 0) {
+      throw ShmError("ftruncate", name, errno);
+    }
+    out->device_ = static_cast<std::uint64_t>(status.st_dev);
+    out->inode_ = static_cast<std::uint64_t>(status.st_ino);
+    if (!out->rename_if_free(name)) {
+      out->is_given_up_ = true;  // goes back to where it came from
+      throw ShmError("shm_open", name, EEXIST);
+    }
+    return out;
+  }
+  const int fd = open_name(name, O_RDWR | O_CREAT | O_EXCL);
+  if (fd < 0) throw ShmError("shm_open", name, errno);
+  out->fd_ = fd;
+  out->name_ = name;
+  struct stat status{};
+  if (::fstat(fd, &status) != 0) throw ShmError("fstat", name, errno);
+  out->device_ = static_cast<std::uint64_t>(status.st_dev);
+  out->inode_ = static_cast<std::uint64_t>(status.st_ino);
+  const std::uint64_t free = available_bytes();
+  int error = free < size_bytes ? ENOSPC : 0;
+  if (error == 0) error = reserve(fd, 0, size_bytes);
+  if (error != 0) {
+    out->unlink();
+    throw ShmError("posix_fallocate", name, error, size_bytes, free);
+  }
+  out->data_ = map(fd, size_bytes, true);
+  out->mapped_ = size_bytes;
+  if (out->data_ == nullptr && size_bytes != 0) {
+    const int number = errno;
+    out->unlink();
+    throw ShmError("mmap", name, number, size_bytes, free);
+  }
+  return out;
+}
+
+std::shared_ptr<Segment> Segment::open(const std::string& given, bool is_writable) {
+  const std::string name = plain_name(given);
+  const int fd = open_name(name, is_writable ? O_RDWR : O_RDONLY);
+  if (fd < 0) throw ShmError("shm_open", name, errno);
+  std::shared_ptr<Segment> out(new Segment);
+  out->fd_ = fd;
+  out->name_ = name;
+  out->is_writable_ = is_writable;
+  struct stat status{};
+  if (::fstat(fd, &status) != 0) throw ShmError("fstat", name, errno);
+  out->device_ = static_cast<std::uint64_t>(status.st_dev);
+  out->inode_ = static_cast<std::uint64_t>(status.st_ino);
+  out->size_ = static_cast<std::size_t>(status.st_size);
+  out->mapped_ = out->size_;
+  out->data_ = map(fd, out->size_, is_writable);
+  if (out->data_ == nullptr && out->size_ != 0) throw ShmError("mmap", name, errno);
+  return out;
+}
+
+Segment::~Segment() {
+  try {
+    if (is_given_up_ && !name_.empty()) {
+      if (keep()) return;
+      // A forked child must not remove what its parent gave up and may still be using.
+      if (forks_ == forks.load(std::memory_order_relaxed) || is_name_of_this_process(name_)) remove_name(name_);
+    } else if (may_be_held()) {
+      hold();
+      return;
+    }
+  } catch (const std::bad_alloc&) {
+    if (is_given_up_) remove_name(name_);
+  }
+  if (data_ != nullptr) (void)::munmap(data_, mapped_);
+  if (fd_ >= 0) (void)::close(fd_);
+}
+
+// Keeps the pages of a segment that was unlinked, for create.
+bool Segment::keep() {
+  Kept* const have = kept();
+  const std::lock_guard lock(have->mutex);
+  if (forks_ != forks.load(std::memory_order_relaxed) || have->total + have->held + size_ > kept_limit_bytes() ||
+      !is_open_here_alone(fd_)) {
+    return false;
+  }
+  have->segments.push_back({data_, size_, mapped_, fd_, name_, forks_});
+  have->total += size_;
+  return true;
+}
+
+bool Segment::may_be_held() const {
+  if (!is_made_here_ || is_given_up_ || size_ < kLeastKept || name_.empty() || name_.starts_with(kHiddenPrefix)) {
+    return false;
+  }
+  if (forks_ != forks.load(std::memory_order_relaxed) || !is_named()) return false;
+  Kept* const have = kept();
+  const std::lock_guard lock(have->mutex);
+  return have->total + have->held + size_ <= kept_limit_bytes();
+}
+
+// Keeps the mapping, which is as dear as the pages: they stay with the name in any case.
+void Segment::hold() {
+  std::shared_ptr<Segment> heir(new Segment);
+  Kept* const have = kept();
+  std::shared_ptr<Segment> former;  // let go of after the lock
+  const std::lock_guard lock(have->mutex);
+  MadeSegment& made = have->made[name_];
+  heir->data_ = data_;
+  heir->size_ = size_;
+  heir->mapped_ = mapped_;
+  heir->fd_ = fd_;
+  heir->name_ = name_;
+  heir->device_ = device_;
+  heir->inode_ = inode_;
+  heir->forks_ = forks_;
+  heir->is_writable_ = true;
+  heir->is_made_here_ = true;
+  if (made.held) {
+    have->held -= made.held->size_;
+    made.held->is_made_here_ = false;  // nothing takes its place
+    former = std::move(made.held);
+  }
+  made.held = std::move(heir);
+  have->held += size_;
+}
+
+// Lets go of mappings whose names are gone or another segment's, or of all.
+void Segment::drop_held(bool all) {
+  std::vector<std::shared_ptr<Segment>> dropped;
+  Kept* const have = current_kept.load(std::memory_order_acquire);  // pairs with the exchange in kept()
+  if (have == nullptr) return;
+  const std::lock_guard lock(have->mutex);
+  for (auto it = have->made.begin(); it != have->made.end();) {
+    std::shared_ptr<Segment>& held = it->second.held;
+    if (held && (all || !held->is_named())) {
+      have->held -= held->size_;
+      held->is_made_here_ = false;
+      dropped.push_back(std::move(held));
+      held.reset();
+    }
+    it = !held && it->second.segment.expired() ? have->made.erase(it) : std::next(it);
+  }
+}
+
+void Segment::rename(const std::string& given) {
+  const std::string name = plain_name(given);
+  if (!is_named()) throw ShmError("rename", name_, ENOENT);
+  if (::rename(path_of(name_).c_str(), path_of(name).c_str()) != 0) throw ShmError("rename", name, errno);
+  name_ = name;
+  drop_held(false);  // of what had the name before
+  remember();
+}
+
+std::shared_ptr<Segment> Segment::resize(std::size_t size_bytes) const {
+  const int error = reserve(fd_, size_, size_bytes);
+  if (error != 0) {
+    (void)::ftruncate(fd_, static_cast<off_t>(size_));
+    throw ShmError("posix_fallocate", name_, error, size_bytes, available_bytes());
+  }
+  if (size_bytes < size_ && ::ftruncate(fd_, static_cast<off_t>(size_bytes)) != 0) {
+    throw ShmError("ftruncate", name_, errno);
+  }
+  return open(name_, true);
+}
+
+// So that unlink() knows the segment by its name, also when it is mapped no more.
+void Segment::remember() {
+  if (!is_made_here_ || size_ < kLeastKept || name_.starts_with(kHiddenPrefix)) return;
+  Kept* const have = kept();
+  const std::lock_guard lock(have->mutex);
+  have->made[name_].segment = weak_from_this();
+}
+
+bool Segment::rename_if_free(const std::string& given) {
+  const std::string name = plain_name(given);
+  // A second link, then the first one goes: a crash in between leaves a hidden name, which is cleaned up.
+  if (::link(path_of(name_).c_str(), path_of(name).c_str()) != 0) {
+    if (errno == EEXIST) return false;
+    throw ShmError("link", name, errno);
+  }
+  remove_name(name_);
+  name_ = name;
+  remember();
+  return true;
+}
+
+bool Segment::is_named() const noexcept {
+  try {
+    struct stat status{};
+    return !name_.empty() && ::stat(path_of(name_).c_str(), &status) == 0 &&
+           static_cast<std::uint64_t>(status.st_dev) == device_ && static_cast<std::uint64_t>(status.st_ino) == inode_;
+  } catch (const std::bad_alloc&) {
+    return true;  // who asks does nothing then
+  }
+}
+
+void Segment::unlink() noexcept {
+  try {
+    if (name_.empty() || is_given_up_) return;
+    if (!is_named()) {
+      name_.clear();
+      return;
+    }
+    const bool may_be_kept = is_made_here_ && size_ >= kLeastKept && size_ <= kept_limit_bytes() &&
+                             forks_ == forks.load(std::memory_order_relaxed);
+    if (may_be_kept) {
+      const std::string hidden = hidden_name("kept");
+      if (::rename(path_of(name_).c_str(), path_of(hidden).c_str()) == 0) {
+        name_ = hidden;
+        is_given_up_ = true;
+        return;
+      }
+    }
+    remove_name(name_);
+    name_.clear();
+  } catch (const std::bad_alloc&) {
+    return;
+  }
+}
+
+bool unlink(const std::string& given) {
+  const std::string name = plain_name(given);
+  std::shared_ptr<Segment> segment;
+  {
+    Kept* const have = kept();
+    const std::lock_guard lock(have->mutex);
+    if (const auto it = have->made.find(name); it != have->made.end()) {
+      segment = it->second.segment.lock();
+      if (!segment && it->second.held) {
+        segment = std::move(it->second.held);
+        have->held -= segment->size();
+        it->second.held.reset();
+      }
+    }
+  }
+  if (segment && segment->name_ == name && segment->is_named()) {
+    segment->unlink();
+    return true;
+  }
+  const int result = is_posix() ? ::shm_unlink(("/" + name).c_str()) : ::unlink(path_of(name).c_str());
+  if (result == 0) return true;
+  if (errno == ENOENT) return false;
+  throw ShmError("shm_unlink", name, errno);
+}
+
+bool exists(const std::string& name) noexcept {
+  try {
+    return ::access(path_of(plain_name(name)).c_str(), F_OK) == 0;
+  } catch (const std::exception&) {
+    return false;
+  }
+}
+
+std::vector<std::string> remove_abandoned() {
+  std::vector<std::string> hidden;
+  if (DIR* const listing = ::opendir(folder().c_str()); listing != nullptr) {
+    while (const dirent* const entry = ::readdir(listing)) {
+      if (std::string_view(entry->d_name).starts_with(kHiddenPrefix)) hidden.emplace_back(entry->d_name);
+    }
+    (void)::closedir(listing);
+  }
+  // Ledgers before their data, which is abandoned when its ledger is gone.
+  std::sort(hidden.begin(), hidden.end(), std::greater<>());
+  std::vector<std::string> removed;
+  for (const std::string& name : hidden) {
+    if (remove_if_abandoned(name)) removed.push_back(name);
+  }
+  return removed;
+}
+
+std::size_t kept_limit_bytes() noexcept {
+  if (const char* const text = std::getenv("CVFAST_KEEP_SHM_BYTES"); text != nullptr && *text != '\0') {
+    char* end = nullptr;
+    const unsigned long long value = std::strtoull(text, &end, 10);
+    if (*end == '\0' && *text != '-') return static_cast<std::size_t>(value);
+  }
+  struct statvfs status{};
+  if (::statvfs(folder().c_str(), &status) != 0) return 0;
+  const std::uint64_t whole = static_cast<std::uint64_t>(status.f_blocks) * status.f_frsize;
+  return static_cast<std::size_t>(std::min<std::uint64_t>(std::uint64_t{2} << 30, whole / 8));
+}
+
+std::size_t kept_bytes() noexcept {
+  Kept* const have = current_kept.load(std::memory_order_acquire);  // pairs with the exchange in kept()
+  if (have == nullptr) return 0;
+  const std::lock_guard lock(have->mutex);
+  return have->total;
+}
+
+void release_kept() noexcept {
+  Kept* const have = current_kept.load(std::memory_order_acquire);  // pairs with the exchange in kept()
+  if (have == nullptr) return;
+  try {
+    Segment::drop_held(true);
+  } catch (const std::bad_alloc&) {
+    return;
+  }
+  std::vector<KeptSegment> all;
+  {
+    const std::lock_guard lock(have->mutex);
+    all.swap(have->segments);
+    have->total = 0;
+  }
+  for (const KeptSegment& segment : all) give_back(segment);
+}
+
+}  // namespace cvfast::shm
