@@ -58,6 +58,7 @@ __all__ = [
     "UnsupportedGrapheneAPIVersionError",
     "UnsupportedOptionError",
     "UnsupportedProtocolError",
+    "UpstreamImportedError",
     "WriteLockAcquisitionError",
     "WriteLockReleaseError",
 ]
@@ -146,6 +147,10 @@ class UnsupportedOptionError(CloudVolumeError, NotImplementedError):
 
 class UnsupportedEncodingError(CloudVolumeError, NotImplementedError):
     """A chunk encoding is not known, or its codec is not available."""
+
+
+class UpstreamImportedError(CloudVolumeError, ImportError):
+    """The package ``cloudvolume`` was imported before this one could take its place."""
 
 
 # Regions of a volume.
