@@ -12,11 +12,10 @@ import importlib
 import os
 from typing import TYPE_CHECKING, Any
 
-from cloudvolume_fast.compat.finder import install_as_cloudvolume, register, resolve
-
 if TYPE_CHECKING:
     from cloudvolume_fast.compat.facade import CloudVolume as CloudVolume
     from cloudvolume_fast.compat.facade import CloudVolumePrecomputed as CloudVolumePrecomputed
+    from cloudvolume_fast.compat.finder import install_as_cloudvolume as install_as_cloudvolume
     from cloudvolume_fast.deliver.cutout import VolumeCutout as VolumeCutout
     from cloudvolume_fast.errors import AlignmentError as AlignmentError
     from cloudvolume_fast.errors import EmptyRequestException as EmptyRequestException
@@ -78,7 +77,11 @@ _MODULES = frozenset(
 
 __all__ = [*_PUBLIC, "build_config", "get_include", "install_as_cloudvolume"]  # noqa: PLE0604
 
-register()
+# The finder stands above everything, and everything is imported through this package: not a static import.
+_finder = importlib.import_module(f"{__name__}.compat.finder")
+_finder.register()
+if not TYPE_CHECKING:
+    install_as_cloudvolume = _finder.install_as_cloudvolume
 
 
 def __getattr__(name: str) -> Any:  # Any: whatever the name stands for
@@ -86,7 +89,7 @@ def __getattr__(name: str) -> Any:  # Any: whatever the name stands for
         return importlib.import_module(f"{__name__}.{name}")
     if name not in _PUBLIC:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = resolve(__name__, name, _PUBLIC[name], name)
+    value = _finder.resolve(__name__, name, _PUBLIC[name], name)
     globals()[name] = value
     return value
 

@@ -315,8 +315,10 @@ def contains(
     dtype: DTypeLike | None = None,
     block_size: Sequence[int] | None = DEFAULT_CSEG_BLOCK_SIZE,
 ) -> bool:
-    """Say whether a chunk of labels has a label; parameters as for `decode`."""
-    return bool(np.isin(label, labels(filedata, encoding, shape, dtype, block_size)))
+    """Say whether a chunk has a label; parameters as for `decode`."""
+    if encoding in _LABELLED:
+        return bool(np.isin(label, labels(filedata, encoding, shape, dtype, block_size)))
+    return bool((decode(filedata, encoding, shape, dtype, block_size) == label).any())
 
 
 def decode_binary_image(
@@ -356,7 +358,6 @@ def read_voxel(
     -------
     ndarray, shape (1, 1, 1, channel)
     """
-    _require_labelled(encoding)
     x, y, z = (int(value) for value in xyz)
     if encoding == "compressed_segmentation" and filedata:
         extents, kind = _require(shape, dtype)
@@ -397,7 +398,6 @@ def remap(
     KeyError
         A label is missing from the mapping.
     """
-    _require_labelled(encoding)
     voxels = decode(filedata, encoding, shape, dtype, block_size)
     found, inverse = np.unique(voxels, return_inverse=True)
     new = []

@@ -178,7 +178,10 @@ def get_cache_path_helper(base: str, cloudpath: str) -> str:
 
 def get_cache_path(cache: bool | str | None, cloudpath: str) -> str:
     """Return the folder of a layer in the cache that a ``cache`` option stands for."""
-    from cloudvolume_fast.fetch.secrets import CLOUD_VOLUME_CACHE_DIR
-
-    base = cache if isinstance(cache, str) else os.fspath(CLOUD_VOLUME_CACHE_DIR)
-    return get_cache_path_helper(os.path.expanduser(base), cloudpath)
+    if isinstance(cache, str):
+        return get_cache_path_helper(os.path.expanduser(cache), cloudpath)
+    base = os.environ.get("CLOUD_VOLUME_CACHE_DIR")
+    if not base:
+        home = os.environ.get("CLOUD_VOLUME_DIR") or os.path.join("~", ".cloudvolume")
+        base = os.path.join(os.path.expanduser(home), "cache")
+    return get_cache_path_helper(base, cloudpath)

@@ -269,14 +269,14 @@ def divisors(n: int) -> Iterator[int]:
 
 
 def find_closest_divisor(to_divide: Iterable[int], closest_to: Iterable[int]) -> list[int]:
-    """Return, axis by axis, the divisor that is closest to a number; of two the greater.
+    """Return, axis by axis, the divisor that is closest to a number; of two the one that `divisors` yields first.
 
     Parameters
     ----------
     to_divide, closest_to : sequences of int
     """
     return [
-        min(divisors(int(n)), key=lambda d, near=near: (abs(d - near), -d))  # type: ignore[misc]
+        min(divisors(int(n)), key=lambda d, near=near: abs(d - near))  # type: ignore[misc]
         for n, near in zip(to_divide, closest_to, strict=False)
     ]
 

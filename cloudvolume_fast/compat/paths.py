@@ -12,6 +12,7 @@ from cloudvolume_fast.model.layer_path import (
     FORMATS,
     PROTOCOLS,
     LayerPath,
+    alias_endpoint,
     parse_layer_path,
     to_https,
 )
@@ -32,6 +33,7 @@ __all__ = [
 ALLOWED_FORMATS = list(FORMATS)
 ALLOWED_PROTOCOLS = list(PROTOCOLS)
 
+_HTTPS = {"gs": "https://storage.googleapis.com", "s3": "https://s3.amazonaws.com"}
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.\-]*)://(.*)", re.DOTALL)
 
 
@@ -119,7 +121,7 @@ def extract_format_protocol(cloudpath: str) -> tuple[str, str, str]:
     if scheme is not None and scheme.group(1) in ALLOWED_FORMATS:
         layer_format, rest = scheme.groups()
         scheme = _SCHEME.fullmatch(rest)
-    if scheme is None or scheme.group(1) not in ALLOWED_PROTOCOLS:
+    if scheme is None or scheme.group(1) not in ALLOWED_PROTOCOLS or "://" in scheme.group(2):
         raise UnsupportedProtocolError(cloudpath_error(cloudpath), key=cloudpath)
     return layer_format, scheme.group(1), scheme.group(2)
 
@@ -134,14 +136,13 @@ def to_https_protocol(cloudpath: str | ExtractedPath) -> str | ExtractedPath:
     """Return where the same files are by plain HTTPS; a path without such a place as it is."""
     if isinstance(cloudpath, ExtractedPath):
         return extract(to_https(parse_layer_path(ascloudpath(cloudpath))).qualified_cloudpath)
-    if "://" not in cloudpath:
-        return cloudpath
-    path = parse_layer_path(cloudpath)
-    moved = to_https(path)
-    if moved is path:
-        return cloudpath
-    names_format = cloudpath.startswith(f"{path.format}://")
-    return moved.qualified_cloudpath if names_format else moved.cloudpath
+    head, separator, rest = cloudpath.partition("://")
+    if separator and head in ALLOWED_FORMATS:
+        return f"{head}://{to_https_protocol(rest)}"
+    host = _HTTPS.get(head)
+    if host is None and separator and (endpoint := alias_endpoint(head)) is not None:
+        host = endpoint.removeprefix("s3://").rstrip("/")
+    return cloudpath if host is None else f"{host}/{rest}"
 
 
 def ascloudpath(epath: ExtractedPath) -> str:
