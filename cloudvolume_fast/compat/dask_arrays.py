@@ -39,14 +39,29 @@ class _Reader:
         self.ndim = len(self.shape)
 
     def __getitem__(self, index: Any) -> NDArray[Any]:
-        slices = index if isinstance(index, tuple) else (index,)
-        slices += (slice(None),) * (4 - len(slices))
-        offset = self.vol.voxel_offset.tolist()
-        moved = []
-        for axis, part in enumerate(slices[:3]):
-            start, stop, step = part.indices(self.shape[axis])
-            moved.append(slice(start + offset[axis], stop + offset[axis], step))
-        return np.asarray(self.vol[(*moved, slices[3])])
+        given = index if isinstance(index, tuple) else (index,)
+        given += (slice(None),) * (4 - len(given))
+        offset = (*self.vol.voxel_offset.tolist(), 0)
+        box: list[slice] = []
+        rest: list[Any] = []  # what is left to do with what was read: Any, numpy's indices
+        for axis, part in enumerate(given):
+            if isinstance(part, slice):
+                taken = range(*part.indices(self.shape[axis]))
+                step = -1 if taken.step < 0 else 1
+                taken = taken[::step]
+                if not taken:
+                    taken = range(1)
+                    rest.append(slice(0, 0))
+                else:
+                    rest.append(slice(None, None, step))
+                box.append(
+                    slice(taken[0] + offset[axis], taken[-1] + 1 + offset[axis], taken.step)
+                )
+            else:  # one number, which loses its axis
+                number = int(part)
+                box.append(slice(number + offset[axis], number + 1 + offset[axis]))
+                rest.append(0)
+        return np.asarray(self.vol[tuple(box)])[tuple(rest)]
 
 
 def volume_to_dask(
@@ -84,7 +99,7 @@ def _array_of(
         chunks = (*vol.chunk_size.tolist(), vol.num_channels)
     if name is None:
         name = prefix + dask.base.tokenize(vol.cloudpath, vol.mip, chunks)
-    return dask.array.from_array(_Reader(vol), chunks, name=name, asarray=False)
+    return dask.array.from_array(_Reader(vol), chunks, name=name, asarray=False, fancy=False)
 
 
 def from_cloudvolume(
