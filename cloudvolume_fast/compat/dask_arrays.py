@@ -61,7 +61,8 @@ class _Reader:
                 number = int(part)
                 box.append(slice(number + offset[axis], number + 1 + offset[axis]))
                 rest.append(0)
-        return np.asarray(self.vol[tuple(box)])[tuple(rest)]
+        found: NDArray[Any] = np.asarray(self.vol[tuple(box)])[tuple(rest)]
+        return found
 
 
 def volume_to_dask(
