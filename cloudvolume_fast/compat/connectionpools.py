@@ -84,7 +84,7 @@ class GCloudBucketPool(ConnectionPool):
 
     def _create_connection(self) -> Any:
         storage = _package("google.cloud.storage", "google-cloud-storage")
-        from cloudvolume_fast.fetch.secrets import google_credentials
+        from cloudvolume_fast.secrets import google_credentials
 
         project, credentials = google_credentials(self.bucket)
         return storage.Client(credentials=credentials, project=project).bucket(self.bucket)
@@ -119,7 +119,7 @@ class S3ConnectionPool(ConnectionPool):
 
     def _create_connection(self) -> Any:
         boto3 = _package("boto3", "boto3")
-        from cloudvolume_fast.fetch.secrets import aws_credentials
+        from cloudvolume_fast.secrets import aws_credentials
         from cloudvolume_fast.model.layer_path import alias_endpoint
 
         endpoint = alias_endpoint(self.service)

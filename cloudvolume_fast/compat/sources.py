@@ -28,6 +28,8 @@ class PrecomputedMetadata(metadata.PrecomputedMetadata):
         As for `sources.precomputed.metadata.PrecomputedMetadata`.
     use_https : bool
         Reads gs:// and s3:// by https.
+    secrets : dict or str, optional
+        Credentials; not pickled.
     """
 
     def __init__(
@@ -39,11 +41,14 @@ class PrecomputedMetadata(metadata.PrecomputedMetadata):
         provenance: Any = None,  # dict, JSON text or DataLayerProvenance
         max_redirects: int = 10,
         use_https: bool = False,
+        *,
+        secrets: Any = None,  # a mapping or JSON
     ) -> None:
         self.config = config
         self.cache = cache
-        self.use_https = use_https
-        super().__init__(cloudpath, info, provenance, max_redirects)
+        super().__init__(
+            cloudpath, info, provenance, max_redirects, secrets=secrets, use_https=use_https
+        )
 
     @classmethod
     def adopt(cls, meta: metadata.PrecomputedMetadata) -> PrecomputedMetadata:
@@ -54,7 +59,6 @@ class PrecomputedMetadata(metadata.PrecomputedMetadata):
         self.__dict__ = meta.__dict__
         self.__dict__.setdefault("config", None)
         self.__dict__.setdefault("cache", None)
-        self.__dict__.setdefault("use_https", False)
         return self
 
     def refresh_info(self, max_redirects: int = 10, force_fetch: bool = False) -> Info:

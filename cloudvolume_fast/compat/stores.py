@@ -3,25 +3,18 @@
 
 from __future__ import annotations
 
-from cloudvolume_fast.errors import UnsupportedProtocolError
-from cloudvolume_fast.fetch.file import FileStore
+from typing import Any
+
+from cloudvolume_fast.fetch import open_store as stores
 from cloudvolume_fast.fetch.store import ObjectStore
 from cloudvolume_fast.model.layer_path import parse_layer_path
 
 
-def open_store(cloudpath: str) -> ObjectStore:
+def open_store(cloudpath: str, secrets: Any = None) -> ObjectStore:  # Any: a mapping or JSON
     """Return the store of a path.
 
     Raises
     ------
-    UnsupportedProtocolError
+    UnsupportedProtocolError, InvalidArgumentError
     """
-    path = parse_layer_path(cloudpath)
-    if path.protocol != "file":
-        raise UnsupportedProtocolError(
-            f"{path.cloudpath}: expected protocol file, found {path.protocol}",
-            key=path.cloudpath,
-            expected="file",
-            found=path.protocol,
-        )
-    return FileStore(str(path.local_directory))
+    return stores.open_store(parse_layer_path(cloudpath), secrets=secrets)

@@ -32,7 +32,7 @@ MODULES: dict[str, str | _NAMES] = {
             "ImageSourceInterface NON_ALIGNED_WRITE autocropfn check_grid_aligned generate_chunks readonlyguard "
             "get_cache_path get_cache_path_helper"
         ),
-        "fetch.secrets": "CLOUD_VOLUME_CACHE_DIR CLOUD_VOLUME_DIR",
+        "secrets": "CLOUD_VOLUME_CACHE_DIR CLOUD_VOLUME_DIR",
     },
     "datasource.boss": {"compat.later": "create_boss", "compat.plugins": "register=register_boss"},
     "datasource.boss.image": {"compat.later": "BossImageSource"},
@@ -60,7 +60,7 @@ MODULES: dict[str, str | _NAMES] = {
             "register=register_precomputed register_annotation=register_precomputed_annotation "
             "register_mesh=register_precomputed_mesh"
         ),
-        "fetch.secrets": "CLOUD_VOLUME_CACHE_DIR",
+        "secrets": "CLOUD_VOLUME_CACHE_DIR",
     },
     "datasource.precomputed.annotation": {"compat.later": "PrecomputedAnnotationSource"},
     "datasource.precomputed.annotation.metadata": {
@@ -179,7 +179,6 @@ MODULES: dict[str, str | _NAMES] = {
     "paths": "compat.paths",
     "provenance": "model.provenance",
     "scheduler": "compat.scheduler",
-    "secrets": "fetch.secrets",
     "server": "compat.server",
     "skeleton": {"sources.precomputed.skeleton": "Skeleton"},
     "storage": {"compat.storage": "Storage", "compat.scheduler": "DEFAULT_THREADS"},
