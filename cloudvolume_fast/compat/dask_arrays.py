@@ -54,9 +54,7 @@ class _Reader:
                     rest.append(slice(0, 0))
                 else:
                     rest.append(slice(None, None, step))
-                box.append(
-                    slice(taken[0] + offset[axis], taken[-1] + 1 + offset[axis], taken.step)
-                )
+                box.append(slice(taken[0] + offset[axis], taken[-1] + 1 + offset[axis], taken.step))
             else:  # one number, which loses its axis
                 number = int(part)
                 box.append(slice(number + offset[axis], number + 1 + offset[axis]))

@@ -74,10 +74,16 @@ def create_precomputed(cloudpath: str, *args: Any, **kwargs: Any) -> Any:
 
 
 def create_precomputed_mesh(cloudpath: str, *args: Any, **kwargs: Any) -> Any:
-    """Open a folder of Precomputed meshes on its own."""
-    from cloudvolume_fast.sources.precomputed.mesh import open_meshes
+    """Open a folder of Precomputed meshes on its own.
 
-    return open_meshes(cloudpath, *args, **kwargs)
+    Raises
+    ------
+    UnsupportedFormatError
+        Always: that is not available in this version.
+    """
+    raise UnsupportedFormatError(
+        f"{cloudpath}: meshes without a volume are not available in this version", key=cloudpath
+    )
 
 
 def create_precomputed_annotation(cloudpath: str, *args: Any, **kwargs: Any) -> Any:

@@ -106,17 +106,21 @@ MODULES: dict[str, str | _NAMES] = {
             "transfer_sharded_to_sharded transfer_unsharded_to_sharded transfer_unsharded_to_unsharded"
         )
     },
-    "datasource.precomputed.mesh": {"sources.precomputed.mesh": "PrecomputedMeshSource"},
-    "datasource.precomputed.mesh.common": {"sources.precomputed.mesh": "apply_transform"},
-    "datasource.precomputed.mesh.metadata": {"sources.precomputed.mesh": "PrecomputedMeshMetadata"},
+    "datasource.precomputed.mesh": {"compat.mesh_sources": "PrecomputedMeshSource"},
+    "datasource.precomputed.mesh.common": {"compat.mesh_sources": "apply_transform"},
+    "datasource.precomputed.mesh.metadata": {
+        "sources.precomputed.mesh.metadata": "PrecomputedMeshMetadata"
+    },
     "datasource.precomputed.mesh.multilod": {
-        "sources.precomputed.mesh": (
-            "MultiLevelPrecomputedMeshManifest ShardedMultiLevelPrecomputedMeshSource "
-            "UnshardedMultiLevelPrecomputedMeshSource extract_lod_meshes from_stored_model_space to_stored_model_space"
-        )
+        "model.mesh_manifest": (
+            "MultiLevelPrecomputedMeshManifest from_stored_model_space to_stored_model_space"
+        ),
+        "sources.precomputed.mesh.multilod": "extract_lod_meshes",
+        "sources.precomputed.mesh.multilod_sharded": "ShardedMultiLevelPrecomputedMeshSource",
+        "sources.precomputed.mesh.multilod_unsharded": "UnshardedMultiLevelPrecomputedMeshSource",
     },
     "datasource.precomputed.mesh.unsharded": {
-        "sources.precomputed.mesh": "UnshardedLegacyPrecomputedMeshSource filename_to_segid"
+        "sources.precomputed.mesh.legacy": "UnshardedLegacyPrecomputedMeshSource filename_to_segid"
     },
     "datasource.precomputed.metadata": {
         "compat.sources": "PrecomputedMetadata",
@@ -142,10 +146,12 @@ MODULES: dict[str, str | _NAMES] = {
         "sources.precomputed.skeleton": "UnshardedPrecomputedSkeletonSource"
     },
     "datasource.precomputed.spatial_index": {
-        "sources.precomputed.spatial_index": (
-            "CachedSpatialIndex DbType PG_BINARY_COPY_SIGNATURE SpatialIndex connect insert_index_files parse_db_path "
+        "sources.precomputed.spatial_index": "SpatialIndex",
+        "sources.precomputed.spatial_index_sql": "connect parse_db_path",
+        "compat.spatial_index": (
+            "CachedSpatialIndex DbType PG_BINARY_COPY_SIGNATURE insert_index_files "
             "set_journaling_to_performance_mode thread_safe_insert tostr"
-        )
+        ),
     },
     "datasource.zarr": {"compat.later": "create_zarr", "compat.plugins": "register=register_zarr"},
     "datasource.zarr2": {
@@ -180,7 +186,7 @@ MODULES: dict[str, str | _NAMES] = {
     "provenance": "model.provenance",
     "scheduler": "compat.scheduler",
     "server": "compat.server",
-    "skeleton": {"sources.precomputed.skeleton": "Skeleton"},
+    "skeleton": {"deliver.skeleton": "Skeleton"},
     "storage": {"compat.storage": "Storage", "compat.scheduler": "DEFAULT_THREADS"},
     "storage.storage": {
         "compat.storage": (
