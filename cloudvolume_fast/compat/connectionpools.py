@@ -119,8 +119,8 @@ class S3ConnectionPool(ConnectionPool):
 
     def _create_connection(self) -> Any:
         boto3 = _package("boto3", "boto3")
-        from cloudvolume_fast.secrets import aws_credentials
         from cloudvolume_fast.model.layer_path import alias_endpoint
+        from cloudvolume_fast.secrets import aws_credentials
 
         endpoint = alias_endpoint(self.service)
         keys = aws_credentials(self.bucket, "aws" if self.service == "s3" else self.service)

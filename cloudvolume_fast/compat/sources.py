@@ -23,31 +23,42 @@ class PrecomputedMetadata(metadata.PrecomputedMetadata):
     cloudpath : str
     config : VolumeConfig
         Of the volume.
-    cache : CacheService, optional
+    cache : CacheService, bool or str, optional
+        Of the layer, or as for the constructor of volumes.
     info, provenance, max_redirects
         As for `sources.precomputed.metadata.PrecomputedMetadata`.
     use_https : bool
         Reads gs:// and s3:// by https.
     secrets : dict or str, optional
         Credentials; not pickled.
+    compress_cache : str or bool, optional
+        As for the constructor of volumes.
     """
 
     def __init__(
         self,
         cloudpath: str,
         config: VolumeConfig | None = None,
-        cache: Any = None,  # a CacheService
+        cache: Any = None,  # a CacheService, or as for the constructor of volumes
         info: Info | None = None,
         provenance: Any = None,  # dict, JSON text or DataLayerProvenance
         max_redirects: int = 10,
         use_https: bool = False,
         *,
         secrets: Any = None,  # a mapping or JSON
+        compress_cache: str | bool | None = None,
     ) -> None:
         self.config = config
-        self.cache = cache
+        base = cache if isinstance(cache, (bool, str)) else getattr(cache, "enabled", False)
         super().__init__(
-            cloudpath, info, provenance, max_redirects, secrets=secrets, use_https=use_https
+            cloudpath,
+            info,
+            provenance,
+            max_redirects,
+            secrets=secrets,
+            use_https=use_https,
+            cache=base,
+            compress_cache=compress_cache,
         )
 
     @classmethod
@@ -58,7 +69,6 @@ class PrecomputedMetadata(metadata.PrecomputedMetadata):
         self = cls.__new__(cls)
         self.__dict__ = meta.__dict__
         self.__dict__.setdefault("config", None)
-        self.__dict__.setdefault("cache", None)
         return self
 
     def refresh_info(self, max_redirects: int = 10, force_fetch: bool = False) -> Info:

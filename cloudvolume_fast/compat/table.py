@@ -13,7 +13,9 @@ _NAMES = dict[str, str]
 
 MODULES: dict[str, str | _NAMES] = {
     "cacheservice": {
-        "compat.cache": "CacheService COMPRESSION_EXTENSIONS DIRECTORY_CACHE no_compression_ext warn"
+        "sources.precomputed.cache_service": "CacheService",
+        "compat.storage_interfaces": "COMPRESSION_EXTENSIONS",
+        "compat.lib": "warn=warn_in_colour",
     },
     "chunks": "compat.chunks",
     "cloudvolume": {
