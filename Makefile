@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-# make demo | test | golden-report | kill-report | bench | lint | fuzz | asan | tsan | debug | clean
+# make demo | test | parity | golden-report | kill-report | bench | lint | fuzz | asan | tsan | debug | clean
 # Each works as the first command on a fresh Debian or Ubuntu machine with Python 3.11 or newer.
 
 PYTHON ?= python3
@@ -26,12 +26,13 @@ REQUIREMENTS = $(PY) -c "import sys, tomllib; p = tomllib.load(open('pyproject.t
     print(*(r for a in sys.argv[1:] for r in ({'build': p['build-system']['requires'], 'run': q['dependencies']} | e)[a]), sep='\n')"
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-cpp test-python golden-report kill-report bench lint fuzz asan tsan debug clean \
+.PHONY: help demo test test-cpp test-python parity golden-report kill-report bench lint fuzz asan tsan debug clean \
         system-demo system-test system-fuzz FORCE
 
 help:
 	@echo "make demo    build, write a sample volume, read it back, save a picture   (ARGS=...)"
 	@echo "make test    C++ and Python tests                                         (ARGS=... for pytest)"
+	@echo "make parity  the same calls on cloud-volume and here, and what differs       (CVFAST_PEERS_PYTHON=...)"
 	@echo "make golden-report    encodings x types x compressions, by whom written and read (CVFAST_PEERS_PYTHON=...)"
 	@echo "make kill-report      processes killed in the middle of reads into shared memory  (ARGS=runs, 200)"
 	@echo "make bench   measure against cloud-volume and tensorstore                 (DATA=folder ARGS=...)"
@@ -52,6 +53,12 @@ test-cpp: | system-test
 
 test-python: $(STAMPS)/installed $(STAMPS)/requirements-test | system-test
 	$(PY) -m pytest -n $(PYTEST_WORKERS) --dist loadgroup $(ARGS)
+
+parity: $(STAMPS)/installed $(STAMPS)/requirements-test $(if $(CVFAST_PEERS_PYTHON),,$(STAMPS)/requirements-bench)
+	@mkdir -p build/parity
+	$(if $(CVFAST_PEERS_PYTHON),$(CVFAST_PEERS_PYTHON),$(PY)) tests/parity/compare.py run cloudvolume build/parity/upstream.json
+	$(PY) tests/parity/compare.py run cloudvolume_fast build/parity/ours.json
+	$(PY) tests/parity/compare.py diff build/parity/upstream.json build/parity/ours.json
 
 golden-report: $(STAMPS)/installed $(STAMPS)/requirements-test | system-test
 	PYTHONPATH=tests $(PY) -m golden.report

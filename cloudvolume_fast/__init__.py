@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from cloudvolume_fast.compat.facade import CloudVolume as CloudVolume
     from cloudvolume_fast.compat.facade import CloudVolumePrecomputed as CloudVolumePrecomputed
+    from cloudvolume_fast.compat.finder import install_as_cloudvolume as install_as_cloudvolume
     from cloudvolume_fast.deliver.cutout import VolumeCutout as VolumeCutout
     from cloudvolume_fast.deliver.skeleton import PrecomputedSkeleton as PrecomputedSkeleton
     from cloudvolume_fast.deliver.skeleton import Skeleton as Skeleton
@@ -34,29 +35,70 @@ _PUBLIC = {
     "Bbox": "model.bbox",
     "CloudVolume": "compat.facade",
     "CloudVolumePrecomputed": "compat.facade",
+    "ConnectionPool": "compat.connectionpools",
     "DataLayerProvenance": "model.provenance",
     "EmptyRequestException": "errors",
     "EmptyVolumeException": "errors",
     "Mesh": "model.mesh",
     "PrecomputedSkeleton": "deliver.skeleton",
     "Skeleton": "deliver.skeleton",
+    "SkeletonDecodeError": "errors",
+    "SkeletonEncodeError": "errors",
+    "Storage": "compat.storage",
+    "ThreadedQueue": "compat.threaded_queue",
     "Vec": "model.vec",
     "VolumeCutout": "deliver.cutout",
+    "from_cloudpath": "compat.plugins",
+    "register_boss": "compat.plugins",
+    "register_graphene": "compat.plugins",
+    "register_n5": "compat.plugins",
+    "register_plugin": "compat.plugins",
+    "register_precomputed": "compat.plugins",
+    "register_precomputed_annotation": "compat.plugins",
+    "register_precomputed_mesh": "compat.plugins",
+    "register_zarr": "compat.plugins",
+    "register_zarr2": "compat.plugins",
+    "register_zarr3": "compat.plugins",
 }
 
-__all__ = [*_PUBLIC, "build_config", "get_include"]  # noqa: PLE0604
+# Modules that upstream's package has as attributes once it is imported.
+_MODULES = frozenset(
+    {"chunks", "exceptions", "lib", "paths", "provenance", "secrets", "sharedmemory"}
+    | {
+        "cacheservice",
+        "cloudvolume",
+        "compression",
+        "connectionpools",
+        "dask",
+        "datasource",
+        "frontends",
+        "lru",
+        "mesh",
+    }
+    | {"scheduler", "server", "skeleton", "storage", "threaded_queue", "types", "volumecutout"}
+)
+
+__all__ = [*_PUBLIC, "build_config", "get_include", "install_as_cloudvolume"]  # noqa: PLE0604
+
+# The finder stands above everything, and everything is imported through this package: not a static import.
+_finder = importlib.import_module(f"{__name__}.compat.finder")
+_finder.register()
+if not TYPE_CHECKING:
+    install_as_cloudvolume = _finder.install_as_cloudvolume
 
 
 def __getattr__(name: str) -> Any:  # Any: whatever the name stands for
+    if name in _MODULES:
+        return importlib.import_module(f"{__name__}.{name}")
     if name not in _PUBLIC:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(importlib.import_module(f"{__name__}.{_PUBLIC[name]}"), name)
+    value = _finder.resolve(__name__, name, _PUBLIC[name], name)
     globals()[name] = value
     return value
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_PUBLIC})
+    return sorted({*globals(), *_PUBLIC, *_MODULES})
 
 
 def get_include() -> str:

@@ -10,10 +10,6 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from cloudvolume_fast.deliver.shared_buffer import remove_abandoned
-from cloudvolume_fast.demo import DemoOptions, run_demo
-from cloudvolume_fast.serve import make_server
-
 __all__ = ["main"]
 
 
@@ -112,6 +108,8 @@ def _add_shm(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
 
 def _run_shm_clean(arguments: argparse.Namespace) -> int:
     """Run ``shm clean``."""
+    from cloudvolume_fast.deliver.shared_buffer import remove_abandoned
+
     removed = remove_abandoned()
     for name in removed:
         _write(f"removed {name}\n")
@@ -119,8 +117,45 @@ def _run_shm_clean(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _add_run(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add ``run``."""
+    parser = commands.add_parser(
+        "run",
+        help="run a program in which `import cloudvolume` means this package",
+        usage="cloudvolume_fast run [-m MODULE | SCRIPT | COMMAND] [ARGS ...]",
+        description="Run a Python program, unchanged, with cloudvolume_fast in the place of cloud-volume, in it and in "
+        "the Python processes that it starts. A name without a slash that is no file is looked for among the commands "
+        "on PATH, if it is a Python script. What follows the program's name is its own.",
+    )
+    parser.add_argument("-m", dest="module", nargs=argparse.REMAINDER, help="a module")
+    parser.add_argument("script", nargs=argparse.REMAINDER, help="a file or a command")
+    parser.set_defaults(run=_run_run)
+
+
+def _run_run(arguments: argparse.Namespace) -> int:
+    """Run ``run``."""
+    from cloudvolume_fast.compat.run import find_script, run_module, run_script
+
+    line = arguments.script if arguments.module is None else arguments.module
+    if not line:
+        sys.stderr.write("error: run: expected a script, or -m and a module, found nothing\n")
+        return 2
+    name, *rest = line
+    if arguments.module is not None:
+        run_module(name, rest)
+        return 0
+    script = find_script(name)
+    if script is None:
+        sys.stderr.write(f"error: {name}: expected a file, or a Python script on PATH\n")
+        return 2
+    run_script(script, rest)
+    return 0
+
+
 def _run_serve(arguments: argparse.Namespace) -> int:
     """Run ``serve``."""
+    from cloudvolume_fast.serve import make_server
+
     if not arguments.folder.is_dir():
         sys.stderr.write(f"error: {arguments.folder}: expected a folder\n")
         return 1
@@ -133,6 +168,8 @@ def _run_serve(arguments: argparse.Namespace) -> int:
 
 def _run_demo(arguments: argparse.Namespace) -> int:
     """Run ``demo``."""
+    from cloudvolume_fast.demo import DemoOptions, run_demo
+
     progress = sys.stderr.isatty() if arguments.progress is None else arguments.progress
     options = DemoOptions(
         size=arguments.size,
@@ -185,4 +222,4 @@ def _parse_threads(text: str) -> int:
     return count
 
 
-_COMMANDS = (_add_demo, _add_serve, _add_shm)
+_COMMANDS = (_add_demo, _add_run, _add_serve, _add_shm)

@@ -59,6 +59,7 @@ __all__ = [
     "UnsupportedGrapheneAPIVersionError",
     "UnsupportedOptionError",
     "UnsupportedProtocolError",
+    "UpstreamImportedError",
     "WorkerError",
     "WriteLockAcquisitionError",
     "WriteLockReleaseError",
@@ -148,6 +149,10 @@ class UnsupportedOptionError(CloudVolumeError, NotImplementedError):
 
 class UnsupportedEncodingError(CloudVolumeError, NotImplementedError):
     """A chunk encoding is not known, or its codec is not available."""
+
+
+class UpstreamImportedError(CloudVolumeError, ImportError):
+    """The package ``cloudvolume`` was imported before this one could take its place."""
 
 
 # Regions of a volume.

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from cloudvolume_fast.config import VolumeConfig, parse_parallel
 from cloudvolume_fast.deliver.cutout import VolumeCutout
+from cloudvolume_fast.deliver.green import is_real_thread, run_green, waits_green
 from cloudvolume_fast.errors import (
     InvalidArgumentError,
     OutOfBoundsError,
@@ -79,6 +80,8 @@ class Volume:
         EmptyVolumeException, ChunkReadError, DecompressionError, ChunkDecodeError
         """
         config = self.config
+        if config.green_threads and not is_real_thread():
+            return run_green(Volume.__getitem__, self, index)
         mip = config.mip
         scale = self.image.image_scale(mip)
         if isinstance(index, Bbox):
@@ -99,7 +102,7 @@ class Volume:
         return VolumeCutout.wrap(image, self.image.cutout_origin(mip), bounds)
 
     def coordinate_indexing(
-        self, index: Sequence[Any]
+        self, slices: Sequence[Any]
     ) -> NDArray[Any]:  # Any: sequences of integers
         """Return the voxels at paired coordinates: ``vol[[x0, x1], [y0, y1], [z0, z1]]``.
 
@@ -112,7 +115,7 @@ class Volume:
         ------
         OutOfBoundsError, InvalidArgumentError
         """
-        axes = [np.asarray(axis).astype(np.int64).reshape(-1) for axis in index]
+        axes = [np.asarray(axis).astype(np.int64).reshape(-1) for axis in slices]
         if len({len(axis) for axis in axes}) != 1:
             raise InvalidArgumentError(
                 f"point list: expected three sequences of one length, found {[len(axis) for axis in axes]}",
@@ -140,6 +143,7 @@ class Volume:
         ]
         return (scaled[0], scaled[1], scaled[2], scaled[3], scaled[4], scaled[5])
 
+    @waits_green
     def download(
         self,
         bbox: Any,
@@ -311,6 +315,7 @@ class Volume:
         exact = points * np.asarray(source, np.float64) / target.astype(np.float64)
         return np.asarray(np.floor(exact), dtype=np.int64)
 
+    @waits_green
     def scattered_points(
         self, pts: Any, mip: MipLike | None = None, coord_resolution: Sequence[float] | None = None
     ) -> dict[tuple[int, int, int], Any]:
@@ -342,6 +347,7 @@ class Volume:
             self._points_to_mip(points, level, coord_resolution), level
         )
 
+    @waits_green
     def unique(
         self,
         bbox: Any,
@@ -356,6 +362,7 @@ class Volume:
         level = self.config.mip if mip is None else self.meta.to_mip(mip)
         return self.image.unique(Bbox._from_ints(*self._box(bbox, level, coord_resolution)), level)
 
+    @waits_green
     def download_files(
         self,
         bbox: Any,
@@ -402,6 +409,7 @@ class Volume:
             Bbox._from_ints(*bounds), level, decompress, threads, cache_only
         )
 
+    @waits_green
     def download_to_file(
         self,
         path: str | os.PathLike[str],
@@ -531,6 +539,7 @@ class Volume:
             key="memory_cutout",
         )
 
+    @waits_green
     def transfer_to(
         self,
         cloudpath: str | os.PathLike[str],
@@ -553,6 +562,7 @@ class Volume:
 
     # Writing.
 
+    @waits_green
     def upload_from_file(
         self,
         location: str | os.PathLike[str],
@@ -589,6 +599,9 @@ class Volume:
             The dtype is not the volume's; a step is not 1.
         OutOfBoundsError, ReadOnlyException, ChunkWriteError, EncodingError, CompressionError
         """
+        if self.config.green_threads and not is_real_thread():
+            run_green(Volume.__setitem__, self, index, image)
+            return
         mip = self.config.mip
         scale = self.image.image_scale(mip)
         if isinstance(index, Bbox):
@@ -627,10 +640,12 @@ class Volume:
         whole[..., list(channels)] = part
         return whole
 
+    @waits_green
     def exists(self, bbox_or_slices: Any) -> dict[str, bool]:  # Any: what Bbox.create takes
         """Tell of each chunk that a box of the current mip touches whether it is stored."""
         return self.image.exists(bbox_or_slices, self.config.mip)
 
+    @waits_green
     def delete(self, bbox_or_slices: Any) -> None:  # Any: what Bbox.create takes
         """Remove the chunks of a chunk-aligned box of the current mip."""
         self.image.delete(bbox_or_slices, self.config.mip)

@@ -7,15 +7,20 @@ import os
 from typing import Any
 
 from cloudvolume_fast.compat import new_layers
-from cloudvolume_fast.compat.options import checked_cdn_cache, unavailable
+from cloudvolume_fast.compat.options import (
+    checked_cdn_cache,
+    checked_green_threads,
+    unavailable,
+)
 from cloudvolume_fast.compat.precomputed_volume import CloudVolumePrecomputed
+from cloudvolume_fast.compat.registry import image_plugin
+from cloudvolume_fast.compat.sources import PrecomputedImageSource, PrecomputedMetadata
 from cloudvolume_fast.config import VolumeConfig, is_interactive, parse_parallel
 from cloudvolume_fast.errors import UnsupportedFormatError
 from cloudvolume_fast.fetch.content_encoding import suffix_of
 from cloudvolume_fast.model.info import Info
 from cloudvolume_fast.model.layer_path import parse_layer_path
-from cloudvolume_fast.sources.precomputed.image import PrecomputedImageSource
-from cloudvolume_fast.sources.precomputed.metadata import MipLike, PrecomputedMetadata
+from cloudvolume_fast.sources.precomputed.metadata import MipLike
 from cloudvolume_fast.volume import Volume
 
 __all__ = ["CloudVolume", "CloudVolumePrecomputed"]
@@ -143,8 +148,52 @@ class CloudVolume(metaclass=_CloudVolumeType):
         codec_threads: int | bool = 1,
     ) -> CloudVolumePrecomputed:
         """Open a layer; see the class."""
+        given = {
+            name: value for name, value in locals().items() if name not in ("cls", "__class__")
+        }
+        plugin = image_plugin(os.fspath(cloudpath))
+        if plugin is not None:
+            opened: CloudVolumePrecomputed = plugin(**given)
+            return opened
+        return cls.open_precomputed(**given)
+
+    @classmethod
+    def open_precomputed(
+        cls,
+        cloudpath: str | os.PathLike[str],
+        mip: MipLike = 0,
+        bounded: bool = True,
+        autocrop: bool = False,
+        fill_missing: bool = False,
+        cache: bool | str = False,
+        compress_cache: str | bool | None = None,
+        cdn_cache: bool | int | str = True,
+        progress: bool | None = None,
+        info: Info | None = None,
+        provenance: Any = None,  # dict, JSON text or DataLayerProvenance
+        compress: str | bool | None = None,
+        compress_level: int | None = None,
+        non_aligned_writes: bool = False,
+        overwrite_partial_chunks: bool = False,
+        parallel: int | bool = 1,
+        delete_black_uploads: bool = False,
+        background_color: Any = 0,  # a number of the volume's type
+        green_threads: bool = False,
+        use_https: bool = False,
+        max_redirects: int = 10,
+        mesh_dir: str | None = None,
+        skel_dir: str | None = None,
+        agglomerate: bool = False,
+        secrets: str | dict[str, Any] | None = None,
+        spatial_index_db: str | None = None,
+        lru_bytes: int = 0,
+        cache_locking: bool = True,
+        lru_encoding: str = "same",
+        timestamp: int | None = None,
+        codec_threads: int | bool = 1,
+    ) -> CloudVolumePrecomputed:
+        """Open a Precomputed layer, whatever plug-ins are registered; see the class."""
         for name, value, neutral in (
-            ("green_threads", green_threads, False),
             ("agglomerate", agglomerate, False),
             ("timestamp", timestamp, None),
         ):
@@ -173,27 +222,29 @@ class CloudVolume(metaclass=_CloudVolumeType):
             background_color=background_color,
             parallel=parse_parallel(parallel),
             cdn_cache=checked_cdn_cache(cdn_cache),
+            green_threads=checked_green_threads(green_threads),
             codec_threads=parse_parallel(codec_threads),
             spatial_index_db=spatial_index_db,
         )
         meta = PrecomputedMetadata(
             path.cloudpath,
+            config,
+            cache,
             info,
             provenance,
             max_redirects,
+            use_https,
             secrets=secrets,
-            use_https=use_https,
-            cache=cache,
             compress_cache=compress_cache,
         )
         _override_folder(meta, "mesh", mesh_dir)
         _override_folder(meta, "skeletons", skel_dir)
         config.mip = meta.to_mip(mip)
         meta.check_for_placeholder_scale(config.mip)
-        image = PrecomputedImageSource(
-            meta, config, lru_bytes, lru_encoding, CloudVolumePrecomputed
+        image = PrecomputedImageSource.over(
+            meta, config, lru_bytes, lru_encoding, CloudVolumePrecomputed.of_layer
         )
-        return CloudVolumePrecomputed(meta, config, image)
+        return CloudVolumePrecomputed(meta, None, config, image, mip=config.mip)
 
     @classmethod
     def create_new_info(cls, *args: Any, **kwargs: Any) -> Info:  # Any: as CloudVolumePrecomputed's

@@ -71,16 +71,7 @@ def from_numpy(
             found=arr.ndim,
         )
     if layer_type is None:
-        if arr.dtype in (np.bool_, np.uint16, np.uint32, np.uint64):
-            layer_type = "segmentation"
-        elif arr.dtype.kind in "iuf":
-            layer_type = "image"
-        else:
-            raise InvalidArgumentError(
-                f"arr: expected numbers, found {arr.dtype}; or give layer_type",
-                key="arr",
-                found=arr.dtype,
-            )
+        layer_type = layer_type_of(arr.dtype)
     if vol_path is None:
         name = "".join(random.choices(string.ascii_lowercase + string.digits, k=12))
         vol_path = f"file://{os.path.join(tempfile.gettempdir(), 'image', name)}"
@@ -98,7 +89,7 @@ def from_numpy(
         encoding_effort=encoding_effort,
     )
     vol = cls(vol_path, info=info, bounded=True, compress=compress, progress=progress)
-    _commit_new(vol, {"method": "from_numpy"})
+    commit_new(vol, {"method": "from_numpy"})
     vol[:, :, :] = arr
     return vol
 
@@ -156,14 +147,31 @@ def from_crackle(
     vol = cls(cloudpath, info=info, bounded=True, compress=compress, progress=progress)
     vol.image.image_scale(0)  # before anything is written, whether the encoding can hold the labels
     source = {"source": os.fspath(src)} if isinstance(src, (str, os.PathLike)) else {}
-    _commit_new(vol, {"method": "from_crackle", **source})
+    commit_new(vol, {"method": "from_crackle", **source})
     x, y, z = (int(start) for start in voxel_offset)
     for first, layer in layers_of(labels, int(vol.chunk_size[2])):
         vol.image.upload(layer, (x, y, z + first), 0)
     return vol
 
 
-def _commit_new(vol: CloudVolumePrecomputed, step: dict[str, str]) -> None:
+def layer_type_of(dtype: np.dtype[Any]) -> str:
+    """Return the layer type for values of a type.
+
+    Raises
+    ------
+    InvalidArgumentError
+        They are no numbers.
+    """
+    if dtype in (np.bool_, np.uint16, np.uint32, np.uint64):
+        return "segmentation"
+    if dtype.kind in "iuf":
+        return "image"
+    raise InvalidArgumentError(
+        f"arr: expected numbers, found {dtype}; or give layer_type", key="arr", found=dtype
+    )
+
+
+def commit_new(vol: CloudVolumePrecomputed, step: dict[str, str]) -> None:
     """Write the info of a new layer, and its provenance with the step that made it."""
     vol.commit_info()
     import datetime  # as above

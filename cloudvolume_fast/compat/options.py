@@ -38,10 +38,18 @@ def checked_compress(value: str | bool | None) -> str | bool | None:
 
 
 def checked_green_threads(value: bool) -> bool:
-    """Return False; raises for anything else, as green threads are missing."""
+    """Return whether green threads are used.
+
+    Raises
+    ------
+    ImportError
+        gevent is not installed; says what to install.
+    """
     if value:
-        raise unavailable("green_threads", value, False)
-    return False
+        from cloudvolume_fast.deliver.green import require_gevent
+
+        require_gevent()
+    return bool(value)
 
 
 def checked_parallel(value: int | bool) -> int:

@@ -14,10 +14,14 @@ from cloudvolume_fast.compat.options import (
     checked_parallel,
     unchecked,
 )
+from cloudvolume_fast.compat.sources import PrecomputedImageSource, PrecomputedMetadata
+from cloudvolume_fast.config import VolumeConfig
 from cloudvolume_fast.model.bbox import Bbox
 from cloudvolume_fast.model.info import Info
 from cloudvolume_fast.model.info_creation import create_info
 from cloudvolume_fast.model.vec import Vec
+from cloudvolume_fast.sources.precomputed import image as image_source
+from cloudvolume_fast.sources.precomputed import metadata
 from cloudvolume_fast.sources.precomputed.metadata import MipLike
 from cloudvolume_fast.volume import Volume
 
@@ -28,7 +32,47 @@ if TYPE_CHECKING:
 
 
 class CloudVolumePrecomputed(Volume):
-    """A Precomputed volume with upstream's properties, all over `Volume`."""
+    """A Precomputed volume with upstream's properties, all over `Volume`.
+
+    Parameters
+    ----------
+    meta : PrecomputedMetadata
+    cache : CacheService or None
+    config : VolumeConfig
+    image : PrecomputedImageSource, optional
+        Default one of `meta` under `config`.
+    mesh, skeleton
+        Sources of meshes and skeletons, in the place of those that the info names.
+    mip : int or sequence of 3 numbers
+        The current scale.
+    """
+
+    def __init__(
+        self,
+        meta: metadata.PrecomputedMetadata,
+        cache: Any,  # a CacheService
+        config: VolumeConfig,
+        image: image_source.PrecomputedImageSource | None = None,
+        mesh: Any = None,
+        skeleton: Any = None,
+        mip: MipLike = 0,
+    ) -> None:
+        if image is None:
+            image = PrecomputedImageSource.over(meta, config, volume_type=type(self).of_layer)
+        super().__init__(meta, config, image)
+        config.mip = meta.to_mip(mip)
+
+    @classmethod
+    def of_layer(
+        cls,
+        meta: metadata.PrecomputedMetadata,
+        config: VolumeConfig,
+        image: image_source.PrecomputedImageSource,
+    ) -> CloudVolumePrecomputed:
+        """Return the volume of a layer that a transfer wrote to."""
+        adopted = PrecomputedMetadata.adopt(meta)
+        source = PrecomputedImageSource.over(adopted, config, volume_type=cls.of_layer)
+        return cls(adopted, None, config, source, mip=config.mip)
 
     # Settings.
 
@@ -231,6 +275,24 @@ class CloudVolumePrecomputed(Volume):
     ) -> tuple[slice, ...]:  # Any: what Bbox.create takes
         """Convert a box of the current mip to mip 0."""
         return self.bbox_to_mip(slices, self.mip, 0).to_slices()
+
+    def to_dask(self, chunks: Any = None, name: str | None = None) -> Any:  # a dask Array
+        """Return a dask array of the current scale; see `compat.dask_arrays.volume_to_dask`.
+
+        Raises
+        ------
+        ImportError
+            dask is not installed; says what to install.
+        """
+        from cloudvolume_fast.compat.dask_arrays import volume_to_dask
+
+        return volume_to_dask(self, chunks, name)
+
+    def viewer(self, port: int = 1337) -> None:
+        """Serve the layer on this machine for Neuroglancer, until interrupted; see `compat.server.view`."""
+        from cloudvolume_fast.compat.server import view
+
+        view(self.cloudpath, port=port)
 
     def slices_from_global_coords(
         self, slices: Any

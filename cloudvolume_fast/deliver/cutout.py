@@ -101,6 +101,37 @@ class VolumeCutout(np.ndarray[Any, Any]):
         out.handle = handle
         return out
 
+    @classmethod
+    def from_volume(
+        cls,
+        meta: Any,  # metadata of any format
+        mip: int,
+        buf: NDArray[Any],
+        bounds: Any,  # a Bbox
+        handle: Any = None,
+    ) -> VolumeCutout:
+        """Wrap an array that was read from a volume.
+
+        Parameters
+        ----------
+        meta : PrecomputedMetadata
+        mip : int
+        buf : ndarray, shape (x, y, z, channel)
+        bounds : Bbox
+        handle : object or None
+            As for the class.
+        """
+        return cls(
+            buf,
+            meta.path,
+            meta.cloudpath,
+            meta.resolution(mip),
+            mip,
+            meta.layer_type,
+            bounds,
+            handle,
+        )
+
     def __array_finalize__(self, obj: Any) -> None:
         """Take over the origin of the array that this one is made from."""
         self._origin = getattr(obj, "_origin", None)

@@ -50,7 +50,7 @@ TESTED = {
     "parallel": "test_parallel_is_kept",
     "delete_black_uploads": "test_delete_black_uploads_removes_background_chunks",
     "background_color": "test_background_color_is_what_is_not_stored",
-    "green_threads": "test_option_that_is_not_available_is_refused",
+    "green_threads": "test_green_threads_are_a_setting",
     "use_https": "test_use_https_leaves_local_layers_alone",
     "max_redirects": "test_max_redirects_bounds_the_chain",
     "mesh_dir": "test_mesh_and_skeleton_folders_are_overridden",
@@ -125,10 +125,16 @@ def test_fill_missing_reads_absent_chunks_as_background(layer: str) -> None:
         CloudVolume(layer, fill_missing=False)[:]
 
 
+def test_green_threads_are_a_setting(tmp_path: Path, layer: str) -> None:
+    vol = CloudVolume(layer, green_threads=True)
+    assert vol.green_threads is True
+    vol.green_threads = False
+    assert vol.config.green_threads is False
+
+
 @pytest.mark.parametrize(
     "option",
     [
-        {"green_threads": True},
         {"agglomerate": True},
         {"timestamp": 1_600_000_000},
     ],
