@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -93,7 +94,6 @@ HttpReactor::HttpReactor() : memory_([this] { wake(); }) {
     const auto bytes = parse_number(text);
     if (bytes && *bytes > 0) new_settings_.max_inflight_bytes = *bytes;
   }
-  for (auto& socket : sockets_) socket.store(-1, std::memory_order_relaxed);
 }
 
 bool HttpReactor::start_locked() {
@@ -191,11 +191,24 @@ HttpStats HttpReactor::stats() {
   return out;
 }
 
+// 0 for what is no socket.
+static std::uint64_t inode_of_socket(int fd) noexcept {
+  struct stat info{};
+  return ::fstat(fd, &info) == 0 && S_ISSOCK(info.st_mode) ? static_cast<std::uint64_t>(info.st_ino) : 0;
+}
+
+template <typename Sockets>
+static void forget_socket(Sockets& sockets, int fd) noexcept {
+  for (auto& socket : sockets) {
+    if (socket.fd.load(std::memory_order_relaxed) == fd) socket.fd.store(-1, std::memory_order_relaxed);
+  }
+}
+
 void HttpReactor::abandon() noexcept {
   memory_.abandon();
-  for (auto& socket : sockets_) {
-    const int fd = socket.load(std::memory_order_relaxed);
-    if (fd >= 0) ::close(fd);
+  for (const Socket& socket : sockets_) {
+    const int fd = socket.fd.load(std::memory_order_relaxed);
+    if (fd >= 0 && inode_of_socket(fd) == socket.inode.load(std::memory_order_relaxed)) ::close(fd);
   }
   poller_.forget();
 }
@@ -242,9 +255,12 @@ curl_socket_t HttpReactor::on_open(void* self, curlsocktype /*purpose*/, curl_so
 #ifndef SOCK_CLOEXEC
   ::fcntl(fd, F_SETFD, FD_CLOEXEC);
 #endif
-  for (auto& socket : reactor.sockets_) {
-    if (socket.load(std::memory_order_relaxed) == -1) {
-      socket.store(fd, std::memory_order_relaxed);  // read by a forked child only
+  // libcurl closes some sockets without calling on_close.
+  forget_socket(reactor.sockets_, fd);
+  for (Socket& socket : reactor.sockets_) {
+    if (socket.fd.load(std::memory_order_relaxed) == -1) {
+      socket.inode.store(inode_of_socket(fd), std::memory_order_relaxed);
+      socket.fd.store(fd, std::memory_order_relaxed);  // read by a forked child only
       break;
     }
   }
@@ -255,12 +271,7 @@ curl_socket_t HttpReactor::on_open(void* self, curlsocktype /*purpose*/, curl_so
 int HttpReactor::on_close(void* self, curl_socket_t fd) noexcept {
   auto& reactor = *static_cast<HttpReactor*>(self);
   reactor.poller_.remove(fd);
-  for (auto& socket : reactor.sockets_) {
-    if (socket.load(std::memory_order_relaxed) == fd) {
-      socket.store(-1, std::memory_order_relaxed);
-      break;
-    }
-  }
+  forget_socket(reactor.sockets_, fd);
   return ::close(fd);
 }
 

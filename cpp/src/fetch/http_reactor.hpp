@@ -130,8 +130,12 @@ class HttpReactor {
   HttpMemory memory_;
   HttpPoller poller_;
   std::atomic<bool> is_woken_{false};
-  // Sockets of libcurl, for a forked child to close; -1 is free.
-  std::array<std::atomic<int>, kMaxSockets> sockets_;
+  // Sockets of libcurl, for a forked child to close.
+  struct Socket {
+    std::atomic<int> fd{-1};              // -1: free
+    std::atomic<std::uint64_t> inode{0};  // numbers are used again, also where libcurl closes one without a word
+  };
+  std::array<Socket, kMaxSockets> sockets_;
 
   std::atomic<std::uint64_t> requests_{0};
   std::atomic<std::uint64_t> attempts_{0};

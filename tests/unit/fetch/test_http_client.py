@@ -11,6 +11,7 @@ import gzip
 import hashlib
 import itertools
 import json
+import os
 import random
 import struct
 import subprocess
@@ -598,6 +599,27 @@ def test_connecting_has_a_deadline(faulty):
         for filler in fillers:
             filler.close()
     assert (row.state, row.error, row.attempts) == ("failed", "timeout", 2)
+
+
+def test_a_forked_child_closes_nothing_but_sockets(faulty):
+    # Of attempts that came to nothing, whose numbers others have by now.
+    test_connecting_has_a_deadline(faulty)
+    test_connecting_has_a_deadline(faulty)
+    others = [os.open("/dev/null", os.O_RDONLY) for _ in range(256)]
+    try:
+        child = os.fork()
+        if child == 0:
+            status = 1
+            try:
+                for number in others:
+                    os.fstat(number)
+                status = 0
+            finally:
+                os._exit(status)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    finally:
+        for number in others:
+            os.close(number)
 
 
 def test_waiting_for_a_turn_is_not_counted(faulty, settings):
