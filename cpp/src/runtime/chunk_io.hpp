@@ -172,8 +172,8 @@ class ChunkBytes {
   [[nodiscard]] bool permits_ranges() const { return !hit_ && !keeps_ && stored_.is_plain() && !stored_.wants_copy(); }
   /// Whether load may be given a target.
   [[nodiscard]] bool permits_target() const noexcept { return !hit_ && !keeps_; }
-  /// Whether the chunk is compressed by gzip and not wanted for the cache, so that its beginning may do.  What came over
-  /// a network, or lies here as a copy of such, is checked as a whole.
+  /// Whether the chunk is compressed by gzip and not wanted for the cache, so that its beginning may do.  What came
+  /// over a network, or lies here as a copy of such, is checked as a whole.
   [[nodiscard]] bool permits_beginning() const {
     return !hit_ && !keeps_ && stored_.compression() == fetch::ContentEncoding::kGzip && !stored_.is_remote() &&
            !stored_.is_copy() && !stored_.wants_copy();
