@@ -27,7 +27,7 @@ using Range = std::pair<std::uint64_t, std::uint64_t>;
 
 class HttpClient : public cvfast::bindings::HttpClientPolicy {
  public:
-  explicit HttpClient(const fetch::HttpPolicy& policy) : HttpClientPolicy{policy} {}
+  explicit HttpClient(const fetch::HttpPolicy& bounds) : HttpClientPolicy{bounds} {}
 
   [[nodiscard]] fetch::HttpRequest request(fetch::HttpMethod method, std::string url,
                                            const HttpHeaders& headers) const {

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -14,6 +14,9 @@ from cloudvolume_fast.errors import InvalidArgumentError, UnsupportedOptionError
 from cloudvolume_fast.model.labels import as_label, as_labels, is_scalar
 from cloudvolume_fast.model.mesh import Mesh
 from cloudvolume_fast.sources.precomputed.mesh.metadata import PrecomputedMeshMetadata
+
+if TYPE_CHECKING:
+    from cloudvolume_fast.sources.precomputed.spatial_index import SpatialIndex
 
 __all__ = ["MeshSource", "labels_of"]
 
@@ -52,11 +55,6 @@ class MeshSource:
     config : VolumeConfig
     readonly : bool
         Whether writes raise.
-
-    Attributes
-    ----------
-    spatial_index : object or None
-        What knows which labels are in a box: it has ``query(bbox)``.  Set by who opens the layer.
     """
 
     def __init__(
@@ -70,13 +68,27 @@ class MeshSource:
         self.cache = cache
         self.config = config or meta.config
         self.readonly = readonly or meta.readonly
-        self.spatial_index: Any = None  # Any: another package's, see above
         self.kind = meta.kind
 
     @property
     def path(self) -> str:
         """Folder of the meshes below the layer."""
         return self.meta.mesh_path
+
+    @property
+    def spatial_index(self) -> SpatialIndex | None:
+        """What knows which labels are in a box; None where the info has none.
+
+        Raises
+        ------
+        InfoValidationError
+            Its entry is malformed.
+        """
+        from cloudvolume_fast.sources.precomputed.spatial_index import layer_spatial_index
+
+        return layer_spatial_index(
+            self.meta.meta, self.path, self.meta.spatial_index, self.meta.mip, self.config
+        )
 
     @property
     def is_current(self) -> bool:
@@ -112,11 +124,12 @@ class MeshSource:
         IndexError
             There is no spatial index.
         """
-        if self.spatial_index is None:
+        index = self.spatial_index
+        if index is None:
             raise IndexError(
                 f"{self.meta.layerpath}: expected a spatial index, found none in the info"
             )
-        return self.get(sorted(self.spatial_index.query(bbox)))
+        return self.get(sorted(index.query(bbox)))
 
     def save(
         self,

@@ -10,7 +10,7 @@ import meshes
 import numpy as np
 import pytest
 
-from cloudvolume_fast import CloudVolume, Mesh
+from cloudvolume_fast import Bbox, CloudVolume, Mesh
 from cloudvolume_fast.errors import (
     InfoValidationError,
     InvalidArgumentError,
@@ -225,6 +225,29 @@ def test_save_refuses_other_formats(volume: Any) -> None:
 def test_boxes_need_a_spatial_index(volume: Any) -> None:
     with pytest.raises(IndexError):
         volume.mesh.get_bbox(None)
+
+
+def test_meshes_of_a_box_are_found_by_the_spatial_index(volume: Any) -> None:
+    x, y, z = (int(extent) for extent in volume.bounds.maxpt * volume.resolution)
+    volume.mesh.meta.info["spatial_index"] = {
+        "resolution": volume.resolution.tolist(),
+        "chunk_size": [x, y, z],
+    }
+    assert volume.mesh.spatial_index is not None
+    (name,) = volume.mesh.spatial_index.index_file_paths_for_bbox(
+        volume.mesh.spatial_index.physical_bounds
+    )
+    low = volume.mesh.spatial_index.physical_bounds.minpt
+    boxes = {
+        str(label): [*(low + begin).tolist(), *(low + begin + 9).tolist()]
+        for label, begin in ((5, 0), (9, 20))
+    }
+    volume.meta.store.put_many([(f"{volume.mesh.path}/{name}", json.dumps(boxes).encode())])
+    volume.mesh.put([Mesh(A.vertices, A.faces, segid=label) for label in (5, 9)])
+    box = Bbox(low, low + 10)
+    assert {*volume.mesh.spatial_index.query(box)} == {5}
+    found = volume.mesh.get_bbox(box)
+    assert found == volume.mesh.get([5])
 
 
 def test_a_redirected_layer_is_not_written(tmp_path: Path, volume: Any) -> None:
