@@ -52,6 +52,8 @@ def test_settings_survive_and_stay_shared(layer: str) -> None:
     assert not again.image.config.fill_missing
 
 
+# Pools start processes beside threads of their own.
+@pytest.mark.busy_fork
 @pytest.mark.parametrize("method", ["spawn", "fork", "forkserver"])
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 def test_volume_works_in_processes(layer: str, method: str) -> None:
@@ -61,6 +63,7 @@ def test_volume_works_in_processes(layer: str, method: str) -> None:
         assert pool.map(sum_of, [vol] * 4) == [expected] * 4
 
 
+@pytest.mark.busy_fork
 def test_volume_works_in_joblib(layer: str) -> None:
     found = support.run_python(
         f"""
@@ -100,6 +103,7 @@ def test_dask_array_is_the_volume(layer: str, index, scheduler: str) -> None:
     assert (found == expected).all()
 
 
+@pytest.mark.busy_fork
 def test_dask_in_processes(layer: str) -> None:
     found = support.run_python(
         f"""
@@ -192,6 +196,7 @@ print(json.dumps([[j.value for j in jobs], waited, bool((plain[:] == expected + 
 """
 
 
+@pytest.mark.busy_fork  # sanitizers do not know stacks that change under a thread
 @pytest.mark.parametrize("patch", ["", "from gevent import monkey; monkey.patch_all()"])
 def test_green_threads_work_and_let_others_run(layer: str, patch: str) -> None:
     found = support.run_python(GREEN.format(layer=layer, patch=patch))

@@ -65,6 +65,7 @@ print(json.dumps([bad, slowest, after]))
 """
 
 
+@pytest.mark.busy_fork
 @pytest.mark.parametrize("protocol", ["file", "http"])
 @pytest.mark.parametrize("method", ["os.fork", "multiprocessing"])
 def test_forked_children_read_and_end(
