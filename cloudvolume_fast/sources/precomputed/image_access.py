@@ -19,7 +19,6 @@ from cloudvolume_fast.errors import (
     InvalidArgumentError,
     ReadOnlyException,
 )
-from cloudvolume_fast.fetch.file import FileStore
 from cloudvolume_fast.locate.indexing import (
     ADDRESSABLE,
     Bounds,
@@ -44,8 +43,11 @@ def renewing(function: Callable[_Parameters, _Result]) -> Callable[_Parameters, 
 
     @functools.wraps(function)
     def call(*args: _Parameters.args, **options: _Parameters.kwargs) -> _Result:
-        store = args[0].meta.source_store  # type: ignore[attr-defined]
-        if type(store) is FileStore or not hasattr(store, "refresh_credentials"):
+        meta = args[0].meta  # type: ignore[attr-defined]
+        if meta.is_plain_folder:
+            return function(*args, **options)
+        store = meta.source_store
+        if not hasattr(store, "refresh_credentials"):
             return _within_limit(args[0], function(*args, **options))
         store.keep_fresh()
         generation = store.generation

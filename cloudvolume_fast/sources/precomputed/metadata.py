@@ -135,6 +135,11 @@ class PrecomputedMetadata:
         return store
 
     @property
+    def is_plain_folder(self) -> bool:
+        """Whether the layer is on this machine, and nothing of it is kept elsewhere; asked by each small read."""
+        return not self._cache_base and self.path.protocol == "file"
+
+    @property
     def store(self) -> ObjectStore:
         """The folder of the layer, with the disk cache in front of it where one is used.
 
