@@ -152,7 +152,7 @@ if __name__ == "__main__":
     for method in {methods!r}:
         with multiprocessing.get_context(method).Pool(1) as pool:
             out.append(pool.apply(ask, (Vec(1, 2, 3),)))
-    code = "import cloudvolume.lib, os; print(cloudvolume.lib.__name__); import subprocess, sys; " \
+    code = "import cloudvolume.lib, os; print(cloudvolume.lib.__name__, flush=True); import subprocess, sys; " \
         "sys.exit(subprocess.call([sys.executable, '-c', 'import cloudvolume; print(cloudvolume.__name__)']))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     print(json.dumps([out, done.stdout.split(), os.getpid(), sys.argv[1:]]))

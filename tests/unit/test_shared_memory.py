@@ -377,5 +377,6 @@ def test_command_removes_what_the_dead_left() -> None:
         assert (SHM / name).exists()
         process.kill()
     done = subprocess.run(command, check=True, capture_output=True, text=True)
-    assert f"removed {name}" in done.stdout
+    # Or a read in another process did, in passing.
+    assert f"removed {name}\n" in done.stdout or "0 abandoned" in done.stdout
     assert not (SHM / name).exists()
