@@ -358,7 +358,8 @@ print(json.dumps([os.getpid(), [n for n in os.listdir("/dev/shm") if f"-{os.getp
     assert [name for name in shm_names() if f"-{pid}-" in name] == []
 
 
-def test_command_removes_what_the_dead_left() -> None:
+def leave_a_segment(command: list[str]) -> str:
+    """Kill a process that has made a segment, which the command leaves alone before; return the segment's name."""
     process = subprocess.Popen(
         [
             sys.executable,
@@ -372,11 +373,21 @@ def test_command_removes_what_the_dead_left() -> None:
     )
     with process:
         name = process.stdout.readline().strip()
-        command = [sys.executable, "-m", "cloudvolume_fast", "shm", "clean"]
         subprocess.run(command, check=True, capture_output=True)
         assert (SHM / name).exists()
         process.kill()
-    done = subprocess.run(command, check=True, capture_output=True, text=True)
-    # Or a read in another process did, in passing.
-    assert f"removed {name}\n" in done.stdout or "0 abandoned" in done.stdout
-    assert not (SHM / name).exists()
+    return name
+
+
+def test_command_removes_what_the_dead_left() -> None:
+    command = [sys.executable, "-m", "cloudvolume_fast", "shm", "clean"]
+    removed = []
+    # A read of a test beside this one may be faster, in passing; hardly ten times in turn.
+    for _ in range(10):
+        name = leave_a_segment(command)
+        done = subprocess.run(command, check=True, capture_output=True, text=True)
+        assert not (SHM / name).exists()
+        removed = [line for line in done.stdout.splitlines() if line == f"removed {name}"]
+        if removed:
+            break
+    assert removed
