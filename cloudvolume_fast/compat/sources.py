@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import uuid
 from typing import Any
 
 from cloudvolume_fast.config import VolumeConfig
@@ -265,4 +264,6 @@ class PrecomputedImageSource(image_source.PrecomputedImageSource):
 
     def generate_shared_memory_location(self) -> str:
         """Return a name for a segment of shared memory that nobody has."""
-        return f"precomputed-shm-{uuid.uuid4()}"
+        from cloudvolume_fast.deliver.shared_buffer import generate_location
+
+        return generate_location()

@@ -7,7 +7,6 @@ import contextlib
 import os
 import stat
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 from cloudvolume_fast import _runtime
 from cloudvolume_fast.errors import ChunkReadError, ChunkWriteError, DecompressionError
@@ -70,7 +69,8 @@ class FileStore:
         if best is None:
             return None
         try:
-            data = Path(base + best[1]).read_bytes()
+            with open(base + best[1], "rb") as file:
+                data = file.read()
         except OSError as error:
             raise self._unreadable(key + best[1], error) from error
         return self._decompressed(key, best[1], data)
@@ -275,7 +275,8 @@ class FileStore:
                 raise
             for other in SUFFIXES:
                 if other != suffix:
-                    Path(path + other).unlink(missing_ok=True)
+                    with contextlib.suppress(FileNotFoundError):
+                        os.unlink(path + other)
         except OSError as error:
             raise self._unwritable(path, error) from error
 

@@ -6,7 +6,6 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from fractions import Fraction
 from typing import Self, TypeAlias
 
 from cloudvolume_fast.errors import InvalidArgumentError
@@ -308,6 +307,8 @@ class BoxGeometry(BoxValue):
             return self.clone()
         lo, hi = self._corners()
         if unit == "vx":
+            from fractions import Fraction
+
             factor = unit_ratio(self.unit, resolution_unit)
             sizes = per_axis(resolution, len(lo))
             corners = [

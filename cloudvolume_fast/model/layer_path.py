@@ -9,9 +9,12 @@ import posixpath
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from cloudvolume_fast.errors import UnsupportedFormatError, UnsupportedProtocolError
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 __all__ = [
     "ALIASES",
@@ -138,6 +141,8 @@ class LayerPath:
                 expected="file",
                 found=self.protocol,
             )
+        from pathlib import Path  # brings urllib with it, and reading needs neither
+
         return Path(self.path)
 
 
@@ -312,7 +317,7 @@ def _local_parts(whole: str, rest: str) -> tuple[str, list[str]]:
             rest = drive.group(1) + (drive.group(2) or "/")
     # Not Path.resolve(), which follows links, nor Path.expanduser(), which rejects unknown users.
     expanded = os.path.expanduser(rest)
-    absolute = Path(os.path.abspath(expanded)).as_posix()
+    absolute = os.path.abspath(expanded).replace(os.sep, "/")
     # POSIX gives two leading slashes a meaning of their own; here they have none.
     names = [name for name in absolute.split("/") if name]
     if not names:
@@ -328,7 +333,8 @@ def _is_protocol(name: str) -> bool:
 def _user_aliases() -> dict[str, str]:
     directory = os.environ.get("CLOUD_FILES_DIR") or "~/.cloudfiles"
     try:
-        content = json.loads((Path(directory).expanduser() / "aliases.json").read_bytes())
+        with open(os.path.join(os.path.expanduser(directory), "aliases.json"), "rb") as file:
+            content = json.loads(file.read())
     except (OSError, ValueError):
         return {}
     if not isinstance(content, dict):

@@ -5,8 +5,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from fractions import Fraction
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -14,6 +13,9 @@ from cloudvolume_fast.errors import ScaleUnavailableError
 from cloudvolume_fast.model.bbox import Bbox
 from cloudvolume_fast.model.info_values import Number, parse_resolution, three_numbers
 from cloudvolume_fast.model.vec import Vec
+
+if TYPE_CHECKING:
+    from fractions import Fraction
 
 
 def point_to_mip(info: Mapping[str, Any], point: Sequence[Number], mip: int, to_mip: int) -> Vec:
@@ -40,6 +42,8 @@ def point_to_mip(info: Mapping[str, Any], point: Sequence[Number], mip: int, to_
     -----
     precomputed-volume.md, section 3.1.
     """
+    from fractions import Fraction  # brings decimal with it, and most programs stay at one mip
+
     ratios = _ratios(info, mip, to_mip)
     values = three_numbers(point, "point")
     return Vec._from_sequence(
@@ -96,6 +100,8 @@ def ratios_of_axes(info: Mapping[str, Any], mip: int, to_mip: int) -> list[list[
 
 def interval_to_mip(low: Number, high: Number, ratios: Sequence[Fraction]) -> tuple[int, int]:
     """Convert both ends along one axis, rounding outwards at each step."""
+    from fractions import Fraction
+
     first, last = Fraction(low), Fraction(high)
     for ratio in ratios:
         first, last = Fraction(math.floor(first * ratio)), Fraction(math.ceil(last * ratio))
@@ -120,6 +126,8 @@ def _ratios(info: Mapping[str, Any], mip: int, to_mip: int) -> list[Fraction]:
 
 
 def _ratio(source: Number, target: Number) -> Fraction:
+    from fractions import Fraction
+
     ratio = Fraction(source) / Fraction(target)
     if isinstance(source, int) and isinstance(target, int):
         return ratio

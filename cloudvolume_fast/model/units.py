@@ -5,10 +5,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from fractions import Fraction
+from typing import TYPE_CHECKING
 
 from cloudvolume_fast.errors import InvalidArgumentError
 from cloudvolume_fast.model.points import Number
+
+if TYPE_CHECKING:
+    from fractions import Fraction
 
 __all__ = ["UNIT_EXPONENTS", "floor_ratio", "scaled", "unit_exponent", "unit_ratio"]
 
@@ -45,6 +48,8 @@ def unit_exponent(unit: str) -> int:
 
 def unit_ratio(source: str, target: str) -> Fraction:
     """Return how many ``target`` there are in a ``source``."""
+    from fractions import Fraction  # brings decimal with it, and few programs convert units
+
     return Fraction(10) ** (unit_exponent(source) - unit_exponent(target))
 
 
@@ -60,6 +65,8 @@ def floor_ratio(value: Number | Fraction, divisor: Number) -> int:
 
     0.012 um at 4 nm is voxel 3, although 0.012 is slightly less than 12/1000 in binary.
     """
+    from fractions import Fraction
+
     quotient = Fraction(value) / Fraction(divisor)
     nearest = round(quotient)
     if abs(quotient - nearest) <= Fraction(1, 10**12) * max(1, abs(nearest)):
