@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 ProgressCallback = Callable[[int, int], None]
 """Called with (chunks done, bytes of voxels done) about every 50 ms."""
@@ -24,9 +24,8 @@ def sync_writes() -> bool:
     return os.environ.get("CVFAST_FSYNC", "0") not in ("", "0")
 
 
-@dataclass(frozen=True, slots=True)
-class ReadOptions:
-    """How to read.
+class ReadOptions(NamedTuple):
+    """How to read; a tuple, because one is made for each read, however small.
 
     Attributes
     ----------
@@ -46,8 +45,7 @@ class ReadOptions:
     progress: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class WriteOptions:
+class WriteOptions(NamedTuple):
     """How to write.
 
     Attributes

@@ -95,11 +95,13 @@ class Volume:
         if config.bounded:
             # Upstream looks at the bounds before it crops.
             check_bounds(bounds, scale.bounds, scale.folder)
-        bounds = self.image.resolve_bounds(bounds, scale)
+            check_not_empty(bounds, scale.folder)
+        else:
+            bounds = self.image.resolve_bounds(bounds, scale)
         image = self.image.read(bounds, mip, scale=scale, channels=channels)
         if steps != _UNIT_STEPS:
             image = np.asfortranarray(image[:: steps[0], :: steps[1], :: steps[2]])
-        return VolumeCutout.wrap(image, self.image.cutout_origin(mip), bounds)
+        return VolumeCutout.wrap(image, self.image.cutout_origin(mip, scale), bounds)
 
     def coordinate_indexing(
         self, slices: Sequence[Any]

@@ -10,7 +10,7 @@ from __future__ import annotations
 import builtins
 import hashlib
 import json
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -68,7 +68,7 @@ class SharedJob:
 
     def digest(self) -> bytes:
         """Return what two requests for the same result have in common, as 32 bytes."""
-        options = replace(self.options, threads=0, progress=None)
+        options = self.options._replace(threads=0, progress=None)
         text = repr((self.mip, self.runs, self.shape, self.order, options, self.slots))
         return hashlib.sha256(text.encode()).digest()
 
@@ -91,7 +91,7 @@ class JobItems:
         self._job = job
         self._scale = scale
         self._segment = segment
-        self._options = replace(job.options, threads=threads, progress=None)
+        self._options = job.options._replace(threads=threads, progress=None)
         self._voxel_bytes = scale.dtype.itemsize * job.shape[3]
         if job.slots:
             self._flat = segment.bytes()

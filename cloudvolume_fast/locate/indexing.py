@@ -38,6 +38,7 @@ class Selection(NamedTuple):
 
 
 _ALL = slice(None)
+_UNIT_STEPS = (1, 1, 1)
 _AXES = "xyz"
 
 
@@ -46,6 +47,7 @@ def is_point_list(index: Any) -> bool:  # Any: whatever a user puts between the 
     return (
         isinstance(index, tuple)
         and len(index) == 3
+        and not isinstance(index[0], slice)
         and all(hasattr(part, "__len__") and not isinstance(part, (str, range)) for part in index)
     )
 
@@ -180,6 +182,12 @@ def select(
     AttributeError
         For a string (upstream behaviour).
     """
+    if type(index) is tuple and len(index) == 3:  # what nearly every small read asks for
+        x, y, z = index
+        if type(x) is type(y) is type(z) is slice and x.step is y.step is z.step is None:
+            x0, y0, z0, x1, y1, z1 = x.start, y.start, z.start, x.stop, y.stop, z.stop
+            if type(x0) is type(y0) is type(z0) is type(x1) is type(y1) is type(z1) is int:
+                return Selection((x0, y0, z0, x1, y1, z1), _ALL, _UNIT_STEPS)
     x, y, z, channel = _expand(index)
     x0, x1, sx = _axis(x, volume[0], volume[3], "x")
     y0, y1, sy = _axis(y, volume[1], volume[4], "y")

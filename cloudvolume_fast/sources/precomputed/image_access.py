@@ -169,11 +169,15 @@ class ImageAccess:
         )
         return scale
 
-    def cutout_origin(self, mip: int) -> CutoutOrigin:
-        """Return what cutouts of a scale remember; one object until the info changes."""
-        parsed = self.meta.parsed_scale(mip)
+    def cutout_origin(self, mip: int, scale: ImageScale | None = None) -> CutoutOrigin:
+        """Return what cutouts of a scale remember; one object until the info changes.
+
+        `scale` is what `image_scale` returns for `mip`, for callers that have it at hand.
+        """
+        if scale is None:
+            scale = self.image_scale(mip)
         cached = self._origins.get(mip)
-        if cached is not None and cached[0] is parsed:
+        if cached is not None and cached[0] is scale:
             return cached[1]
         meta = self.meta
         origin = CutoutOrigin(
@@ -185,7 +189,7 @@ class ImageAccess:
             mip,
             meta.layer_type,
         )
-        self._origins[mip] = (parsed, origin)
+        self._origins[mip] = (scale, origin)
         return origin
 
     def folder_path(self, key: str) -> str | None:
@@ -229,10 +233,10 @@ class ImageAccess:
         """Return the volume's settings as they apply to one read."""
         config = self.config
         return ReadOptions(
-            fill_missing=config.fill_missing,
-            background=self.background_bytes(scale.dtype),
-            threads=config.threads if threads is None else threads,
-            progress=(config.progress_title or title or "Downloading") if config.progress else None,
+            config.fill_missing,
+            self.background_bytes(scale.dtype),
+            config.threads if threads is None else threads,
+            (config.progress_title or title or "Downloading") if config.progress else None,
         )
 
     def resolve_bounds(self, bounds: Bounds, scale: ImageScale) -> Bounds:

@@ -110,7 +110,7 @@ def run_with_workers(
     job = replace(
         job,
         ledger=_runtime.shm_hidden_name("ledger"),
-        options=replace(job.options, threads=threads, progress=None),
+        options=job.options._replace(threads=threads, progress=None),
     )
     ledger = _runtime.ChunkLedger.create(
         job.ledger, len(job.runs), segment.size_bytes, job.digest(), 0 if feed else len(job.runs)
