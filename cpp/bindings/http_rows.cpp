@@ -3,6 +3,7 @@
 
 #include <exception>
 
+#include "cvfast/fetch/http_transport.hpp"
 #include "gil.hpp"
 
 namespace cvfast::bindings {
@@ -35,6 +36,12 @@ py::tuple to_row(fetch::HttpResult& result) {
 }
 
 }  // namespace
+
+void require_transport() {
+  if (fetch::http::has_transport()) return;
+  const py::capsule carrier = py::module_::import("cloudvolume_fast._http").attr("transport");
+  fetch::http::use_transport(*static_cast<fetch::HttpTransport*>(carrier.get_pointer()));
+}
 
 std::vector<py::tuple> run_requests(std::vector<fetch::HttpRequest> requests) {
   std::exception_ptr raised;

@@ -18,6 +18,9 @@ namespace cvfast::bindings {
 
 using HttpHeaders = std::vector<std::pair<std::string, std::string>>;
 
+/// Loads what carries requests; to be called by whatever leads to the first one.
+void require_transport();
+
 /// What an endpoint needs to know of an HttpClient.
 struct HttpClientPolicy {
   fetch::HttpPolicy policy;

@@ -35,6 +35,7 @@ std::shared_ptr<Endpoint> make_endpoint(std::string read_prefix, std::string rea
                                         std::string write_suffix, bool encodes_slashes, const HttpHeaders& headers,
                                         std::shared_ptr<fetch::HttpSigner> signer, bool is_etag_md5,
                                         const HttpClientPolicy* client) {
+  cvfast::bindings::require_transport();
   auto out = std::make_shared<Endpoint>();
   out->read_prefix = std::move(read_prefix);
   out->read_suffix = std::move(read_suffix);

@@ -27,7 +27,9 @@ using Range = std::pair<std::uint64_t, std::uint64_t>;
 
 class HttpClient : public cvfast::bindings::HttpClientPolicy {
  public:
-  explicit HttpClient(const fetch::HttpPolicy& bounds) : HttpClientPolicy{bounds} {}
+  explicit HttpClient(const fetch::HttpPolicy& bounds) : HttpClientPolicy{bounds} {
+    cvfast::bindings::require_transport();
+  }
 
   [[nodiscard]] fetch::HttpRequest request(fetch::HttpMethod method, std::string url,
                                            const HttpHeaders& headers) const {
@@ -153,6 +155,7 @@ void register_http_client(py::module_& module) {
           "configure",
           [](std::optional<int> total, std::optional<int> per_host, std::optional<std::uint64_t> inflight,
              std::optional<double> idle) {
+            cvfast::bindings::require_transport();
             fetch::HttpSettings settings = fetch::http::settings();
             if ((total && *total < 1) || (per_host && *per_host < 1)) {
               throw py::value_error("configure: expected at least one transfer");
@@ -167,6 +170,7 @@ void register_http_client(py::module_& module) {
           arg("max_inflight_bytes") = py::none(), arg("idle_seconds") = py::none())
       .def_static("stats",
                   [] {
+                    cvfast::bindings::require_transport();
                     const fetch::HttpStats stats = fetch::http::stats();
                     py::dict out;
                     out["requests"] = stats.requests;
@@ -181,5 +185,8 @@ void register_http_client(py::module_& module) {
                     out["is_running"] = stats.is_running;
                     return out;
                   })
-      .def_static("close", [] { cvfast::bindings::without_gil([] { fetch::http::close(); }); });
+      .def_static("close", [] {
+        cvfast::bindings::require_transport();
+        cvfast::bindings::without_gil([] { fetch::http::close(); });
+      });
 }

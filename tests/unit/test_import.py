@@ -71,6 +71,29 @@ def test_reading_a_volume_loads_no_codec_that_it_does_not_need(tmp_path: Path) -
     assert not {"brotli", "zstandard", "tqdm", "PIL"} & set(loaded)
 
 
+@pytest.mark.skipif(not os.path.exists("/proc/self/maps"), reason="needs /proc")
+def test_libcurl_is_loaded_with_the_first_remote_layer(tmp_path: Path) -> None:
+    path, _ = support.write_layer(tmp_path)
+    found = support.run_python(
+        f"""
+import json
+from cloudvolume_fast import CloudVolume, _runtime
+
+def is_mapped():
+    with open("/proc/self/maps") as file:
+        return "libcurl" in file.read()
+
+vol = CloudVolume({path!r})
+vol[:]
+vol.exists(vol.bounds)
+found = [is_mapped()]
+_runtime.Endpoint("http://127.0.0.1:9/")
+print(json.dumps([*found, is_mapped()]))
+"""
+    )
+    assert found == [False, True]
+
+
 def test_import_and_use_make_no_file(tmp_path: Path) -> None:
     home = tmp_path / "home"
     work = tmp_path / "work"

@@ -1,73 +1,27 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "cvfast/fetch/http_client.hpp"
 
-#include <curl/curl.h>
-#include <pthread.h>
-
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
-#include <cstdlib>
+#include <memory>
 #include <mutex>
+#include <stdexcept>
 #include <utility>
 
-#include "http_reactor.hpp"
+#include "cvfast/fetch/http_transport.hpp"
 #include "http_response.hpp"
-#include "http_transfer.hpp"
 
 namespace cvfast::fetch {
 namespace {
 
-// Never destroyed: its thread may outlive static destruction.
-std::atomic<HttpReactor*> current{nullptr};
-std::atomic<std::uint64_t> forks{0};
-// Held while the first reactor is made, and across a fork.
-std::mutex making;
-HttpReactor* forked_reactor = nullptr;  // guarded by `making`
+// Set once, before the first request.
+std::atomic<HttpTransport*> in_use{nullptr};
 
-void before_fork() {
-  making.lock();
-  forked_reactor = current.load(std::memory_order_relaxed);
-  if (forked_reactor != nullptr) forked_reactor->lock_for_fork();
-}
-
-void after_fork_in_parent() {
-  if (forked_reactor != nullptr) forked_reactor->unlock_after_fork();
-  making.unlock();
-}
-
-void after_fork_in_child() {
-  if (forked_reactor != nullptr) forked_reactor->abandon();
-  current.store(nullptr, std::memory_order_relaxed);
-  forks.fetch_add(1, std::memory_order_relaxed);
-  making.unlock();
-}
-
-// Registered when the library is loaded, so that no fork can come between the first use and the registration.
-const int registered_at_fork = ::pthread_atfork(&before_fork, &after_fork_in_parent, &after_fork_in_child);
-
-void at_exit() {
-  HttpReactor* const reactor = current.load(std::memory_order_acquire);
-  if (reactor != nullptr) reactor->stop_for_exit();
-}
-
-HttpReactor& reactor() {
-  HttpReactor* have = current.load(std::memory_order_acquire);  // pairs with the store below
-  if (have != nullptr) return *have;
-  const std::lock_guard lock(making);
-  have = current.load(std::memory_order_relaxed);
-  if (have != nullptr) return *have;
-  (void)registered_at_fork;
-  static bool is_initialised = false;
-  if (!is_initialised) {
-    ::curl_global_init(CURL_GLOBAL_DEFAULT);
-    // After the TLS library has registered its own handler, hence run before that.
-    (void)std::atexit(&at_exit);
-    is_initialised = true;
-  }
-  have = new HttpReactor;
-  current.store(have, std::memory_order_release);
-  return *have;
+HttpTransport& transport() {
+  HttpTransport* const found = in_use.load(std::memory_order_acquire);  // pairs with the store in use_transport
+  if (found == nullptr) throw std::logic_error("a request was made before http::use_transport");
+  return *found;
 }
 
 // What get_all waits for.  Shared with completions, which in a forked child never come.
@@ -117,15 +71,12 @@ std::string_view HttpResult::header(std::string_view lower_name) const noexcept 
 
 namespace http {
 
+void use_transport(HttpTransport& transport) noexcept { in_use.store(&transport, std::memory_order_release); }
+
+bool has_transport() noexcept { return in_use.load(std::memory_order_acquire) != nullptr; }
+
 void submit_all(std::vector<Submission> submissions, const std::shared_ptr<HttpGroup>& group) {
-  const auto environment = std::make_shared<const HttpEnvironment>(HttpEnvironment::read());
-  std::vector<std::unique_ptr<HttpTransfer>> transfers;
-  transfers.reserve(submissions.size());
-  for (Submission& one : submissions) {
-    transfers.push_back(
-        std::make_unique<HttpTransfer>(std::move(one.request), std::move(one.done), group, environment));
-  }
-  reactor().submit(std::move(transfers));
+  transport().submit_all(std::move(submissions), group);
 }
 
 void submit(HttpRequest request, HttpCompletion done, const std::shared_ptr<HttpGroup>& group) {
@@ -134,14 +85,14 @@ void submit(HttpRequest request, HttpCompletion done, const std::shared_ptr<Http
   submit_all(std::move(one), group);
 }
 
-void cancel(const std::shared_ptr<HttpGroup>& group) { reactor().cancel(group); }
+void cancel(const std::shared_ptr<HttpGroup>& group) { transport().cancel(group); }
 
 std::vector<HttpResult> get_all(std::vector<HttpRequest> requests, const std::function<bool()>& poll) {
   constexpr auto kPollInterval = std::chrono::milliseconds(50);
   const auto batch = std::make_shared<Batch>(requests.size());
   if (requests.empty()) return {};
   const auto group = std::make_shared<HttpGroup>();
-  const std::uint64_t forks_before = forks.load(std::memory_order_relaxed);
+  const std::uint64_t forks_before = transport().forks();
   std::vector<Submission> submissions;
   submissions.reserve(requests.size());
   for (std::size_t i = 0; i < requests.size(); ++i) {
@@ -162,7 +113,7 @@ std::vector<HttpResult> get_all(std::vector<HttpRequest> requests, const std::fu
       is_cancelled = true;
       cancel(group);
     }
-    if (forks.load(std::memory_order_relaxed) != forks_before) {
+    if (transport().forks() != forks_before) {
       // poll() ran a signal handler that forked, and this is the child: the reactor that works on the batch is not
       // here.
       std::vector<HttpResult> results(batch->results.size());
@@ -176,10 +127,10 @@ std::vector<HttpResult> get_all(std::vector<HttpRequest> requests, const std::fu
   }
 }
 
-HttpSettings settings() { return reactor().settings(); }
-void configure(const HttpSettings& settings) { reactor().configure(settings); }
-HttpStats stats() { return reactor().stats(); }
-void close() { reactor().close(); }
+HttpSettings settings() { return transport().settings(); }
+void configure(const HttpSettings& settings) { transport().configure(settings); }
+HttpStats stats() { return transport().stats(); }
+void close() { transport().close(); }
 
 }  // namespace http
 }  // namespace cvfast::fetch

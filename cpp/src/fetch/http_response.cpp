@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "http_response.hpp"
 
-#include <curl/curl.h>
-
 #include <algorithm>
 #include <array>
 #include <charconv>
@@ -157,13 +155,6 @@ std::optional<ContentRange> parse_content_range(std::string_view text) noexcept 
     if (!out.total || *out.total < out.end) return std::nullopt;
   }
   return out;
-}
-
-std::optional<double> parse_retry_after(const std::string& text, std::int64_t unix_now) noexcept {
-  if (const auto seconds = parse_number(text)) return static_cast<double>(*seconds);
-  const std::time_t date = ::curl_getdate(text.c_str(), nullptr);
-  if (date == -1) return std::nullopt;
-  return std::max(0.0, static_cast<double>(date) - static_cast<double>(unix_now));
 }
 
 std::optional<std::vector<std::byte>> parse_digest(std::string_view text, std::size_t size) {

@@ -40,9 +40,6 @@ struct ContentRange {
 /// "bytes first-last/total"; nothing where it says something else or something impossible.
 [[nodiscard]] std::optional<ContentRange> parse_content_range(std::string_view text) noexcept;
 
-/// Seconds from now that a Retry-After header asks for, as a number or as a date (0 for one in the past).
-[[nodiscard]] std::optional<double> parse_retry_after(const std::string& text, std::int64_t unix_now) noexcept;
-
 /// Bytes of standard base64, or of hexadecimal digits where there are exactly twice as many as `size`; nothing unless
 /// there are `size` of them.
 [[nodiscard]] std::optional<std::vector<std::byte>> parse_digest(std::string_view text, std::size_t size);

@@ -1,7 +1,12 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "http_retry.hpp"
 
+#include <curl/curl.h>
+
 #include <algorithm>
+#include <ctime>
+
+#include "http_response.hpp"
 
 namespace cvfast::fetch {
 
@@ -16,6 +21,13 @@ bool is_retried_status(int status) noexcept {
 }
 
 bool is_overload_status(int status) noexcept { return status == 429 || status == 503; }
+
+std::optional<double> parse_retry_after(const std::string& text, std::int64_t unix_now) noexcept {
+  if (const auto seconds = parse_number(text)) return static_cast<double>(*seconds);
+  const std::time_t date = ::curl_getdate(text.c_str(), nullptr);
+  if (date == -1) return std::nullopt;
+  return std::max(0.0, static_cast<double>(date) - static_cast<double>(unix_now));
+}
 
 double next_pause(double last_seconds, const HttpPolicy& policy, std::minstd_rand& random) noexcept {
   const double low = policy.backoff_seconds;

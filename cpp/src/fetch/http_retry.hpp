@@ -3,7 +3,9 @@
 
 #include <chrono>
 #include <cstdint>
+#include <optional>
 #include <random>
+#include <string>
 
 #include "cvfast/fetch/http_client.hpp"
 
@@ -26,6 +28,9 @@ constexpr int kFewAttempts = 3;
 [[nodiscard]] bool is_retried_status(int status) noexcept;
 /// Statuses by which a server speaks of its load rather than of the request: 429 and 503.
 [[nodiscard]] bool is_overload_status(int status) noexcept;
+
+/// Seconds from now that a Retry-After header asks for, as a number or as a date (0 for one in the past).
+[[nodiscard]] std::optional<double> parse_retry_after(const std::string& text, std::int64_t unix_now) noexcept;
 
 /// Decorrelated jitter: each pause is drawn between the least one and three times the last.
 [[nodiscard]] double next_pause(double last_seconds, const HttpPolicy& policy, std::minstd_rand& random) noexcept;
