@@ -71,7 +71,7 @@ def test_reading_a_volume_loads_no_codec_that_it_does_not_need(tmp_path: Path) -
     assert not {"brotli", "zstandard", "tqdm", "PIL"} & set(loaded)
 
 
-@pytest.mark.skipif(not os.path.exists("/proc/self/maps"), reason="needs /proc")
+@pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="needs /proc")
 def test_libcurl_is_loaded_with_the_first_remote_layer(tmp_path: Path) -> None:
     path, _ = support.write_layer(tmp_path)
     found = support.run_python(
