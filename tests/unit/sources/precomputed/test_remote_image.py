@@ -23,7 +23,7 @@ from remote_layers import (
     make_volume,
     remote_path,
 )
-from servers.faulty import Answer, FaultServer, goog_hash
+from servers.faulty import Answer, FaultServer, Request, goog_hash
 from servers.nginx import Nginx
 
 from cloudvolume_fast import CloudVolume, _runtime
@@ -443,6 +443,31 @@ def test_corrupt_transfers_do_not_become_voxels(
     faulty.script = lambda request, count: Answer(flip_byte=77)
     with pytest.raises(CRC32CIntegrityError, match="4_4_40"):
         vol[5:21, -7:9, 11:19]
+
+
+@pytest.mark.parametrize("name", ["raw_gzip", "cseg", "cseg_sharded"])
+def test_spoilt_chunk_is_fetched_again(
+    name: str, labels: np.ndarray, tmp_path: Path, faulty: FaultServer
+) -> None:
+    make_volume(f"file://{tmp_path}/layer", name, labels)
+    vol = CloudVolume(faulty.put_folder("/bucket/layer", tmp_path / "layer"), progress=False)
+    box = np.s_[5:21, -7:9, 11:19]
+    assert np.array_equal(vol[box], labels[:16, :16, :8])  # now indexes are known
+    spoilt = 0
+
+    def spoil_first(request: Request, count: int) -> Answer:
+        nonlocal spoilt
+        spoilt += 1
+        return Answer(flip_byte=40) if spoilt == 1 else Answer()
+
+    faulty.script = spoil_first
+    assert np.array_equal(vol[box], labels[:16, :16, :8])
+    assert spoilt == 2
+    faulty.script = lambda request, count: Answer(flip_byte=40)
+    first = len(faulty.requests)
+    with pytest.raises(DecompressionError, match="4_4_40"):
+        vol[box]
+    assert len(faulty.requests) == first + 2
 
 
 INTERRUPTED = """
