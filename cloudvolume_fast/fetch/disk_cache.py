@@ -162,7 +162,9 @@ class DiskCache:
         if key in _METADATA:
             chosen = False
         elif chosen is None:
-            chosen = not data.startswith(b"DRACO")
+            chosen = True
+            if data.startswith(b"DRACO") and compress_level is None:
+                compress_level = 1  # which makes it no smaller: what counts is the checksum
         self._files.put_many([(key, data)], compress=chosen, compress_level=compress_level)
         self.note_growth(len(data))
 

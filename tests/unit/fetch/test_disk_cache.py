@@ -88,7 +88,7 @@ def test_an_object_is_asked_for_once(store: CachedStore, source: CountingStore) 
             b"DRACOx",
         ]
     assert source.asked == ["info", "mesh/1:0", "absent", "mesh/2:0", "absent"]
-    assert files(store.cache) == ["info", "mesh/1:0.gz", "mesh/2:0"]
+    assert files(store.cache) == ["info", "mesh/1:0.gz", "mesh/2:0.gz"]
 
 
 @pytest.mark.parametrize(
@@ -114,6 +114,20 @@ def test_damaged_entries_are_asked_for_again(store: CachedStore, source: Countin
     for _ in range(2):
         assert store.get_many(["a", "b", "info"]) == [b"text", b"text", b'{"a": 1}']
     assert source.asked == ["a", "b", "info"]
+
+
+def test_draco_is_kept_with_a_checksum(store: CachedStore, source: CountingStore) -> None:
+    """Cut short, it may decode to something else, or to an error that nobody takes for a miss."""
+    source.put("mesh/2:0", b"DRACO" + bytes(range(100)))
+    assert store.get("mesh/2:0") == b"DRACO" + bytes(range(100))
+    entry = Path(store.cache.folder) / "mesh/2:0.gz"
+    entry.write_bytes(entry.read_bytes()[:60])
+    assert store.get("mesh/2:0") == b"DRACO" + bytes(range(100))
+    assert source.asked == ["mesh/2:0"] * 2
+    # What cloud-volume has put there is used.
+    entry.unlink()
+    entry.with_suffix("").write_bytes(b"DRACO of cloud-volume")
+    assert store.get("mesh/2:0") == b"DRACO of cloud-volume"
 
 
 def test_what_is_written_and_removed_is_so_in_both(
