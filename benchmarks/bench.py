@@ -754,6 +754,37 @@ def _run_remote(
     return run
 
 
+def _run_remote_memory(name: str) -> Callable[[Setup, Row], Iterator[Line]]:
+    """Compare what a whole-volume read over HTTP takes above its output, each in a process of its own."""
+
+    def run(setup: Setup, row: Row) -> Iterator[Line]:
+        if not Path("/proc/self/clear_refs").exists():
+            yield Line(row.name, row.title, "", "", "", note="is measured on Linux only")
+            return
+        above = {}
+        with bench_remote.served(setup.data.path(name)) as url:
+            for implementation in setup.readers(name):
+                code = bench_remote.MEMORY_CODE.format(
+                    here=str(Path(__file__).resolve().parent),
+                    threads=setup.threads,
+                    name=implementation,
+                    url=url,
+                )
+                above[implementation] = int(measure.run_python(["-c", code]))
+        limit = bench_remote.MEMORY_LIMIT_BYTES
+        for implementation, theirs in above.items():
+            if implementation == OURS:
+                continue
+            yield Line(
+                row.name, row.title, implementation,
+                f"{above[OURS] / MIB:.1f} MiB", f"{theirs / MIB:.1f} MiB", "",
+                f"<= {limit // MIB}", "PASS" if above[OURS] <= limit else "short",
+                raw={"ours_bytes": above[OURS], "theirs_bytes": theirs},
+            )  # fmt: skip
+
+    return run
+
+
 def _run_bench(bench: Callable[[Path, int], Any]) -> Callable[[Setup, Row], Iterator[Line]]:
     """Rows of a subject's own module: a context that yields a contest of ours and cloud-volume."""
 
@@ -900,6 +931,12 @@ ROWS = (
     Row("sharded-raw-memory", "memory above input, shard, raw", _run_shard_memory("raw_sharded")),
     Row("http-raw", "http, raw uint8, whole", _run_remote("raw"), {CV: 9.0, TS: 1.4}),
     Row("http-cseg", "http, cseg uint64, whole", _run_remote("cseg"), {CV: 8.0, TS: 2.5}),
+    Row(
+        "http-memory",
+        "memory above output, http, raw uint64",
+        _run_remote_memory("slab_raw_labels"),
+    ),
+    Row("http-cseg-memory", "memory above output, http, cseg", _run_remote_memory("cseg")),
     Row(
         "far-raw",
         "http + 50 ms, raw, whole",

@@ -24,6 +24,20 @@ BOX = (slice(100, 164), slice(100, 164), slice(100, 164))
 
 Read = Callable[[], NDArray[Any]]
 
+MEMORY_LIMIT_BYTES = 256 << 20
+"""What a read may take above its output, whatever the volume's size."""
+MEMORY_CODE = """
+import sys
+sys.path.insert(0, {here!r})
+import bench_remote, measure, peers
+peers.limit_threads({threads})
+# Modules and pools that come with the first read are not what a read needs.
+bench_remote.readers({url!r}, ({name!r},), {threads}, bench_remote.BOX)[{name!r}]()
+read = bench_remote.readers({url!r}, ({name!r},), {threads}, peers.WHOLE)[{name!r}]
+peak, result = measure.peak_above_start(read)
+print(peak - result.nbytes)
+"""
+
 
 def _servers() -> Any:  # Any: the modules nginx and latency
     tests = str(Path(__file__).resolve().parent.parent / "tests")

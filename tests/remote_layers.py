@@ -34,6 +34,11 @@ KINDS = {
         {**SHARDED, "hash": "murmurhash3_x86_128", "data_encoding": "raw"},
     ),
     "raw_sharded_plain": ("raw", None, {**SHARDED, "minishard_index_encoding": "raw"}),
+    "raw_sharded_bare": (
+        "raw",
+        None,
+        {**SHARDED, "minishard_index_encoding": "raw", "data_encoding": "raw"},
+    ),
 }
 
 

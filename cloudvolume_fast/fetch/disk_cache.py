@@ -14,6 +14,7 @@ import errno
 import json
 import logging
 import os
+import re
 import shutil
 import time
 from collections.abc import Iterator, Sequence
@@ -39,6 +40,9 @@ _USE_SECONDS = 60.0
 # What is evicted goes below the limit by this part of it, so that not every write looks at all entries.
 _SLACK = 0.1
 _METADATA = ("info", "provenance")
+# What a folder with parts of an object is called after the object, and its files.
+_PARTS = ".parts"
+_PART_NAME = re.compile(r"(\d+)-(\d+)(?:\.\w+)?$")
 
 
 def cache_folder(path: LayerPath, base: str | os.PathLike[str] | None = None) -> str:
@@ -158,7 +162,9 @@ class DiskCache:
         if key in _METADATA:
             chosen = False
         elif chosen is None:
-            chosen = not data.startswith(b"DRACO")
+            chosen = True
+            if data.startswith(b"DRACO") and compress_level is None:
+                compress_level = 1  # which makes it no smaller: what counts is the checksum
         self._files.put_many([(key, data)], compress=chosen, compress_level=compress_level)
         self.note_growth(len(data))
 
@@ -174,13 +180,68 @@ class DiskCache:
                 _logger.warning("%s: nothing is kept there: %s", self.folder, error)
 
     def remove(self, keys: Sequence[str]) -> None:
-        """Forget objects.
+        """Forget objects and their parts.
 
         Raises
         ------
         ChunkWriteError
         """
         self._files.delete_many(keys)
+        self.remove_parts(keys)
+
+    def remove_parts(self, keys: Sequence[str]) -> None:
+        """Forget parts of objects.
+
+        Raises
+        ------
+        ChunkWriteError
+        """
+        for key in keys:
+            folder = self.path(key) + _PARTS
+            for _ in range(10):  # others may put something there meanwhile
+                if not os.path.isdir(folder):
+                    break
+                shutil.rmtree(folder, ignore_errors=True)
+            else:
+                raise ChunkWriteError(f"{folder}: cannot be removed", key=folder)
+
+    # Parts of objects, each in a file beside the object: KEY.parts/BEGIN-END.
+
+    def get_parts(self, ranges: Sequence[KeyRange]) -> list[bytes | None]:
+        """Return ranges of objects that lie within a part that is kept, None for others."""
+        kept = {key: self._parts(key) for key in {one.key for one in ranges}}
+        read: dict[str, bytes | None] = {}
+        out: list[bytes | None] = []
+        for one in ranges:
+            end = one.offset + one.size
+            inside = [p for p in kept[one.key] if p[0] <= one.offset and end <= p[1]]
+            data = None
+            if inside and one.size > 0:
+                begin, stop = min(inside, key=lambda part: part[1] - part[0])
+                name = f"{one.key}{_PARTS}/{begin}-{stop}"
+                if name not in read:
+                    read[name] = self.get(name)
+                data = read[name]
+                # One that was cut short is none.
+                whole = data is not None and len(data) == stop - begin
+                data = (
+                    data[one.offset - begin : end - begin] if data is not None and whole else None
+                )
+            out.append(data)
+        return out
+
+    def offer_part(self, part: KeyRange, data: bytes) -> None:
+        """Keep a range of an object, if it is whole and can be kept."""
+        if data and len(data) == part.size:
+            self.offer(f"{part.key}{_PARTS}/{part.offset}-{part.offset + part.size}", data)
+
+    def _parts(self, key: str) -> list[tuple[int, int]]:
+        out = []
+        for name in self.names(key + _PARTS):
+            found = _PART_NAME.match(name)
+            if found is not None:
+                out.append((int(found[1]), int(found[2])))
+        return out
 
     def clear(self) -> None:
         """Forget all.
@@ -291,7 +352,7 @@ class CachedStore:
 
     Notes
     -----
-    Whole objects are kept; ranges, listings and what exists are asked of the source, and absence is not kept.  What is
+    Objects and ranges are kept; listings and what exists are asked of the source, and absence is not kept.  What is
     written or removed is so in both.  Attributes of the source that are none here (of `HttpStore`, say) are passed on.
     """
 
@@ -323,16 +384,25 @@ class CachedStore:
 
     def get_range(self, key: str, offset: int, size: int) -> bytes | None:
         """Return a range of an object; see the source."""
-        return self.source.get_range(key, offset, size)
+        return self.get_ranges([KeyRange(key, offset, size)])[0]
 
     def get_ranges(self, ranges: Sequence[KeyRange]) -> list[bytes | None]:
         """Return ranges of objects; see the source."""
-        return self.source.get_ranges(ranges)
+        out = self.cache.get_parts(ranges)
+        absent = [i for i, data in enumerate(out) if data is None]
+        if absent:
+            found = self.source.get_ranges([ranges[i] for i in absent])
+            for i, data in zip(absent, found, strict=True):
+                out[i] = data
+                if data:
+                    self.cache.offer_part(ranges[i], data)
+        return out
 
     def put(self, key: str, data: bytes, *, sync: bool = False) -> None:
         """Replace an object; see the source."""
         self.cache.remove([key])  # so that nobody reads the old one should this be interrupted
         self.source.put(key, data, sync=sync)
+        self.cache.remove_parts([key])  # of the old one, that were read meanwhile
         self.cache.offer(key, data)
 
     def put_many(
@@ -353,6 +423,7 @@ class CachedStore:
             content_type=content_type,
             cache_control=cache_control,
         )
+        self.cache.remove_parts([key for key, _ in objects])
         for key, data in objects:
             self.cache.offer(key, data)
 

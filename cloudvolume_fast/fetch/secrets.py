@@ -3,11 +3,13 @@
 
 Notes
 -----
-behaviours.md, section 8.  What is found is a `Secret`, which shows itself neither in a repr nor in a pickle.
+behaviours.md, section 8; the profiles of AWS are what upstream's boto3 looks at in the end.  What is found is a
+`Secret`, which shows itself neither in a repr nor in a pickle.
 """
 
 from __future__ import annotations
 
+import configparser
 import json
 import os
 from collections.abc import Iterator, Mapping
@@ -17,6 +19,7 @@ from cloudvolume_fast.errors import AuthorizationError, InvalidArgumentError
 
 __all__ = [
     "Secret",
+    "aws_profile_secret",
     "aws_secret",
     "cave_secret",
     "cloud_volume_dir",
@@ -140,8 +143,75 @@ def aws_secret(bucket: str = "", service: str = "aws") -> Secret:
     found = find_secret(*names)
     if found is not None:
         return found
-    # As upstream: those of the environment are for any service.
-    return Secret({name: os.environ[name] for name in _AWS_NAMES if os.environ.get(name)})
+    # As upstream: those of the environment are for any service, those of profiles for AWS alone.
+    found = Secret({name: os.environ[name] for name in _AWS_NAMES if os.environ.get(name)})
+    if service == "aws" and "AWS_ACCESS_KEY_ID" not in found:
+        return Secret({**aws_profile_secret(), **found})
+    return found
+
+
+def aws_profile_secret() -> Secret:
+    """Return keys and region of the profile that ``AWS_PROFILE`` names, else of the default one; empty without one.
+
+    Raises
+    ------
+    AuthorizationError
+        A file cannot be read, or is none of profiles; or ``AWS_PROFILE`` names none that is there.
+
+    Notes
+    -----
+    Keys are those of ``AWS_SHARED_CREDENTIALS_FILE`` (``~/.aws/credentials``), then of ``AWS_CONFIG_FILE``
+    (``~/.aws/config``), which has the region too.
+    """
+    wished = os.environ.get("AWS_PROFILE") or os.environ.get("AWS_DEFAULT_PROFILE")
+    profile = wished or "default"
+    credentials_path = _aws_file("AWS_SHARED_CREDENTIALS_FILE", "credentials")
+    config_path = _aws_file("AWS_CONFIG_FILE", "config")
+    credentials = _read_profiles(credentials_path)
+    config = _read_profiles(config_path)
+    in_config = config.get(
+        f"profile {profile}", config.get(profile) if profile == "default" else None
+    )
+    if wished and profile not in credentials and in_config is None:
+        raise AuthorizationError(
+            f"AWS_PROFILE: expected a profile of {credentials_path} or {config_path}, found {wished!r}",
+            key="AWS_PROFILE",
+            found=wished,
+        )
+    out = Secret()
+    for section in (credentials.get(profile), in_config):
+        if section is None:
+            continue
+        if "AWS_ACCESS_KEY_ID" not in out and section.get("aws_access_key_id"):
+            for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"):
+                if section.get(name.lower()):
+                    out[name] = section[name.lower()]
+        if "AWS_DEFAULT_REGION" not in out and section.get("region"):
+            out["AWS_DEFAULT_REGION"] = section["region"]
+    return out
+
+
+def _aws_file(variable: str, name: str) -> str:
+    return os.path.expanduser(os.environ.get(variable) or os.path.join("~", ".aws", name))
+
+
+def _read_profiles(path: str) -> dict[str, dict[str, str]]:
+    parser = configparser.RawConfigParser(default_section="", strict=False)
+    is_good = True
+    try:
+        with open(path, encoding="utf-8") as file:
+            parser.read_file(file)
+    except (FileNotFoundError, NotADirectoryError):
+        return {}
+    except OSError as error:
+        raise AuthorizationError(
+            f"{path}: cannot be read: {error.strerror}", key=path, errno=error.errno
+        ) from error
+    except (configparser.Error, UnicodeDecodeError):
+        is_good = False
+    if not is_good:  # outside of the handler, whose error holds lines of the file
+        raise AuthorizationError(f"{path}: expected profiles of AWS", key=path)
+    return {name: dict(parser.items(name)) for name in parser.sections()}
 
 
 def google_secret(bucket: str = "") -> Secret | None:

@@ -173,6 +173,46 @@ TEST(HttpRetry, AWaveOfRefusalsCountsOnce) {
   EXPECT_FALSE(pace.has_failed_for(0s, now + 9s));
 }
 
+TEST(HttpRetry, FewRequestsToANearHost) {
+  const auto begin = fetch::HttpClock::now();
+  constexpr int kMost = 128;
+  constexpr int kNear = fetch::HostReach::kNear;
+  fetch::HostReach reach;
+  reach.on_burst(begin);
+  auto now = begin;
+  for (int i = 0; i < 1000; ++i) {
+    EXPECT_EQ(reach.limit(kMost, kNear, now), kNear);
+    EXPECT_EQ(reach.due(kMost, kNear), now + fetch::HostReach::kPatience);
+    reach.on_answer(now, now + 1ms);
+    now += 1ms;
+  }
+  EXPECT_EQ(reach.limit(kNear / 2, kNear / 2, now), kNear / 2);
+  EXPECT_EQ(reach.due(kNear / 2, kNear / 2), fetch::HttpClock::time_point::max());
+  // A few that take long say nothing about what more of them would do.
+  EXPECT_EQ(reach.limit(kMost, kNear - 1, now + 1s), kNear);
+}
+
+TEST(HttpRetry, ManyRequestsToAFarHost) {
+  auto now = fetch::HttpClock::now();
+  constexpr int kMost = 128;
+  constexpr int kNear = fetch::HostReach::kNear;
+  fetch::HostReach reach;
+  reach.on_burst(now);
+  EXPECT_EQ(reach.limit(kMost, kNear, now + 19ms), kNear);
+  EXPECT_EQ(reach.limit(kMost, kNear, now + 20ms), kMost);
+  reach.on_answer(now, now + 50ms);
+  now += 1s;
+  reach.on_burst(now);  // which is remembered
+  EXPECT_EQ(reach.limit(kMost, 0, now), kMost);
+  EXPECT_EQ(reach.due(kMost, kNear), fetch::HttpClock::time_point::max());
+  reach.on_answer(now, now + 50ms);
+  reach.on_answer(now, now + 2ms);
+  EXPECT_EQ(reach.limit(kMost, kNear, now + 60ms), kMost);
+  now += 1s;
+  reach.on_burst(now);  // until it answers sooner
+  EXPECT_EQ(reach.limit(kMost, 0, now), kNear);
+}
+
 TEST(HttpMemory, RoundsUpByAFifthAtMost) {
   for (std::uint64_t size = 1; size < 3000000; size += 1 + size / 50) {
     const std::uint64_t rounded = fetch::HttpMemory::rounded(size);

@@ -29,6 +29,8 @@ def _plain_network(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in NETWORK_SETTINGS:
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(name.upper(), raising=False)
+    # A machine of Amazon's is asked for its role where there is one; here nobody answers.
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
 
 
 @pytest.fixture
@@ -63,6 +65,10 @@ CLOUD_SETTINGS = (
     "AWS_SECRET_ACCESS_KEY",
     "AWS_SESSION_TOKEN",
     "AWS_DEFAULT_REGION",
+    "AWS_PROFILE",
+    "AWS_DEFAULT_PROFILE",
+    "AWS_SHARED_CREDENTIALS_FILE",
+    "AWS_CONFIG_FILE",
     "AWS_REQUEST_PAYER",
     "AWS_ENDPOINT_URL",
     "AWS_ENDPOINT_URL_S3",

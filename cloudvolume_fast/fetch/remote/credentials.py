@@ -14,6 +14,7 @@ import os
 import threading
 import time
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from typing import Any, NoReturn
 
 from cloudvolume_fast import _runtime
@@ -30,6 +31,8 @@ _DEFAULT_REGION = "us-east-1"
 _GOOGLE_SCOPES = ("https://www.googleapis.com/auth/devstorage.read_write",)
 # A token is renewed this long before its end, so that a call which starts now can finish.
 _MARGIN_SECONDS = 300.0
+# How often a role is asked whether its keys are still good, which takes microseconds while they are.
+_ROLE_SECONDS = 60.0
 
 
 class Credentials(ABC):
@@ -127,12 +130,20 @@ class AwsCredentials(Credentials):
         ``"aws"`` or the name of an alias.
     secrets : Secret, optional
         Used before any file.
+
+    Notes
+    -----
+    Where nothing names keys, requests are sent unsigned.  What a machine or a session is entitled to (roles of
+    instances and containers, assumed roles, single sign-on) is looked for by botocore, where that is installed, and
+    only when such a request was refused: it may ask a metadata server.
     """
 
     def __init__(self, bucket: str, service: str, secrets: Secret | None = None) -> None:
         super().__init__(bucket, secrets)
         self._service = service
         self._region: str | None = None
+        self._role: Any = None  # Any: botocore.credentials.Credentials, which has no types
+        self._role_checked = 0.0
         self.signer: _runtime.SigV4Signer = _runtime.SigV4Signer()
 
     def use_region(self, region: str) -> bool:
@@ -146,13 +157,26 @@ class AwsCredentials(Credentials):
     def _load(self) -> None:
         self._hand_over()
 
+    def _is_due(self) -> bool:
+        # botocore renews a role's keys minutes before their end, when it is asked for them.
+        return self._role is not None and time.monotonic() > self._role_checked + _ROLE_SECONDS
+
     def _renew(self) -> bool:
-        return self._hand_over()  # files and environment may have changed
+        # Files and environment may have changed.
+        if self._secrets is None and self._service == "aws" and self._role is None:
+            if self._hand_over():
+                return True
+            if not aws_secret(self._name, self._service).get("AWS_ACCESS_KEY_ID"):
+                self._role = _aws_role(self._name)
+        return self._hand_over()
 
     def _hand_over(self) -> bool:
         found = (
             self._secrets if self._secrets is not None else aws_secret(self._name, self._service)
         )
+        if self._role is not None and not found.get("AWS_ACCESS_KEY_ID"):
+            found = Secret({**found, **_role_keys(self._name, self._role)})
+            self._role_checked = time.monotonic()
         access_key, secret_key = found.get("AWS_ACCESS_KEY_ID"), found.get("AWS_SECRET_ACCESS_KEY")
         if bool(access_key) != bool(secret_key):
             raise AuthorizationError(
@@ -170,6 +194,36 @@ class AwsCredentials(Credentials):
             ).lower()
             == "requester",
         )
+
+
+def _aws_role(bucket: str) -> Any:
+    """Return what this machine or session is entitled to, None where nothing is or botocore is not installed."""
+    try:
+        import botocore.session
+    except ImportError:
+        return None
+    return _ask_botocore(bucket, lambda: botocore.session.Session().get_credentials())
+
+
+def _role_keys(bucket: str, role: Any) -> Secret:
+    keys = _ask_botocore(bucket, role.get_frozen_credentials)
+    return Secret(
+        AWS_ACCESS_KEY_ID=keys.access_key,
+        AWS_SECRET_ACCESS_KEY=keys.secret_key,
+        AWS_SESSION_TOKEN=keys.token or "",
+    )
+
+
+def _ask_botocore(bucket: str, ask: Callable[[], Any]) -> Any:
+    failed = ""
+    try:
+        return ask()
+    except Exception as error:  # it lets through whatever a file, a program or a server provokes
+        failed = type(error).__name__
+    # Outside of the handler: the error may hold what it was given.
+    raise AuthorizationError(
+        f"s3://{bucket}: botocore finds no keys for this machine or session: {failed}", key=bucket
+    )
 
 
 class GoogleCredentials(Credentials):

@@ -12,6 +12,7 @@ from xml.etree import ElementTree
 
 from cloudvolume_fast import _runtime
 from cloudvolume_fast.errors import ChunkReadError, UnsupportedProtocolError
+from cloudvolume_fast.fetch.remote.bounds import request_bounds
 from cloudvolume_fast.fetch.remote.credentials import (
     AwsCredentials,
     CaveCredentials,
@@ -85,6 +86,8 @@ def locate_remote(path: LayerPath, secrets: Secret | None) -> Location | None:
     ------
     UnsupportedProtocolError
         An alias stands for something without a host.
+    InvalidArgumentError
+        The environment bounds requests by something that is no number.
     """
     if path.protocol in ("http", "https"):
         return _http(path, secrets)
@@ -122,7 +125,9 @@ def _http(path: LayerPath, secrets: Secret | None) -> Location:
     # As the caller wrote it, but for what no URL holds; it may be percent encoded already.
     below = quote(path.key_prefix, safe="/%:@!$&'()*+,;=~")
     endpoint = _runtime.Endpoint(
-        f"{scheme}://{path.bucket}/{_folder(below)}", signer=credentials.signer
+        f"{scheme}://{path.bucket}/{_folder(below)}",
+        signer=credentials.signer,
+        client=request_bounds(),
     )
     return Location(endpoint, credentials)
 
@@ -145,7 +150,11 @@ def _s3(path: LayerPath, host: str | None, service: str, secrets: Secret | None)
     prefix = _folder(path.key_prefix)
     whole = base + quote(prefix, safe="/~")
     endpoint = _runtime.Endpoint(
-        whole, write_prefix=whole, signer=credentials.signer, is_etag_md5=True
+        whole,
+        write_prefix=whole,
+        signer=credentials.signer,
+        is_etag_md5=True,
+        client=request_bounds(),
     )
 
     def list_url(start: str, is_flat: bool) -> str:
@@ -199,7 +208,10 @@ def _google(path: LayerPath, secrets: Secret | None) -> Location:
     # The XML interface takes and gives headers together with an object, in one request; all else is done with the JSON
     # one, since that is what emulators have.
     whole = f"{host}/{bucket}/{quote(prefix, safe='/~')}"
-    endpoint = _runtime.Endpoint(whole, write_prefix=whole, signer=credentials.signer)
+    client = request_bounds()
+    endpoint = _runtime.Endpoint(
+        whole, write_prefix=whole, signer=credentials.signer, client=client
+    )
     described = f"{host}/storage/v1/b/{bucket}/o/{quote(prefix, safe='~')}"
     about = _runtime.Endpoint(
         described,
@@ -207,6 +219,7 @@ def _google(path: LayerPath, secrets: Secret | None) -> Location:
         write_prefix=described,
         encodes_slashes=True,
         signer=credentials.signer,
+        client=client,
     )
 
     def list_url(start: str, is_flat: bool) -> str:

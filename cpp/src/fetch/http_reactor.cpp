@@ -449,6 +449,7 @@ HttpHost& HttpReactor::host_of(const Origin& origin) {
 
 void HttpReactor::enqueue(HttpTransfer* transfer, bool is_first) {
   HttpHost& host = host_of(transfer->origin());
+  if (host.queue.empty() && host.active == 0) host.reach.on_burst(HttpClock::now());
   transfer->host = &host;
   transfer->place = HttpTransfer::Place::kQueued;
   if (is_first) {
@@ -481,7 +482,7 @@ void HttpReactor::start_ready(TimePoint now) {
         continue;
       }
       if (static_cast<int>(active_.size()) >= settings_.max_transfers ||
-          host->active >= host->pace.window(settings_.max_transfers_per_host)) {
+          host->active >= host->reach.limit(host->pace.window(settings_.max_transfers_per_host), host->active, now)) {
         break;
       }
       const std::uint64_t bytes = transfer->foreseen_bytes();
@@ -566,6 +567,7 @@ void HttpReactor::handle(HttpTransfer* transfer, HttpTransfer::Verdict verdict) 
   switch (verdict) {
     case HttpTransfer::Verdict::kDone:
       transfer->host->pace.on_answer(settings_.max_transfers_per_host);
+      transfer->host->reach.on_answer(transfer->started, HttpClock::now());
       return finish(transfer, HttpState::kData);
     case HttpTransfer::Verdict::kFollow:
       redirects_.fetch_add(1, std::memory_order_relaxed);
@@ -678,7 +680,12 @@ int HttpReactor::wait_ms(TimePoint now) {
   }
   if (!backoff_.empty()) due = std::min(due, backoff_.begin()->first);
   for (const auto& [key, host] : hosts_) {
-    if (!host->queue.empty() && host->pace.not_before() > now) due = std::min(due, host->pace.not_before());
+    if (host->queue.empty()) continue;
+    if (host->pace.not_before() > now) {
+      due = std::min(due, host->pace.not_before());
+    } else if (static_cast<int>(active_.size()) < settings_.max_transfers) {
+      due = std::min(due, host->reach.due(host->pace.window(settings_.max_transfers_per_host), host->active));
+    }
   }
   for (const HttpTransfer* transfer : active_) {
     if (transfer->is_paused) continue;

@@ -30,6 +30,7 @@ struct HttpHost {
   std::deque<HttpTransfer*> queue;
   int active = 0;
   HostPace pace;
+  HostReach reach;
 };
 
 /// Compares MD5s on a thread of its own, since that takes longer than receiving the bytes.

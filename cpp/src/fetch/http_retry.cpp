@@ -53,4 +53,24 @@ void HostPace::on_overload(HttpClock::time_point now, HttpClock::time_point star
   if (stated_seconds > 0) not_before_ = std::max(not_before_, now + to_duration(stated_seconds));
 }
 
+void HostReach::on_burst(HttpClock::time_point now) noexcept {
+  if (least_ != HttpClock::duration::max()) is_near_ = least_ <= kNearTime;
+  least_ = HttpClock::duration::max();
+  done_at_ = now;
+}
+
+void HostReach::on_answer(HttpClock::time_point started, HttpClock::time_point now) noexcept {
+  least_ = std::min(least_, now - started);
+  done_at_ = now;
+}
+
+int HostReach::limit(int most, int active, HttpClock::time_point now) noexcept {
+  if (now >= due(most, active)) is_near_ = false;
+  return is_near_ ? std::min(most, kNear) : most;
+}
+
+HttpClock::time_point HostReach::due(int most, int active) const noexcept {
+  return is_near_ && most > kNear && active >= kNear ? done_at_ + kPatience : HttpClock::time_point::max();
+}
+
 }  // namespace cvfast::fetch

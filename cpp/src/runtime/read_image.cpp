@@ -191,6 +191,8 @@ class Reader {
     const NamedChunk named(layout_.grid, chunk);
     // Copies, in memory or on this machine, are not the chunk itself: one that proves bad is dropped.
     constexpr int kMaxCopies = 4;
+    // What came over a network may have been spoilt there, and not every server states a digest.
+    bool may_fetch_again = session_.is_remote();
     for (int dropped = 0;; ++dropped) {
       ChunkBytes bytes(layout_, session_, options_);
       const FetchState state = bytes.open(named.address(), chunk.shape(), error);
@@ -205,6 +207,8 @@ class Reader {
         bytes.forget();
       } else if (bytes.is_copy()) {
         bytes.discard_copy();
+      } else if (may_fetch_again && (error.kind == ErrorKind::kDecompress || error.kind == ErrorKind::kDecode)) {
+        may_fetch_again = false;
       } else {
         return false;
       }

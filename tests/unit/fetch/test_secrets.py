@@ -62,6 +62,84 @@ def test_the_environment_comes_last(home: Path, monkeypatch: pytest.MonkeyPatch)
     assert secrets.aws_secret("b") == {"AWS_ACCESS_KEY_ID": "file"}
 
 
+AWS_CREDENTIALS = """
+[default]
+aws_access_key_id = of-default
+aws_secret_access_key = s
+[work]
+aws_access_key_id = of-work
+aws_secret_access_key = s%s
+aws_session_token = t
+"""
+AWS_CONFIG = """
+[default]
+region = eu-west-3
+[profile work]
+region = us-west-2
+[profile in-config]
+aws_access_key_id = of-config
+aws_secret_access_key = s
+"""
+
+
+@pytest.fixture
+def profiles(home: Path) -> Path:
+    write(home / ".aws", "credentials", AWS_CREDENTIALS)
+    write(home / ".aws", "config", AWS_CONFIG)
+    return home / ".aws"
+
+
+def test_profiles_come_after_the_environment(
+    home: Path, profiles: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert secrets.aws_secret("b") == {
+        "AWS_ACCESS_KEY_ID": "of-default",
+        "AWS_SECRET_ACCESS_KEY": "s",
+        "AWS_DEFAULT_REGION": "eu-west-3",
+    }
+    assert secrets.aws_secret("b", "matrix") == {}
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "ap-south-1")
+    assert secrets.aws_secret("b")["AWS_DEFAULT_REGION"] == "ap-south-1"
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "environment")
+    assert secrets.aws_secret("b")["AWS_ACCESS_KEY_ID"] == "environment"
+    write(home / ".cloudvolume/secrets", "aws-secret.json", {"AWS_ACCESS_KEY_ID": "file"})
+    assert secrets.aws_secret("b") == {"AWS_ACCESS_KEY_ID": "file"}
+
+
+def test_the_profile_is_the_one_that_is_named(
+    profiles: Path, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_PROFILE", "work")
+    assert secrets.aws_secret("b") == {
+        "AWS_ACCESS_KEY_ID": "of-work",
+        "AWS_SECRET_ACCESS_KEY": "s%s",
+        "AWS_SESSION_TOKEN": "t",
+        "AWS_DEFAULT_REGION": "us-west-2",
+    }
+    monkeypatch.setenv("AWS_PROFILE", "in-config")
+    assert secrets.aws_secret("b")["AWS_ACCESS_KEY_ID"] == "of-config"
+    monkeypatch.setenv("AWS_PROFILE", "nobody")
+    with pytest.raises(AuthorizationError, match=r"a profile of .*/credentials.*'nobody'"):
+        secrets.aws_secret("b")
+    monkeypatch.delenv("AWS_PROFILE")
+    write(home, "elsewhere", AWS_CREDENTIALS.replace("of-default", "of-elsewhere"))
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(home / "elsewhere"))
+    assert secrets.aws_secret("b")["AWS_ACCESS_KEY_ID"] == "of-elsewhere"
+    (profiles / "config").unlink()
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(home / "nowhere"))
+    assert secrets.aws_secret("b") == {}
+
+
+def test_a_malformed_profile_is_named_and_not_shown(home: Path) -> None:
+    write(home / ".aws", "credentials", "secret-key")
+    with pytest.raises(AuthorizationError, match=r"\.aws/credentials: expected") as raised:
+        secrets.aws_secret("b")
+    error = raised.value
+    while error is not None:
+        assert "secret-key" not in f"{error!r} {vars(error)}"
+        error = error.__cause__ or error.__context__
+
+
 def test_passwords_are_by_host(home: Path) -> None:
     folder = home / ".cloudvolume/secrets"
     write(folder, "http-secret.json", {"user": "any"})

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from servers.clouds import S3Server
@@ -136,6 +137,22 @@ def test_session_tokens(s3: S3Server, bucket: str) -> None:
     assert open_s3(s3, bucket, session).get("info") == b"{}"
     with pytest.raises(AuthorizationError):
         open_s3(s3, bucket, {**session, "AWS_SESSION_TOKEN": "another"}).get("info")
+
+
+def write_profile(folder: Path, name: str, **members: str) -> None:
+    (folder / ".aws").mkdir(exist_ok=True)
+    lines = [f"{key} = {value}" for key, value in members.items()]
+    (folder / ".aws" / name).write_text("\n".join(["[default]", *lines]))
+
+
+@pytest.mark.usefixtures("_permissions")
+def test_keys_of_a_profile(s3: S3Server, bucket: str, home: Path) -> None:
+    user = make_user(s3, bucket, "s3:*")
+    s3.check_permissions(True)
+    write_profile(home, "credentials", **{name.lower(): value for name, value in user.items()})
+    store = open_store(parse_layer_path(f"s3://{s3.url}/{bucket}/layer"))
+    store.put("info", b"{}")
+    assert store.get("info") == b"{}"
 
 
 def test_what_boto3_wrote_is_read_and_the_other_way_round(s3: S3Server, bucket: str) -> None:

@@ -185,3 +185,52 @@ def test_keys_that_come_to_be_refused_are_not_absence(server: FaultServer) -> No
         store.get("a")
     with pytest.raises(AuthorizationError, match=r"layer/info: .*InvalidAccessKeyId"):
         store.exists_many(["a"])
+
+
+@pytest.fixture
+def role(home: Path) -> Path:
+    """A program that hands out keys stands for all that only botocore knows: roles, single sign-on.
+
+    Notes in the file that is returned how often it was asked.
+    """
+    asked = home / "asked"
+    keys = {"Version": 1, "AccessKeyId": "role", "SecretAccessKey": "s", "SessionToken": "t"}
+    (home / "keys.json").write_text(json.dumps(keys))
+    (home / "give").write_text(f"#!/bin/sh\necho >>{asked}\ncat {home}/keys.json\n")
+    (home / "give").chmod(0o700)
+    (home / ".aws").mkdir()
+    (home / ".aws" / "config").write_text(
+        f"[default]\nregion = eu-west-3\ncredential_process = {home}/give\n"
+    )
+    return asked
+
+
+def test_a_role_is_looked_for_after_a_refusal(server: FaultServer, role: Path) -> None:
+    store = open_s3(server)
+    assert store.get("a") == b"text"
+    assert not role.exists()
+    server.script = lambda request, count: (
+        Answer() if signed_by(request) == "role eu-west-3" else refusal(403, "AccessDenied")
+    )
+    assert store.get("a") == b"text"
+    assert server.requests[-1].headers["x-amz-security-token"] == "t"
+    assert store.get("info") == b"{}"
+    assert role.read_text() == "\n"
+
+
+def test_no_role_is_looked_for_where_secrets_are_given(server: FaultServer, role: Path) -> None:
+    server.script = lambda request, count: refusal(403, "AccessDenied")
+    with pytest.raises(AuthorizationError, match="403"):
+        open_s3(server, secrets={"AWS_DEFAULT_REGION": "us-east-1"}).get("a")
+    assert not role.exists()
+
+
+def test_a_role_that_gives_nothing_is_an_error(server: FaultServer, role: Path) -> None:
+    (role.parent / "keys.json").write_text('{"secret-key": ')
+    server.script = lambda request, count: refusal(403, "AccessDenied")
+    with pytest.raises(AuthorizationError) as raised:
+        open_s3(server).get("a")
+    error = raised.value
+    while error is not None:
+        assert "secret-key" not in f"{error!r} {vars(error)}"
+        error = error.__cause__ or error.__context__
