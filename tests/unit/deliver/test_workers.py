@@ -6,6 +6,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+import select
 import subprocess
 import sys
 import threading
@@ -190,6 +191,77 @@ def test_every_kind_of_program_may_use_workers(tmp_path: Path, folder: str) -> N
     )
     total, _ = json.loads(done.stdout.splitlines()[-1])
     assert total == voxels.sum()
+
+
+def test_person_at_a_prompt_may_use_workers(tmp_path: Path) -> None:
+    path, voxels = support.write_layer(tmp_path)
+    controller, terminal = os.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-i", "-q"], stdin=terminal, stdout=terminal, stderr=terminal,
+        start_new_session=True, close_fds=True, env={**os.environ, "TERM": "dumb"},
+    )  # fmt: skip
+    os.close(terminal)
+    lines = [
+        "import numpy as np",
+        "from cloudvolume_fast import CloudVolume",
+        f"vol = CloudVolume({path!r}, parallel=2)",
+        "image = vol.download_to_shared_memory(np.s_[:], workers=2)",
+        "vol.unlink_shared_memory()",
+        "print('sum', '=', int(image.sum()))",
+        "exit()",
+    ]
+    shown = b""
+    try:
+        os.write(controller, ("\n".join(lines) + "\n").encode())
+        until = time.monotonic() + 60
+        while time.monotonic() < until:
+            ready, _, _ = select.select([controller], [], [], 1)
+            try:
+                part = os.read(controller, 65536) if ready else b""
+            except OSError:  # the other side has closed it
+                break
+            shown += part
+        assert process.wait(30) == 0, shown.decode()
+    finally:
+        process.kill()
+        process.wait()
+        os.close(controller)
+    assert f"sum = {int(voxels.sum())}" in shown.decode()
+    assert "Traceback" not in shown.decode()
+
+
+def test_notebook_may_use_workers(tmp_path: Path) -> None:
+    manager = pytest.importorskip("jupyter_client.manager")
+    pytest.importorskip("ipykernel")
+    path, voxels = support.write_layer(tmp_path, size=(64, 128, 128))
+    kernel, client = manager.start_new_kernel(startup_timeout=120)
+    shown: list[str] = []
+
+    def note(message: dict) -> None:
+        shown.append(message["content"].get("text", ""))
+
+    code = [
+        "import numpy as np\nfrom cloudvolume_fast import CloudVolume",
+        f"vol = CloudVolume({path!r}, parallel=2)",
+        "image = vol.download_to_shared_memory(np.s_[:], workers=2)\nvol.unlink_shared_memory()",
+        "print('sum', int(image.sum()), int(vol[:].sum()))",
+        "from cloudvolume_fast.deliver.worker_pool import pool\nprint('pids', *pool().pids)",
+    ]
+    try:
+        for cell in code:
+            reply = client.execute_interactive(cell, timeout=120, output_hook=note)
+            assert reply["content"]["status"] == "ok", reply["content"]
+    finally:
+        client.stop_channels()
+        kernel.shutdown_kernel(now=True)
+    text = "".join(shown)
+    assert f"sum {int(voxels.sum())} {int(voxels.sum())}" in text
+    pids = [int(pid) for pid in text.split("pids")[1].split()]
+    assert len(pids) == 2
+    until = time.monotonic() + 10
+    while any(map(is_running, pids)) and time.monotonic() < until:
+        time.sleep(0.05)
+    assert not any(map(is_running, pids))
 
 
 def test_process_is_as_it_was_after_a_call(tmp_path: Path) -> None:

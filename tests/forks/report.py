@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""``make fork-report``: forks children of processes that have read, and prints what became of them.
+
+python -m forks.report [repetitions]
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from pathlib import Path
+
+import support
+from servers.nginx import Nginx
+
+from forks.runs import METHODS, ForkReport, run_forks
+
+CHILDREN = 64
+PER_PARENT = 25
+
+
+def main(repetitions: int) -> int:
+    reports = {method: ForkReport() for method in METHODS}
+    with tempfile.TemporaryDirectory() as folder, Nginx(Path(folder) / "nginx") as server:
+        for place in (Path(folder) / "image", server.root / "image"):
+            place.mkdir()
+            support.write_layer(place, size=(64, 64, 64), chunk_size=(32, 32, 32), compress=False)
+        paths = [f"file://{folder}/image", f"{server.url}/image"]
+        left, turn = repetitions, 0
+        while left > 0:
+            method = METHODS[turn % len(METHODS)]
+            count = min(left, PER_PARENT)
+            run_forks(reports[method], method, paths, children=CHILDREN, repetitions=count)
+            left, turn = left - count, turn + 1
+            done = ", ".join(f"{r.repetitions} by {name}" for name, r in reports.items())
+            worst = max(report.longest_seconds for report in reports.values())
+            print(f"repetitions: {done}; longest {worst:.2f} s", file=sys.stderr, flush=True)
+    for method, report in reports.items():
+        print(f"{CHILDREN} children at once by {method}, each reading file:// and http://")
+        print(report.table() + "\n")
+    return 0 if all(report.is_good for report in reports.values()) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(int(sys.argv[1]) if len(sys.argv) > 1 else 1000))
