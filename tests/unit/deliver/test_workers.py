@@ -409,6 +409,68 @@ def test_writing_with_a_codec_that_holds_the_gil(tmp_path: Path) -> None:
     assert np.array_equal(vol[:][..., 0], voxels)
 
 
+def make_sharded(folder: Path, size: tuple[int, int, int], hashing: str = "identity") -> str:
+    info = CloudVolume.create_new_info(
+        1,
+        "segmentation",
+        "uint64",
+        "compresso",
+        (1, 1, 1),
+        (7, -3, 0),
+        size,
+        chunk_size=(32, 32, 32),
+    )
+    info["scales"][0]["sharding"] = {
+        "@type": "neuroglancer_uint64_sharded_v1", "preshift_bits": 2, "minishard_bits": 1,
+        "shard_bits": 4, "hash": hashing, "minishard_index_encoding": "gzip",
+        "data_encoding": "raw",
+    }  # fmt: skip
+    vol = CloudVolume(f"file://{folder}", info=info)
+    vol.commit_info()
+    return vol.cloudpath
+
+
+def test_shards_are_written_each_by_one_worker(tmp_path: Path) -> None:
+    voxels = np.random.default_rng(0).integers(0, 9, (130, 70, 66), np.uint64)
+    by_workers = make_sharded(tmp_path / "workers", voxels.shape)
+    by_threads = make_sharded(tmp_path / "threads", voxels.shape)
+    CloudVolume(by_threads, parallel=1)[:] = voxels
+    assert pool().pids == []
+    CloudVolume(by_workers, parallel=2)[:] = voxels
+    assert len(pool().pids) == 2
+    names = support.files_in(tmp_path / "threads")
+    assert len([name for name in names if name.endswith(".shard")]) == 12
+    assert support.files_in(tmp_path / "workers") == names
+    for name in names:
+        if name.endswith(".shard"):
+            ours, theirs = (
+                (tmp_path / folder / name).read_bytes() for folder in ("workers", "threads")
+            )
+            assert ours == theirs
+    assert np.array_equal(CloudVolume(by_workers)[:][..., 0], voxels)
+    assert segments_of(os.getpid()) == []
+    # Some whole shards of a volume that has others.
+    vol = CloudVolume(by_workers, parallel=2)
+    voxels[64:, :64] += np.uint64(3)
+    vol[7 + 64 :, -3 : -3 + 64, :] = voxels[64:, :64]
+    assert np.array_equal(vol[:][..., 0], voxels)
+
+
+@pytest.mark.parametrize("part", ["hashed", "cut"])
+def test_boxes_that_are_no_whole_shards_are_written_by_threads(tmp_path: Path, part: str) -> None:
+    voxels = np.random.default_rng(0).integers(0, 9, (130, 70, 66), np.uint64)
+    hashing = "murmurhash3_x86_128" if part == "hashed" else "identity"
+    vol = CloudVolume(make_sharded(tmp_path, voxels.shape, hashing), parallel=2)
+    vol[:] = voxels
+    if part == "cut":
+        assert len(pool().pids) == 2
+        pool().close()
+        voxels[32:] += np.uint64(1)
+        vol[7 + 32 :, :, :] = voxels[32:]
+    assert pool().pids == []
+    assert np.array_equal(vol[:][..., 0], voxels)
+
+
 def test_writers_that_are_killed_do_not_show(tmp_path: Path) -> None:
     voxels = np.random.default_rng(0).integers(0, 9, (128, 128, 128), np.uint64)
     path = support.make_layer(
