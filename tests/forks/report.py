@@ -21,6 +21,18 @@ PER_PARENT = 25
 
 def main(repetitions: int) -> int:
     reports = {method: ForkReport() for method in METHODS}
+    try:
+        run(reports, repetitions)
+    except KeyboardInterrupt:
+        print("interrupted; so far:")
+    for method, report in reports.items():
+        print(f"{CHILDREN} children at once by {method}, each reading file:// and http://")
+        print(report.table() + "\n")
+    is_done = sum(report.repetitions for report in reports.values()) == repetitions
+    return 0 if is_done and all(report.is_good for report in reports.values()) else 1
+
+
+def run(reports: dict[str, ForkReport], repetitions: int) -> None:
     with tempfile.TemporaryDirectory() as folder, Nginx(Path(folder) / "nginx") as server:
         for place in (Path(folder) / "image", server.root / "image"):
             place.mkdir()
@@ -32,13 +44,7 @@ def main(repetitions: int) -> int:
             count = min(left, PER_PARENT)
             run_forks(reports[method], method, paths, children=CHILDREN, repetitions=count)
             left, turn = left - count, turn + 1
-            done = ", ".join(f"{r.repetitions} by {name}" for name, r in reports.items())
-            worst = max(report.longest_seconds for report in reports.values())
-            print(f"repetitions: {done}; longest {worst:.2f} s", file=sys.stderr, flush=True)
-    for method, report in reports.items():
-        print(f"{CHILDREN} children at once by {method}, each reading file:// and http://")
-        print(report.table() + "\n")
-    return 0 if all(report.is_good for report in reports.values()) else 1
+            print(f"{repetitions - left} of {repetitions} repetitions", file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":
