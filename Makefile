@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-# make demo | test | parity | golden-report | kill-report | fault-report | bench | lint | fuzz | asan | tsan | debug | clean
+# make demo | test | parity | golden-, kill-, fault-, fork-report | bench | lint | fuzz | asan | tsan | debug | clean
 # Each works as the first command on a fresh Debian or Ubuntu machine with Python 3.11 or newer.
 
 PYTHON ?= python3
@@ -26,8 +26,8 @@ REQUIREMENTS = $(PY) -c "import sys, tomllib; p = tomllib.load(open('pyproject.t
     print(*(r for a in sys.argv[1:] for r in ({'build': p['build-system']['requires'], 'run': q['dependencies']} | e)[a]), sep='\n')"
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-cpp test-python parity golden-report kill-report fault-report bench lint fuzz asan tsan debug clean \
-        system-demo system-test system-fuzz FORCE
+.PHONY: help demo test test-cpp test-python parity golden-report kill-report fault-report fork-report bench lint fuzz asan tsan \
+        debug clean system-demo system-test system-fuzz FORCE
 
 help:
 	@echo "make demo    build, write a sample volume, read it back, save a picture   (ARGS=...)"
@@ -36,6 +36,7 @@ help:
 	@echo "make golden-report    encodings x types x compressions, by whom written and read (CVFAST_PEERS_PYTHON=...)"
 	@echo "make kill-report      processes killed in the middle of reads into shared memory  (ARGS=runs, 200)"
 	@echo "make fault-report     reads from a server that spoils a fifth of its answers     (ARGS=chunk reads, 10000)"
+	@echo "make fork-report      64 children at once, forked after reading     (ARGS=repetitions, 1000)"
 	@echo "make bench   measure against cloud-volume and tensorstore                 (DATA=folder ARGS=...)"
 	@echo "make lint    formatters, linters, types, import contract"
 	@echo "make fuzz    every fuzz target for FUZZ_SECONDS=60 (needs clang)"
@@ -69,6 +70,9 @@ kill-report: $(STAMPS)/installed $(STAMPS)/requirements-test | system-test
 
 fault-report: $(STAMPS)/installed $(STAMPS)/requirements-test | system-test
 	PYTHONPATH=tests $(PY) -m faults.report $(ARGS)
+
+fork-report: $(STAMPS)/installed $(STAMPS)/requirements-test | system-test
+	PYTHONPATH=tests $(PY) -m forks.report $(ARGS)
 
 bench: $(STAMPS)/installed $(STAMPS)/requirements-bench
 	$(PY) benchmarks/bench.py $(if $(DATA),--data $(DATA)) $(ARGS)

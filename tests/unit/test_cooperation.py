@@ -10,13 +10,14 @@ import subprocess
 import sys
 import time
 import uuid
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
 import pytest
 import support
 from kills.runs import shm_names, write_volume
-from servers.faulty import FaultServer
+from servers.faulty import Answer, FaultServer
 
 from cloudvolume_fast import CloudVolume, _runtime
 from cloudvolume_fast.errors import ChunkDecodeError, InvalidArgumentError
@@ -31,8 +32,12 @@ from cloudvolume_fast.deliver import shared_job
 vol = CloudVolume(sys.argv[1])
 fetched = []
 do = shared_job.JobItems.do
+claims = open(sys.argv[3], "a") if len(sys.argv) > 3 else None
 def count(self, number):
     fetched.append(number)
+    if claims is not None:
+        names = shared_job.chunk_names(self._scale, self._job.runs, number)
+        print(json.dumps(names), file=claims, flush=True)
     return do(self, number)
 shared_job.JobItems.do = count
 print("ready", flush=True)
@@ -45,13 +50,15 @@ print(json.dumps([hashlib.sha256(image.tobytes("F")).hexdigest(), sorted(fetched
 class Party:
     """Processes that are ready to begin at the same moment."""
 
-    def __init__(self, path: str, name: str, count: int) -> None:
+    def __init__(self, path: str, name: str, count: int, claims: Path | None = None) -> None:
+        """Members write the names of the chunks that they claim into files in `claims`, where that is given."""
+        self.claims = [] if claims is None else [claims / f"member-{n}" for n in range(count)]
         self.members = [
             subprocess.Popen(
-                [sys.executable, "-c", JOIN, path, name],
+                [sys.executable, "-c", JOIN, path, name, *map(str, self.claims[n : n + 1])],
                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
             )
-            for _ in range(count)
+            for n in range(count)
         ]  # fmt: skip
         for member in self.members:
             assert member.stdout.readline() == "ready\n"
@@ -60,6 +67,12 @@ class Party:
         for member in self.members:
             member.stdin.write("\n")
             member.stdin.flush()
+
+    def last_claim(self, member: int) -> list[str]:
+        """Return the names of the chunks that a member was about to read at last."""
+        file = self.claims[member]
+        lines = file.read_text().splitlines(keepends=True) if file.exists() else []
+        return json.loads(lines[-1]) if lines and lines[-1].endswith("\n") else []
 
     def results(self, members: list[subprocess.Popen] | None = None) -> list:
         out = []
@@ -126,21 +139,36 @@ def test_a_server_is_asked_for_each_chunk_once(
     assert chunk_requests(faulty) == sorted(chunk.removesuffix(".gz") for chunk in chunks)
 
 
+@pytest.mark.parametrize("seed", range(4))
 def test_a_server_is_asked_anew_only_for_what_the_killed_had_claimed(
-    tmp_path: Path, name: str, faulty: FaultServer
+    tmp_path: Path, name: str, faulty: FaultServer, seed: int
 ) -> None:
-    _, voxels = support.write_layer(tmp_path, size=(160, 128, 96), chunk_size=(32, 32, 32))
-    party = Party(faulty.put_folder("/layer", tmp_path), name, 3)
+    layer, claims = tmp_path / "layer", tmp_path / "claims"
+    claims.mkdir()
+    _, voxels = support.write_layer(layer, size=(256, 256, 192), chunk_size=(64, 64, 64))
+    faulty.script = lambda request, count: Answer(
+        delay_seconds=0 if "info" in request.path else 0.03
+    )
+    party = Party(faulty.put_folder("/layer", layer), name, 5, claims)
     party.begin()
-    until = time.monotonic() + 20
-    while len(chunk_requests(faulty)) < 5 and time.monotonic() < until:
-        time.sleep(0.001)
-    party.members[0].kill()
-    assert {found for found, _ in party.results(party.members[1:])} == {digest(voxels)}
-    party.members[0].communicate()
-    asked = chunk_requests(faulty)
-    assert len(set(asked)) == 60
-    assert len(asked) - 60 <= 16  # a run of chunks, which the killed one had
+    rng = random.Random(seed)
+    killed = rng.sample(range(5), 3)
+    for number, after in zip(killed, sorted(rng.sample(range(1, 40), 3)), strict=True):
+        until = time.monotonic() + 20
+        while len(chunk_requests(faulty)) < after and time.monotonic() < until:
+            time.sleep(0.001)
+        party.members[number].kill()
+    survivors = [party.members[number] for number in range(5) if number not in killed]
+    results = party.results(survivors)
+    for number in killed:
+        party.members[number].communicate()
+    assert {found for found, _ in results} == {digest(voxels)}
+    assert (SHM / name).read_bytes() == voxels.tobytes("F")
+    asked = Counter(path.rpartition("/")[2] for path in chunk_requests(faulty))
+    assert len(asked) == 48  # every chunk
+    claimed = Counter(chunk for number in killed for chunk in party.last_claim(number))
+    again = {chunk: times for chunk, times in asked.items() if times > 1}
+    assert all(times <= 1 + claimed[chunk] for chunk, times in again.items()), (again, claimed)
 
 
 @pytest.mark.parametrize("seed", range(5))

@@ -270,6 +270,120 @@ def test_too_little_room_is_a_memory_error_before_anything_is_read(
     assert part
 
 
+FULL = """
+import json, os
+import numpy as np
+from cloudvolume_fast import _runtime
+MIB = 1 << 20
+with open("/dev/shm/other", "wb") as other:
+    other.write(bytes(6 * MIB + 4096))
+told = []
+for name in ("a", "b"):
+    try:
+        _runtime.Segment.create(name, 2 * MIB)
+    except OSError as error:
+        told.append(error.strerror)
+names = sorted(os.listdir("/dev/shm"))
+os.unlink("/dev/shm/other")
+segment = _runtime.Segment.create("c", 2 * MIB)
+voxels = segment.bytes()
+voxels[:] = 1
+print(json.dumps([told, names, segment.is_recycled, int(voxels.sum())]))
+segment.unlink()
+"""
+
+
+def test_memory_that_could_not_be_reserved_is_not_recycled() -> None:
+    prefix = support.mount_prefix("mount -t tmpfs -o size=8m none /dev/shm")
+    told, names, is_recycled, total = support.run_python(
+        FULL, prefix=prefix, CVFAST_KEEP_SHM_BYTES=str(64 << 20)
+    )
+    assert len(told) == 2
+    assert names == ["other"]
+    assert not is_recycled
+    assert total == 2 << 20
+
+
+HUGE = """
+import json, os, sys
+from pathlib import Path
+import numpy as np
+from cloudvolume_fast import CloudVolume, _runtime
+size = 9 * (1 << 20) + 12345
+segment = _runtime.Segment.create("cvfast-test-huge-" + str(os.getpid()), size)
+voxels = segment.bytes()
+clean = not voxels.any()
+blocks = os.stat(_runtime.shm_folder() + segment.name).st_blocks * 512
+voxels[:] = np.arange(size, dtype=np.uint64).astype(np.uint8)
+other = _runtime.Segment.open(segment.name, False).bytes()
+same = np.array_equal(other, voxels)
+at = voxels.__array_interface__["data"][0]
+huge, inside = 0, False
+for line in Path("/proc/self/smaps").read_text().splitlines():
+    first = line.split()[0]
+    if "-" in first and ":" not in first:
+        inside = int(first.split("-")[0], 16) == at
+    elif inside and first in ("ShmemPmdMapped:", "FilePmdMapped:"):
+        huge += int(line.split()[1]) << 10
+segment.unlink()
+print(json.dumps([clean, blocks, same, huge]))
+"""
+
+
+@pytest.mark.parametrize("huge", [False, True])
+def test_new_memory_is_reserved_and_zero_with_huge_pages_and_without(huge: bool) -> None:
+    clean, blocks, same, mapped_huge = support.run_python(
+        HUGE, CVFAST_SHM_HUGE_PAGES=str(int(huge))
+    )
+    assert clean
+    assert same
+    assert blocks >= 9 * (1 << 20) + 12345
+    assert mapped_huge <= (8 << 20 if huge else 0)
+
+
+def test_huge_pages_do_not_hide_that_there_is_too_little_room() -> None:
+    prefix = support.mount_prefix("mount -t tmpfs -o size=64m none /dev/shm")
+    told = support.run_python(
+        """
+import json, os, threading
+import numpy as np
+from cloudvolume_fast import _runtime
+# Another takes the room between the look at it and the reservation.
+stop, told, filled = threading.Event(), 0, 0
+def fill():
+    while not stop.is_set():
+        fd = os.open("/dev/shm/other", os.O_RDWR | os.O_CREAT)
+        try:
+            for _ in range(16):
+                os.write(fd, bytes(1 << 20))
+        except OSError:
+            pass
+        os.close(fd)
+        os.unlink("/dev/shm/other")
+thread = threading.Thread(target=fill)
+thread.start()
+for number in range(60):
+    try:
+        segment = _runtime.Segment.create(f"s{number}", 56 << 20)
+    except OSError as error:
+        told += 1
+    else:
+        segment.bytes()[:] = 1
+        filled += 1
+        segment.unlink()
+        del segment
+stop.set()
+thread.join()
+print(json.dumps([told, filled, os.listdir("/dev/shm")]))
+""",
+        prefix=prefix,
+        CVFAST_KEEP_SHM_BYTES="0",
+        timeout_seconds=120,
+    )
+    assert told[0] + told[1] == 60
+    assert told[2] == []
+
+
 @pytest.fixture(scope="module")
 def slow_layer(tmp_path_factory: pytest.TempPathFactory) -> str:
     """A layer whose decompression takes long enough for a bar."""

@@ -41,6 +41,28 @@ def runs_of(bounds: Bounds, scale: ImageScale) -> ChunkRuns:
     return ChunkRuns.of(bounds, (origin[0], origin[1], origin[2]), scale.chunk_size, voxel_bytes)
 
 
+def shards_of(bounds: Bounds, scale: ImageScale) -> ChunkRuns | None:
+    """Return runs that are one shard each, or None where a box is not made of whole shards, or of one only."""
+    spec = scale.sharding
+    if spec is None or spec.hash != "identity" or spec.preshift_bits + spec.minishard_bits >= 64:
+        return None
+    low, high = scale.bounds[:3], scale.bounds[3:]
+    extent = tuple(end - begin for begin, end in zip(low, high, strict=True))
+    shard = spec.image_shard_shape(extent, scale.chunk_size).tolist()
+    for axis in range(3):
+        begin, end = bounds[axis], bounds[axis + 3]
+        if (begin - low[axis]) % shard[axis] or (
+            end != high[axis] and (end - low[axis]) % shard[axis]
+        ):
+            return None
+    x, y, z = (int(shard[axis]) // scale.chunk_size[axis] for axis in range(3))
+    voxel_bytes = scale.dtype.itemsize * scale.num_channels
+    runs = ChunkRuns.of(
+        bounds, (low[0], low[1], low[2]), scale.chunk_size, voxel_bytes, fixed_run=(x, y, z)
+    )
+    return runs if len(runs) > 1 else None
+
+
 def pickled(source: ImageAccess) -> bytes:
     """Return what a worker needs to open the volume, explicit credentials included; for a pipe and nothing else."""
     config = replace(source.config, progress=False, progress_title=None, parallel=1)
@@ -161,15 +183,25 @@ def write_with_workers(
     array: NDArray[Any],
     options: WriteOptions,
     workers: int,
-) -> None:
-    """Write a box by worker processes, for codecs that hold the GIL.
+) -> bool:
+    """Write a box by worker processes, for codecs that hold the GIL; False where that does not serve.
 
     Runs of chunks are copied one after the other into a segment that holds a few of them, from which workers take them.
+    A run of a sharded scale is a shard, so that no two workers write to one file; boxes that cut shards, and shards
+    too large for half of the shared memory that is left, are for threads.
     """
     shape = shape_of(bounds, scale)
-    runs = runs_of(bounds, scale)
     voxel_bytes = scale.dtype.itemsize * scale.num_channels
-    slots = min(len(runs), _STAGED_RUNS * workers)
+    if scale.sharding is None:
+        runs = runs_of(bounds, scale)
+        slots = min(len(runs), _STAGED_RUNS * workers)
+    else:
+        shards = shards_of(bounds, scale)
+        if shards is None:
+            return False
+        runs, slots = shards, min(len(shards), workers)
+        if slots * slot_bytes(runs, voxel_bytes) > _runtime.shm_available_bytes() // 2:
+            return False
     segment = create_segment(
         _runtime.shm_hidden_name("part"), slots * slot_bytes(runs, voxel_bytes), scale.folder
     )
@@ -193,3 +225,4 @@ def write_with_workers(
     finally:
         segment.unlink()
         source.lru.clear()  # of what it held of these chunks
+    return True

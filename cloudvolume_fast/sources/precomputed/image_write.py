@@ -80,13 +80,12 @@ def write(
     if (
         workers > 1
         and "encode" in codec.holds_gil
-        and scale.sharding is None
         and source.meta.path.protocol != "mem"  # which other processes cannot reach
     ):
         from cloudvolume_fast.sources.precomputed.image_workers import write_with_workers
 
-        write_with_workers(source, scale, mip, bounds, array, options, workers)
-        return
+        if write_with_workers(source, scale, mip, bounds, array, options, workers):
+            return
     write_box(scale, source.folder_path(source.meta.key(mip)), bounds, array, options)
 
 

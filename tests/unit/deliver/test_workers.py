@@ -6,6 +6,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+import select
 import subprocess
 import sys
 import threading
@@ -211,6 +212,77 @@ def test_every_kind_of_program_may_use_workers(tmp_path: Path, folder: str) -> N
     assert total == voxels.sum()
 
 
+def test_person_at_a_prompt_may_use_workers(tmp_path: Path) -> None:
+    path, voxels = support.write_layer(tmp_path)
+    controller, terminal = os.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-i", "-q"], stdin=terminal, stdout=terminal, stderr=terminal,
+        start_new_session=True, close_fds=True, env={**os.environ, "TERM": "dumb"},
+    )  # fmt: skip
+    os.close(terminal)
+    lines = [
+        "import numpy as np",
+        "from cloudvolume_fast import CloudVolume",
+        f"vol = CloudVolume({path!r}, parallel=2)",
+        "image = vol.download_to_shared_memory(np.s_[:], workers=2)",
+        "vol.unlink_shared_memory()",
+        "print('sum', '=', int(image.sum()))",
+        "exit()",
+    ]
+    shown = b""
+    try:
+        os.write(controller, ("\n".join(lines) + "\n").encode())
+        until = time.monotonic() + 60
+        while time.monotonic() < until:
+            ready, _, _ = select.select([controller], [], [], 1)
+            try:
+                part = os.read(controller, 65536) if ready else b""
+            except OSError:  # the other side has closed it
+                break
+            shown += part
+        assert process.wait(30) == 0, shown.decode()
+    finally:
+        process.kill()
+        process.wait()
+        os.close(controller)
+    assert f"sum = {int(voxels.sum())}" in shown.decode()
+    assert "Traceback" not in shown.decode()
+
+
+def test_notebook_may_use_workers(tmp_path: Path) -> None:
+    manager = pytest.importorskip("jupyter_client.manager")
+    pytest.importorskip("ipykernel")
+    path, voxels = support.write_layer(tmp_path, size=(64, 128, 128))
+    kernel, client = manager.start_new_kernel(startup_timeout=120)
+    shown: list[str] = []
+
+    def note(message: dict) -> None:
+        shown.append(message["content"].get("text", ""))
+
+    code = [
+        "import numpy as np\nfrom cloudvolume_fast import CloudVolume",
+        f"vol = CloudVolume({path!r}, parallel=2)",
+        "image = vol.download_to_shared_memory(np.s_[:], workers=2)\nvol.unlink_shared_memory()",
+        "print('sum', int(image.sum()), int(vol[:].sum()))",
+        "from cloudvolume_fast.deliver.worker_pool import pool\nprint('pids', *pool().pids)",
+    ]
+    try:
+        for cell in code:
+            reply = client.execute_interactive(cell, timeout=120, output_hook=note)
+            assert reply["content"]["status"] == "ok", reply["content"]
+    finally:
+        client.stop_channels()
+        kernel.shutdown_kernel(now=True)
+    text = "".join(shown)
+    assert f"sum {int(voxels.sum())} {int(voxels.sum())}" in text
+    pids = [int(pid) for pid in text.split("pids")[1].split()]
+    assert len(pids) == 2
+    until = time.monotonic() + 10
+    while any(map(is_running, pids)) and time.monotonic() < until:
+        time.sleep(0.05)
+    assert not any(map(is_running, pids))
+
+
 def test_process_is_as_it_was_after_a_call(tmp_path: Path) -> None:
     path, _ = support.write_layer(tmp_path)
     same = support.run_python(
@@ -353,6 +425,68 @@ def test_writing_with_a_codec_that_holds_the_gil(tmp_path: Path) -> None:
     assert np.array_equal(vol[:][..., 0], voxels)
     voxels[5:101, 3:64, 1:60] += np.uint64(1)
     vol[5:101, 3:64, 1:60] = voxels[5:101, 3:64, 1:60]
+    assert np.array_equal(vol[:][..., 0], voxels)
+
+
+def make_sharded(folder: Path, size: tuple[int, int, int], hashing: str = "identity") -> str:
+    info = CloudVolume.create_new_info(
+        1,
+        "segmentation",
+        "uint64",
+        "compresso",
+        (1, 1, 1),
+        (7, -3, 0),
+        size,
+        chunk_size=(32, 32, 32),
+    )
+    info["scales"][0]["sharding"] = {
+        "@type": "neuroglancer_uint64_sharded_v1", "preshift_bits": 2, "minishard_bits": 1,
+        "shard_bits": 4, "hash": hashing, "minishard_index_encoding": "gzip",
+        "data_encoding": "raw",
+    }  # fmt: skip
+    vol = CloudVolume(f"file://{folder}", info=info)
+    vol.commit_info()
+    return vol.cloudpath
+
+
+def test_shards_are_written_each_by_one_worker(tmp_path: Path) -> None:
+    voxels = np.random.default_rng(0).integers(0, 9, (130, 70, 66), np.uint64)
+    by_workers = make_sharded(tmp_path / "workers", voxels.shape)
+    by_threads = make_sharded(tmp_path / "threads", voxels.shape)
+    CloudVolume(by_threads, parallel=1)[:] = voxels
+    assert pool().pids == []
+    CloudVolume(by_workers, parallel=2)[:] = voxels
+    assert len(pool().pids) == 2
+    names = support.files_in(tmp_path / "threads")
+    assert len([name for name in names if name.endswith(".shard")]) == 12
+    assert support.files_in(tmp_path / "workers") == names
+    for name in names:
+        if name.endswith(".shard"):
+            ours, theirs = (
+                (tmp_path / folder / name).read_bytes() for folder in ("workers", "threads")
+            )
+            assert ours == theirs
+    assert np.array_equal(CloudVolume(by_workers)[:][..., 0], voxels)
+    assert segments_of(os.getpid()) == []
+    # Some whole shards of a volume that has others.
+    vol = CloudVolume(by_workers, parallel=2)
+    voxels[64:, :64] += np.uint64(3)
+    vol[7 + 64 :, -3 : -3 + 64, :] = voxels[64:, :64]
+    assert np.array_equal(vol[:][..., 0], voxels)
+
+
+@pytest.mark.parametrize("part", ["hashed", "cut"])
+def test_boxes_that_are_no_whole_shards_are_written_by_threads(tmp_path: Path, part: str) -> None:
+    voxels = np.random.default_rng(0).integers(0, 9, (130, 70, 66), np.uint64)
+    hashing = "murmurhash3_x86_128" if part == "hashed" else "identity"
+    vol = CloudVolume(make_sharded(tmp_path, voxels.shape, hashing), parallel=2)
+    vol[:] = voxels
+    if part == "cut":
+        assert len(pool().pids) == 2
+        pool().close()
+        voxels[32:] += np.uint64(1)
+        vol[7 + 32 :, :, :] = voxels[32:]
+    assert pool().pids == []
     assert np.array_equal(vol[:][..., 0], voxels)
 
 
