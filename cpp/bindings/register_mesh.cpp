@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <atomic>
 #include <cstdint>
+#include <cstdlib>
 #include <exception>
 #include <memory>
 #include <new>
@@ -90,7 +91,7 @@ template <typename T>
 py::array_t<T> hand_over(mesh::Buffer<T>&& buffer) {
   const auto rows = static_cast<py::ssize_t>(buffer.size() / 3);
   T* const data = buffer.release();
-  const py::capsule owner(data, [](void* p) { delete[] static_cast<T*>(p); });
+  const py::capsule owner(data, [](void* p) { std::free(p); });
   return py::array_t<T>({rows, py::ssize_t{3}}, data, owner);
 }
 
