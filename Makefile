@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-# make demo | test | parity | golden-report | kill-report | bench | lint | fuzz | asan | tsan | debug | clean
+# make demo | test | parity | golden-report | mesh-report | kill-report | bench | lint | fuzz | asan | tsan | debug | clean
 # Each works as the first command on a fresh Debian or Ubuntu machine with Python 3.11 or newer.
 
 PYTHON ?= python3
@@ -26,7 +26,7 @@ REQUIREMENTS = $(PY) -c "import sys, tomllib; p = tomllib.load(open('pyproject.t
     print(*(r for a in sys.argv[1:] for r in ({'build': p['build-system']['requires'], 'run': q['dependencies']} | e)[a]), sep='\n')"
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-cpp test-python parity golden-report kill-report bench lint fuzz asan tsan debug clean \
+.PHONY: help demo test test-cpp test-python parity golden-report mesh-report kill-report bench lint fuzz asan tsan debug clean \
         system-demo system-test system-fuzz FORCE
 
 help:
@@ -34,6 +34,7 @@ help:
 	@echo "make test    C++ and Python tests                                         (ARGS=... for pytest)"
 	@echo "make parity  the same calls on cloud-volume and here, and what differs       (CVFAST_PEERS_PYTHON=...)"
 	@echo "make golden-report    encodings x types x compressions, by whom written and read (CVFAST_PEERS_PYTHON=...)"
+	@echo "make mesh-report      meshes, skeletons, spatial indexes: by whom written and read (CVFAST_PEERS_PYTHON=...)"
 	@echo "make kill-report      processes killed in the middle of reads into shared memory  (ARGS=runs, 200)"
 	@echo "make bench   measure against cloud-volume and tensorstore                 (DATA=folder ARGS=...)"
 	@echo "make lint    formatters, linters, types, import contract"
@@ -62,6 +63,9 @@ parity: $(STAMPS)/installed $(STAMPS)/requirements-test $(if $(CVFAST_PEERS_PYTH
 
 golden-report: $(STAMPS)/installed $(STAMPS)/requirements-test | system-test
 	PYTHONPATH=tests $(PY) -m golden.report
+
+mesh-report: $(STAMPS)/installed $(STAMPS)/requirements-test | system-test
+	PYTHONPATH=tests $(PY) -m interop.report
 
 kill-report: $(STAMPS)/installed $(STAMPS)/requirements-test | system-test
 	PYTHONPATH=tests $(PY) -m kills.report $(ARGS)
