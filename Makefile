@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-# make demo | test | parity | golden-, kill-, fault-, fork-report | bench | lint | fuzz | asan | tsan | debug | clean
+# make demo | test | parity | golden-, mesh-, kill-, fault-, fork-report | bench | lint | fuzz | asan | tsan | debug | clean
 # Each works as the first command on a fresh Debian or Ubuntu machine with Python 3.11 or newer.
 
 PYTHON ?= python3
@@ -26,14 +26,15 @@ REQUIREMENTS = $(PY) -c "import sys, tomllib; p = tomllib.load(open('pyproject.t
     print(*(r for a in sys.argv[1:] for r in ({'build': p['build-system']['requires'], 'run': q['dependencies']} | e)[a]), sep='\n')"
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-cpp test-python parity golden-report kill-report fault-report fork-report bench lint fuzz asan tsan \
-        debug clean system-demo system-test system-fuzz FORCE
+.PHONY: help demo test test-cpp test-python parity golden-report mesh-report kill-report fault-report fork-report bench \
+        lint fuzz asan tsan debug clean system-demo system-test system-fuzz FORCE
 
 help:
 	@echo "make demo    build, write a sample volume, read it back, save a picture   (ARGS=...)"
 	@echo "make test    C++ and Python tests                                         (ARGS=... for pytest)"
 	@echo "make parity  the same calls on cloud-volume and here, and what differs       (CVFAST_PEERS_PYTHON=...)"
 	@echo "make golden-report    encodings x types x compressions, by whom written and read (CVFAST_PEERS_PYTHON=...)"
+	@echo "make mesh-report      meshes, skeletons, spatial indexes: by whom written and read (CVFAST_PEERS_PYTHON=...)"
 	@echo "make kill-report      processes killed in the middle of reads into shared memory  (ARGS=runs, 200)"
 	@echo "make fault-report     reads from a server that spoils a fifth of its answers     (ARGS=chunk reads, 10000)"
 	@echo "make fork-report      64 children at once, forked after reading     (ARGS=repetitions, 1000)"
@@ -64,6 +65,9 @@ parity: $(STAMPS)/installed $(STAMPS)/requirements-test $(if $(CVFAST_PEERS_PYTH
 
 golden-report: $(STAMPS)/installed $(STAMPS)/requirements-test | system-test
 	PYTHONPATH=tests $(PY) -m golden.report
+
+mesh-report: $(STAMPS)/installed $(STAMPS)/requirements-test | system-test
+	PYTHONPATH=tests $(PY) -m interop.report
 
 kill-report: $(STAMPS)/installed $(STAMPS)/requirements-test | system-test
 	PYTHONPATH=tests $(PY) -m kills.report $(ARGS)

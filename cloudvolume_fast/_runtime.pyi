@@ -776,6 +776,22 @@ def stitch_fragments(
         First vertex and first face of each fragment, and the totals.
     """
 
+def read_fragments(
+    root: bytes,
+    keys: Sequence[bytes],
+    limit_bytes: int,
+    transform: Sequence[float] | None,
+    threads: int,
+) -> tuple[_Floats, _UInts] | None:
+    """Read fragments of the single-resolution mesh format from the files of a folder into one mesh.
+
+    Returns
+    -------
+    vertices : ndarray of float32, shape (n, 3)
+    faces : ndarray of uint32, shape (m, 3)
+        Or None for both where a file is not plainly as it should be, and so is to be looked at by itself.
+    """
+
 def consolidate(vertices: _Floats, faces: _UInts, threads: int) -> tuple[_MeshStatus, Any, Any]:
     """Make vertices and faces unique and sort them; see `model.mesh.Mesh.consolidate`."""
 

@@ -128,6 +128,7 @@ class CloudVolumePrecomputed(Volume):
         source: MeshSource | None = self.__dict__.get("_mesh")
         if source is None:
             source = self._mesh = mesh_source(self.meta, self.config)
+            source.meta.cv = self
         elif not source.is_current:
             source = self._mesh = suited_source(source.meta)
         return source

@@ -387,7 +387,7 @@ class ShardReader:
             )
             out.setdefault(filename, {}).update(known)
             wanted += [(filename, m, ByteRange(begin, end - begin)) for m, begin, end in unknown]
-        blobs = self._read_ranges([(self.join(path, name), r) for name, _, r in wanted])
+        blobs = self.read_ranges([(self.join(path, name), r) for name, _, r in wanted])
         pairs = zip(wanted, blobs, strict=True)
         for (name, minishard, extent), blob in _bar(
             pairs, progress, "Minishard indices", len(wanted)
@@ -488,7 +488,7 @@ class ShardReader:
         out: dict[int, bytes | None] = dict.fromkeys(found)
         stored = [(number, place) for number, place in found.items() if place is not None]
         keys = [self.join(path, place.filename) for _, place in stored]
-        blobs = self._read_ranges(
+        blobs = self.read_ranges(
             [
                 (key, ByteRange(place.offset, place.size))
                 for key, (_, place) in zip(keys, stored, strict=True)
@@ -616,7 +616,7 @@ class ShardReader:
             begin, end = self._absolute_extents(head, what)[0].tolist()
             if begin != end:
                 wanted.append((name, minishard, ByteRange(begin, end - begin)))
-        blobs = self._read_ranges([(self.join(path, name), r) for name, _, r in wanted])
+        blobs = self.read_ranges([(self.join(path, name), r) for name, _, r in wanted])
         for (name, minishard, extent), blob in zip(wanted, blobs, strict=True):
             key = self.join(path, name)
             what = f"{key}: minishard {minishard} index"
@@ -625,8 +625,23 @@ class ShardReader:
             self._minishards.put((key, minishard), out[name, minishard])
         return out
 
-    def _read_ranges(self, wanted: Sequence[tuple[str, ByteRange]]) -> list[memoryview]:
-        """Read ranges of shards; one that reaches past its file's end is cut short."""
+    def read_ranges(self, wanted: Sequence[tuple[str, ByteRange]]) -> list[memoryview]:
+        """Read ranges of shards, joined to few requests.
+
+        Parameters
+        ----------
+        wanted : sequence of (str, ByteRange)
+            Keys of shard files, and what is wanted of each.
+
+        Returns
+        -------
+        list of memoryview
+            In the order of `wanted`; one that reaches past its file's end is cut short, of an absent file it is empty.
+
+        Raises
+        ------
+        ChunkReadError
+        """
         base = self.spec.index_length()
         by_key: dict[str, list[int]] = {}
         for i, (key, _) in enumerate(wanted):

@@ -5,15 +5,21 @@
 #include <algorithm>
 #include <atomic>
 #include <cstdint>
+#include <cstdlib>
 #include <exception>
+#include <memory>
+#include <new>
 #include <optional>
 #include <span>
 #include <stdexcept>
+#include <string>
 #include <utility>
 #include <vector>
 
 #include "cvfast/mesh/deduplicate.hpp"
 #include "cvfast/mesh/fragment.hpp"
+#include "cvfast/runtime/fragment_batch.hpp"
+#include "cvfast/runtime/memory.hpp"
 #include "cvfast/runtime/thread_pool.hpp"
 #include "gil.hpp"
 #include "register.hpp"
@@ -37,6 +43,10 @@ class Runner {
       if (n < 2 || threads_ < 2) return mesh::serially(n, task);
       return cvfast::runtime::parallel_for(n, threads_, guarded(task), [this] { return poll(); });
     };
+  }
+
+  [[nodiscard]] cvfast::runtime::BatchOptions batch() {
+    return {.threads = threads_, .poll = [this] { return poll(); }};
   }
 
   void finish() const {
@@ -81,8 +91,54 @@ template <typename T>
 py::array_t<T> hand_over(mesh::Buffer<T>&& buffer) {
   const auto rows = static_cast<py::ssize_t>(buffer.size() / 3);
   T* const data = buffer.release();
-  const py::capsule owner(data, [](void* p) { delete[] static_cast<T*>(p); });
+  const py::capsule owner(data, [](void* p) { std::free(p); });
   return py::array_t<T>({rows, py::ssize_t{3}}, data, owner);
+}
+
+/// Rows of three that are yet to be written, on huge pages where they fill them.
+template <typename T>
+class Rows {
+ public:
+  explicit Rows(std::uint64_t rows) : rows_(rows), size_bytes_(static_cast<std::size_t>(3 * rows) * sizeof(T)) {
+    if (cvfast::runtime::is_worth_huge_pages(size_bytes_)) {
+      data_ = static_cast<T*>(cvfast::runtime::allocate_huge(size_bytes_));
+      if (data_ == nullptr) throw std::bad_alloc();
+    } else {
+      data_ = new T[3 * rows];
+    }
+  }
+  Rows(const Rows&) = delete;
+  Rows& operator=(const Rows&) = delete;
+  ~Rows() {
+    if (cvfast::runtime::is_worth_huge_pages(size_bytes_)) {
+      cvfast::runtime::release_huge(data_, size_bytes_);
+    } else {
+      delete[] data_;
+    }
+  }
+
+  [[nodiscard]] T* data() const noexcept { return data_; }
+  /// An array that owns them.
+  [[nodiscard]] static py::array_t<T> hand_over(std::unique_ptr<Rows> rows) {
+    const auto n = static_cast<py::ssize_t>(rows->rows_);
+    T* const data = rows->data_;
+    const py::capsule owner(rows.get(), [](void* p) { delete static_cast<Rows*>(p); });
+    (void)rows.release();
+    return py::array_t<T>({n, py::ssize_t{3}}, data, owner);
+  }
+
+ private:
+  std::uint64_t rows_;
+  std::size_t size_bytes_;
+  T* data_ = nullptr;
+};
+
+mesh::Transform transform_of(const std::optional<std::vector<double>>& numbers) {
+  mesh::Transform map;
+  if (!numbers) return map;
+  if (numbers->size() != 12) throw std::invalid_argument("transform: expected 12 numbers");
+  std::copy(numbers->begin(), numbers->end(), std::begin(map.rows));
+  return map;
 }
 
 mesh::TrianglesView view_of(const Vertices& vertices, const Faces& faces) {
@@ -96,11 +152,7 @@ mesh::TrianglesView view_of(const Vertices& vertices, const Faces& faces) {
 // (status, vertices, faces, begins): begins are those of each fragment, with the total behind them.
 py::tuple stitch_fragments(const std::vector<py::buffer>& buffers, const std::optional<std::vector<double>>& transform,
                            int threads) {
-  mesh::Transform map;
-  if (transform) {
-    if (transform->size() != 12) throw std::invalid_argument("transform: expected 12 numbers");
-    std::copy(transform->begin(), transform->end(), std::begin(map.rows));
-  }
+  const mesh::Transform map = transform_of(transform);
   std::vector<py::buffer_info> held;
   std::vector<std::span<const std::byte>> fragments;
   held.reserve(buffers.size());
@@ -113,15 +165,15 @@ py::tuple stitch_fragments(const std::vector<py::buffer>& buffers, const std::op
   }
   mesh::StitchPlan plan;
   mesh::FragmentStatus outcome;
-  mesh::Buffer<float> vertices;
-  mesh::Buffer<std::uint32_t> faces;
+  std::unique_ptr<Rows<float>> vertices;
+  std::unique_ptr<Rows<std::uint32_t>> faces;
   Runner runner(threads);
   cvfast::bindings::without_gil([&] {
     outcome = mesh::plan_stitch(fragments, plan);
     if (!outcome.status.ok()) return;
-    vertices = mesh::Buffer<float>(3 * plan.total.num_vertices);
-    faces = mesh::Buffer<std::uint32_t>(3 * plan.total.num_faces);
-    outcome = mesh::stitch(fragments, plan, map, runner.parallel(), vertices.data(), faces.data());
+    vertices = std::make_unique<Rows<float>>(plan.total.num_vertices);
+    faces = std::make_unique<Rows<std::uint32_t>>(plan.total.num_faces);
+    outcome = mesh::stitch(fragments, plan, map, runner.parallel(), vertices->data(), faces->data());
   });
   runner.finish();
   if (!outcome.status.ok()) {
@@ -133,7 +185,30 @@ py::tuple stitch_fragments(const std::vector<py::buffer>& buffers, const std::op
     begins.mutable_at(static_cast<py::ssize_t>(i), 0) = at.num_vertices;
     begins.mutable_at(static_cast<py::ssize_t>(i), 1) = at.num_faces;
   }
-  return py::make_tuple(describe({}, 0), hand_over(std::move(vertices)), hand_over(std::move(faces)), begins);
+  return py::make_tuple(describe({}, 0), Rows<float>::hand_over(std::move(vertices)),
+                        Rows<std::uint32_t>::hand_over(std::move(faces)), begins);
+}
+
+// (vertices, faces), or None where files are to be looked at one by one.
+py::object read_fragments(const std::string& root, const std::vector<std::string>& keys, std::uint64_t limit_bytes,
+                          const std::optional<std::vector<double>>& transform, int threads) {
+  using cvfast::runtime::FragmentOutcome;
+  const mesh::Transform map = transform_of(transform);
+  std::unique_ptr<Rows<float>> vertices;
+  std::unique_ptr<Rows<std::uint32_t>> faces;
+  FragmentOutcome outcome{};
+  Runner runner(threads);
+  cvfast::bindings::without_gil([&] {
+    cvfast::runtime::FragmentBatch batch;
+    outcome = cvfast::runtime::open_fragments(root, keys, limit_bytes, batch, runner.batch());
+    if (outcome != FragmentOutcome::kDone) return;
+    vertices = std::make_unique<Rows<float>>(batch.plan.total.num_vertices);
+    faces = std::make_unique<Rows<std::uint32_t>>(batch.plan.total.num_faces);
+    outcome = cvfast::runtime::decode_fragments(batch, map, vertices->data(), faces->data(), runner.batch());
+  });
+  runner.finish();
+  if (outcome != FragmentOutcome::kDone) return py::none();
+  return py::make_tuple(Rows<float>::hand_over(std::move(vertices)), Rows<std::uint32_t>::hand_over(std::move(faces)));
 }
 
 py::tuple consolidate(const Vertices& vertices, const Faces& faces, int threads) {
@@ -167,6 +242,8 @@ py::tuple merge_marked_pairs(const Vertices& vertices, const Faces& faces,
 
 void register_mesh(py::module_& module) {
   module.def("stitch_fragments", &stitch_fragments, py::arg("fragments"), py::arg("transform"), py::arg("threads"));
+  module.def("read_fragments", &read_fragments, py::arg("root"), py::arg("keys"), py::arg("limit_bytes"),
+             py::arg("transform"), py::arg("threads"));
   module.def("consolidate", &consolidate, py::arg("vertices").noconvert(), py::arg("faces").noconvert(),
              py::arg("threads"));
   module.def("merge_marked_pairs", &merge_marked_pairs, py::arg("vertices").noconvert(), py::arg("faces").noconvert(),

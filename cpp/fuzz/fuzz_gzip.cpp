@@ -41,6 +41,16 @@ std::optional<Bytes> inflate_by_zlib(const Bytes& in) {
   return out;
 }
 
+/// Inflates to a size by `decompress_padded`, in memory of exactly what that may touch.
+std::optional<Bytes> inflate_padded(Bytes in, std::size_t n) {
+  const std::size_t stored = in.size();
+  in.resize(stored + decode::gzip::kInputPadding);
+  Bytes out(n + decode::gzip::kOutputPadding);
+  if (!decode::gzip::decompress_padded(in.data(), stored, out.data(), n)) return std::nullopt;
+  out.resize(n);
+  return out;
+}
+
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* input, std::size_t size) {
@@ -62,6 +72,16 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* input, std::size_t siz
     require(status.offset <= data.size());
   }
 
+  // Of the size that is there, and of the one that the end states.
+  std::size_t stated = 0;
+  for (std::size_t i = 0; i < 2 && i < size; ++i)
+    stated |= std::size_t{input[size - std::min<std::size_t>(4, size) + i]} << (8 * i);
+  for (const std::size_t n : {status.ok() ? out.size() : stated, stated}) {
+    const std::optional<Bytes> padded = inflate_padded(data, n);
+    if (padded && expected) require(*padded == *expected);
+    if (padded && status.ok()) require(*padded == out);
+  }
+
   const int level = size == 0 ? 6 : input[0] % 13;
   Bytes packed;
   const bool is_segmentation = size > 1 && input[1] % 2 != 0;
@@ -75,6 +95,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* input, std::size_t siz
     require(out == data);
     const std::optional<Bytes> back = inflate_by_zlib(packed);
     require(back.has_value() && *back == data);
+    require(inflate_padded(packed, size) == data);
   }
   return 0;
 }

@@ -63,5 +63,6 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* input, std::size_t siz
   decode::InflatePrefix whole(packed, back);
   for (std::size_t n = 0; n < data.size(); n += step) require(whole.extend(n));
   require(whole.extend(data.size()) && std::equal(data.begin(), data.end(), back.begin()));
+  require(whole.size() == data.size() && whole.end() == packed.size() - stream.total_out);
   return 0;
 }

@@ -314,5 +314,51 @@ TEST(Gzip, ReusesTheVectorItIsGiven) {
   EXPECT_EQ(out, bytes_of("short"));
 }
 
+/// Inflates to a size by `decompress_padded`; what does not succeed is empty.
+Bytes padded(Bytes in, std::size_t size) {
+  const std::size_t stored = in.size();
+  in.resize(stored + kInputPadding);
+  Bytes out(size + kOutputPadding);
+  if (!decompress_padded(in.data(), stored, out.data(), size)) return {};
+  out.resize(size);
+  return out;
+}
+
+TEST(GzipPadded, InflatesOneMemberOfAKnownSize) {
+  testing::Random random(11);
+  for (const std::size_t n : {1U, 2U, 60U, 5000U, 200000U}) {
+    const Bytes in = testing::to_items(random.labels((n + 3) / 4, 50, 4), 4);
+    for (const int level : {0, 1, 6, 9, 12}) EXPECT_EQ(padded(compressed(in, level), in.size()), in) << n << level;
+  }
+}
+
+TEST(GzipPadded, RefusesWhatIsNotExactlyThat) {
+  testing::Random random(12);
+  const Bytes in = testing::to_items(random.labels(2000, 50, 4), 4);
+  const Bytes member = compressed(in);
+  ASSERT_EQ(padded(member, in.size()), in);
+  EXPECT_TRUE(padded(member, in.size() - 1).empty());
+  EXPECT_TRUE(padded(member, in.size() + 1).empty());
+  EXPECT_TRUE(padded(joined(member, member), in.size()).empty());
+  EXPECT_TRUE(padded(joined(member, Bytes(1)), in.size()).empty());
+  EXPECT_TRUE(padded({}, 0).empty());
+  for (std::size_t n = 0; n < member.size(); ++n) {
+    ASSERT_TRUE(padded(Bytes(member.begin(), member.begin() + static_cast<std::ptrdiff_t>(n)), in.size()).empty()) << n;
+  }
+  // A bit that stands for nothing (padding, the length of a code that no symbol of the data has) may be any.
+  std::size_t accepted = 0;
+  for (std::size_t bit = 80; bit < member.size() * 8; ++bit) {
+    Bytes damaged = member;
+    damaged[bit / 8] ^= static_cast<std::byte>(1U << (bit % 8));
+    const Bytes found = padded(damaged, in.size());
+    if (found.empty()) continue;
+    ASSERT_EQ(found, in) << bit;
+    Bytes out;
+    ASSERT_TRUE(decompress(damaged, kLimit, out).ok()) << bit;
+    ++accepted;
+  }
+  EXPECT_LT(accepted, 100U);
+}
+
 }  // namespace
 }  // namespace cvfast::decode::gzip

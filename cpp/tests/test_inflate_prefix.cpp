@@ -112,6 +112,36 @@ TEST(InflatePrefix, ReadsFixedCodes) {
   EXPECT_EQ(std::memcmp(room.data.get(), text.data(), text.size()), 0);
 }
 
+TEST(InflatePrefix, TellsWhereTheStreamEnds) {
+  testing::Random random(7);
+  std::vector<Bytes> all = contents(random);
+  all.emplace_back();
+  for (const Bytes& in : all) {
+    for (int level = 0; level <= 12; level += 3) {
+      Bytes packed = deflate(in, level);
+      packed.resize(packed.size() + 77);
+      Room room(in.size());
+      InflatePrefix whole(packed, room.span());
+      ASSERT_TRUE(whole.extend(in.size()));
+      EXPECT_EQ(whole.end(), 77U) << level;
+      EXPECT_EQ(whole.end(), 77U) << level;
+      if (in.empty()) continue;
+      InflatePrefix part(packed, room.span());
+      ASSERT_TRUE(part.extend(in.size() / 3));
+      EXPECT_EQ(part.end(), std::nullopt) << level;
+    }
+  }
+}
+
+TEST(InflatePrefix, TellsTheEndBehindEmptyBlocks) {
+  // An empty stored block that is not the last one, then an empty last one of fixed codes.
+  Bytes packed{std::byte{0}, std::byte{0}, std::byte{0}, std::byte{0xff}, std::byte{0xff}, std::byte{3}, std::byte{0}};
+  packed.resize(packed.size() + 64);
+  Room room(0);
+  InflatePrefix prefix(packed, room.span());
+  EXPECT_EQ(prefix.end(), 64U);
+}
+
 TEST(InflatePrefix, GivesUpAtTheEndAndStaysSo) {
   testing::Random random(3);
   const Bytes in = testing::to_items(random.labels(5000, 40, 4), 4);

@@ -19,6 +19,7 @@
 #include <stdexcept>
 
 #include "cvfast/core/endian.hpp"
+#include "inflate_prefix.hpp"
 #include "sparse_deflate.hpp"
 #include "thread_deflate.hpp"
 
@@ -286,6 +287,18 @@ Status decompress(std::span<const std::byte> in, std::uint64_t limit, std::vecto
     out.resize(size);
     return {};
   });
+}
+
+bool decompress_padded(const std::byte* in, std::size_t in_size, std::byte* out, std::size_t size) noexcept {
+  static_assert(kOutputPadding >= InflatePrefix::kSlackBytes);
+  std::size_t pos = 0;
+  if (!skip_header({in, in_size}, pos).ok() || in_size - pos < kTrailerBytes) return false;
+  InflatePrefix inflater({in + pos, in_size - pos + kInputPadding}, {out, size + kOutputPadding});
+  if (!inflater.extend(size) || inflater.size() != size) return false;
+  if (inflater.end() != kTrailerBytes + kInputPadding) return false;
+  const std::byte* const trailer = in + in_size - kTrailerBytes;
+  return load_le<std::uint32_t>(trailer) == libdeflate_crc32(0, out, size) &&
+         load_le<std::uint32_t>(trailer + 4) == static_cast<std::uint32_t>(size);
 }
 
 std::span<const std::byte> first_stream(std::span<const std::byte> in) noexcept {

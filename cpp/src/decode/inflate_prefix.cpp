@@ -251,6 +251,37 @@ bool InflatePrefix::extend(std::size_t n) noexcept {
   return true;
 }
 
+std::optional<std::size_t> InflatePrefix::end() noexcept {
+  for (;;) {
+    switch (state_) {
+      case State::kHeader:
+        if (is_last_) return static_cast<std::size_t>(in_end_ - in_) + count_ / 8;
+        if (!read_header()) state_ = State::kBad;
+        break;
+      case State::kStored:
+        if (stored_left_ != 0) return std::nullopt;
+        state_ = State::kHeader;
+        break;
+      case State::kCodes: {
+        if (in_end_ - in_ < kInputSlack) return std::nullopt;
+        refill();
+        Entry entry = litlen_[bits_ & mask(kLitLenBits)];
+        unsigned linked_by = 0;
+        if ((entry & (kLiteral | kSpecial)) == kSpecial && (entry & kLink) != 0) {
+          linked_by = total_bits(entry);
+          entry = litlen_[value_of(entry) + ((bits_ >> linked_by) & mask(extra_bits(entry)))];
+        }
+        if ((entry & kLiteral) != 0 || (entry & kSpecial) == 0 || (entry & kEnd) == 0) return std::nullopt;
+        (void)take(linked_by + total_bits(entry));
+        state_ = State::kHeader;
+        break;
+      }
+      case State::kBad:
+        return std::nullopt;
+    }
+  }
+}
+
 // RFC 1951, 3.2.3.
 bool InflatePrefix::read_header() noexcept {
   if (is_last_ || in_end_ - in_ < kInputSlack) return false;

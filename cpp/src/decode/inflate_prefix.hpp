@@ -4,6 +4,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 
 /// The beginning of a DEFLATE stream (RFC 1951), and more of it on demand: for those who need a few voxels of a chunk
@@ -29,6 +30,10 @@ class InflatePrefix {
 
   /// Goes on until the first n bytes are there; false where they cannot be had.
   [[nodiscard]] bool extend(std::size_t n) noexcept;
+
+  /// Where the stream ends behind what is there: the bytes of input behind it.  Nothing where it goes on, or where its
+  /// end is too near to that of the input to be looked at; 64 bytes behind a stream are enough.
+  [[nodiscard]] std::optional<std::size_t> end() noexcept;
 
   /// Bytes that are there: what was asked for, or a few more.
   [[nodiscard]] std::size_t size() const noexcept { return static_cast<std::size_t>(out_ - begin_); }

@@ -12,10 +12,13 @@
 // benchmarks/bench_meshes.py has the figures.
 #include "cvfast/mesh/deduplicate.hpp"
 
+#include <sys/mman.h>
+
 #include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <limits>
+#include <new>
 #include <vector>
 
 namespace cvfast::mesh {
@@ -323,6 +326,24 @@ bool unique_faces(const TrianglesView& mesh, const std::uint32_t* numbers, std::
 }
 
 }  // namespace
+
+void* allocate_numbers(std::uint64_t n, std::size_t item_size) {
+  constexpr std::size_t kHugePageBytes = std::size_t{2} << 20;
+  std::uint64_t size = 0;
+  if (__builtin_mul_overflow(n, std::uint64_t{item_size}, &size) || size > SIZE_MAX / 2) throw std::bad_alloc();
+  const bool is_large = size >= 4 * kHugePageBytes;
+  // Of whole huge pages, as the last one would otherwise be of small ones.
+  const std::size_t rounded =
+      is_large ? (static_cast<std::size_t>(size) + kHugePageBytes - 1) / kHugePageBytes * kHugePageBytes
+               : static_cast<std::size_t>(size);
+  void* const memory =
+      is_large ? std::aligned_alloc(kHugePageBytes, rounded) : std::malloc(std::max<std::size_t>(rounded, 1));
+  if (memory == nullptr) throw std::bad_alloc();
+#ifdef MADV_HUGEPAGE
+  if (is_large) ::madvise(memory, rounded, MADV_HUGEPAGE);  // advice only: without huge pages small ones do
+#endif
+  return memory;
+}
 
 Status consolidate(const TrianglesView& mesh, const Parallel& parallel, Triangles& out) {
   Status status = check_faces(mesh, parallel);

@@ -106,22 +106,29 @@ Status decode_fragment(std::span<const std::byte> bytes, const FragmentShape& sh
   return {};
 }
 
-FragmentStatus plan_stitch(std::span<const std::span<const std::byte>> fragments, StitchPlan& out) {
-  out = {};
-  out.shapes.resize(fragments.size());
-  out.begins.resize(fragments.size());
-  for (std::size_t i = 0; i < fragments.size(); ++i) {
-    out.begins[i] = out.total;
-    const Status status = parse_fragment(fragments[i], out.shapes[i]);
-    if (!status.ok()) return {status, i};
-    // Each is bounded by the bytes in memory, so that the sums stay far from 64 bits.
-    out.total.num_vertices += out.shapes[i].num_vertices;
-    out.total.num_faces += out.shapes[i].num_faces;
-    if (out.total.num_vertices > kMostVertices) {
-      return {{Code::kOverflow, 0, kMostVertices, out.total.num_vertices}, i};
+FragmentStatus place_fragments(StitchPlan& plan) {
+  plan.begins.resize(plan.shapes.size());
+  plan.total = {};
+  for (std::size_t i = 0; i < plan.shapes.size(); ++i) {
+    plan.begins[i] = plan.total;
+    // Each is bounded by the bytes of its fragment, so that the sums stay far from 64 bits.
+    plan.total.num_vertices += plan.shapes[i].num_vertices;
+    plan.total.num_faces += plan.shapes[i].num_faces;
+    if (plan.total.num_vertices > kMostVertices) {
+      return {{Code::kOverflow, 0, kMostVertices, plan.total.num_vertices}, i};
     }
   }
   return {};
+}
+
+FragmentStatus plan_stitch(std::span<const std::span<const std::byte>> fragments, StitchPlan& out) {
+  out = {};
+  out.shapes.resize(fragments.size());
+  for (std::size_t i = 0; i < fragments.size(); ++i) {
+    const Status status = parse_fragment(fragments[i], out.shapes[i]);
+    if (!status.ok()) return {status, i};
+  }
+  return place_fragments(out);
 }
 
 FragmentStatus stitch(std::span<const std::span<const std::byte>> fragments, const StitchPlan& plan,

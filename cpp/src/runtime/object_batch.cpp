@@ -34,18 +34,6 @@ std::string_view name_of(std::string_view key) noexcept {
   return slash == std::string_view::npos ? key : key.substr(slash + 1);
 }
 
-// Whether root/key is the path of the object as it stands.
-bool is_plain(std::string_view key) noexcept {
-  if (key.find('\0') != std::string_view::npos) return false;
-  while (true) {
-    const std::size_t slash = key.find('/');
-    const std::string_view part = key.substr(0, slash);
-    if (part.empty() || part == "." || part == "..") return false;
-    if (slash == std::string_view::npos) return true;
-    key.remove_prefix(slash + 1);
-  }
-}
-
 // The plain keys, those of one folder together.
 class Runs {
  public:
@@ -53,7 +41,7 @@ class Runs {
     order_.reserve(keys.size());
     bool is_sorted = true;
     for (std::size_t i = 0; i < keys.size(); ++i) {
-      if (!is_plain(keys[i])) continue;
+      if (!is_plain_key(keys[i])) continue;
       if (!order_.empty() && folder_of(keys[order_.back()]) != folder_of(keys[i])) is_sorted = false;
       order_.push_back(i);
     }
@@ -132,6 +120,17 @@ FetchState read_object(const fetch::Folder& folder, std::string_view name, std::
 }
 
 }  // namespace
+
+bool is_plain_key(std::string_view key) noexcept {
+  if (key.find('\0') != std::string_view::npos) return false;
+  while (true) {
+    const std::size_t slash = key.find('/');
+    const std::string_view part = key.substr(0, slash);
+    if (part.empty() || part == "." || part == "..") return false;
+    if (slash == std::string_view::npos) return true;
+    key.remove_prefix(slash + 1);
+  }
+}
 
 bool read_objects(const std::string& root, std::span<const std::string> keys, std::uint64_t limit_bytes,
                   std::vector<StoredObject>& out, const BatchOptions& options) {

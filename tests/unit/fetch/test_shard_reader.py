@@ -22,6 +22,7 @@ from cloudvolume_fast.fetch import shard_reader
 from cloudvolume_fast.fetch.file import FileStore
 from cloudvolume_fast.fetch.shard_reader import ShardReader
 from cloudvolume_fast.fetch.store import KeyRange
+from cloudvolume_fast.locate.byte_ranges import ByteRange
 from cloudvolume_fast.model.sharding import ShardingSpecification
 
 DATA = {1: b"a", 2: b"bb", 3: b"ccc", 10: b"", 42: b"forty-two" * 10, 2**63: b"z"}
@@ -107,6 +108,24 @@ def test_raw_data_are_as_stored(reader: ShardReader):
         assert stored[:2] == b"\x1f\x8b"
         stored = gzip.decompress(stored)
     assert stored == DATA[42]
+
+
+def test_ranges_of_shards_come_in_the_order_asked_for(tmp_path: Path):
+    reader = make_reader(tmp_path)
+    names = sorted(path.name for path in tmp_path.iterdir())
+    contents = {name: (tmp_path / name).read_bytes() for name in names}
+    wanted = [
+        (name, ByteRange(offset, size))
+        for offset, size in ((40, 8), (0, 16), (10, 40), (len(contents[names[0]]) - 3, 50), (5, 0))
+        for name in reversed(names)
+    ]
+    found = reader.read_ranges([*wanted, ("absent.shard", ByteRange(0, 5))])
+    assert [bytes(view) for view in found] == [
+        *(contents[name][r.offset : r.offset + r.size] for name, r in wanted),
+        b"",
+    ]
+    # One request for each file: what lies near is joined.
+    assert len(reader.store.requests) == len(names) + 1
 
 
 @pytest.mark.parametrize("label", [-1, 2**64, "1", 1.0, None])

@@ -13,6 +13,7 @@ from cloudvolume_fast.config import VolumeConfig
 from cloudvolume_fast.errors import InvalidArgumentError, UnsupportedOptionError
 from cloudvolume_fast.model.labels import as_label, as_labels, is_scalar
 from cloudvolume_fast.model.mesh import Mesh
+from cloudvolume_fast.model.sharding import ShardEncoding
 from cloudvolume_fast.sources.precomputed.mesh.metadata import PrecomputedMeshMetadata
 
 if TYPE_CHECKING:
@@ -102,9 +103,7 @@ class MeshSource:
         ------
         ReadOnlyException
         """
-        if self.readonly:
-            self.meta.readonly = True
-        self.meta.require_writable()
+        self.meta.require_writable(self.readonly)
 
     def _named(self, label: int, name: str) -> str:
         """Say what bytes are, for messages: label and file."""
@@ -179,8 +178,8 @@ class MeshSource:
         shard_index_bytes: int = 2**13,
         minishard_index_bytes: int = 2**15,
         min_shards: int = 1,
-        minishard_index_encoding: str = "gzip",
-        data_encoding: str = "gzip",
+        minishard_index_encoding: ShardEncoding = "gzip",
+        data_encoding: ShardEncoding = "gzip",
         max_labels_per_shard: int | None = None,
     ) -> None:
         """Make this a folder of shards; see `PrecomputedMeshMetadata.to_sharded`."""

@@ -8,6 +8,7 @@ the mesh, on its threads.
 from __future__ import annotations
 
 import json
+import os
 import posixpath
 import re
 from collections.abc import Iterable, Sequence
@@ -19,11 +20,14 @@ import numpy as np
 from cloudvolume_fast import _runtime
 from cloudvolume_fast._core import mesh as _core
 from cloudvolume_fast.errors import InvalidArgumentError, MeshDecodeError, MeshMissingError
+from cloudvolume_fast.fetch.file import FileStore
 from cloudvolume_fast.model import draco
 from cloudvolume_fast.model.mesh import Mesh, stitch_fragments
 from cloudvolume_fast.sources.precomputed.mesh.base import MeshSource, labels_of
 
 __all__ = ["UnshardedLegacyPrecomputedMeshSource", "filename_to_segid"]
+
+_LIMIT_BYTES = 1 << 30
 
 
 def filename_to_segid(filename: str) -> int:
@@ -125,7 +129,9 @@ class UnshardedLegacyPrecomputedMeshSource(MeshSource):
                 )
             # By label, then by name.
             pairs = [(label, name) for label in sorted(names) for name in sorted(names[label])]
-            mesh = self._decode(pairs, self._fetch(pairs))
+            mesh = self._read_local(pairs)
+            if mesh is None:
+                mesh = self._decode(pairs, self._fetch(pairs))
             return mesh if merge is None else merge(mesh)
         pairs = [(label, name) for label, members in names.items() for name in sorted(members)]
         contents = self._fetch(pairs)
@@ -186,6 +192,8 @@ class UnshardedLegacyPrecomputedMeshSource(MeshSource):
                 f"{what}: fragments: expected a list of names, found {str(names)[:80]}", key=what
             )
         for name in names:
+            if "/" not in name and name not in {".", ".."} and "\0" not in name:
+                continue
             key = posixpath.normpath(self.meta.key(name))
             if key.startswith(("../", "/")) or key == ".." or "\0" in name:
                 raise MeshDecodeError(
@@ -194,6 +202,20 @@ class UnshardedLegacyPrecomputedMeshSource(MeshSource):
                     found=name,
                 )
         return list(dict.fromkeys(names))
+
+    def _read_local(self, pairs: Sequence[tuple[int, str]]) -> Mesh | None:
+        """Read and decode fragments in one go, where they are sound files of this machine."""
+        store = self.meta.meta.store
+        if not isinstance(store, FileStore):
+            return None
+        found = _runtime.read_fragments(
+            os.fsencode(store.root),
+            [os.fsencode(self.meta.key(name)) for _, name in pairs],
+            _LIMIT_BYTES,
+            self.meta.transform,
+            self.config.threads,
+        )
+        return None if found is None else Mesh(*found, encoding_type="precomputed")
 
     def _fetch(self, pairs: Sequence[tuple[int, str]]) -> list[bytes]:
         names = list(dict.fromkeys(name for _, name in pairs))

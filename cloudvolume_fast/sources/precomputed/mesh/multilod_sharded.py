@@ -122,7 +122,7 @@ class ShardedMultiLevelPrecomputedMeshSource(MultilodMeshSource):
 
     def _read_ranges(self, wanted: Sequence[LodRange]) -> list[bytes | memoryview]:
         return list(
-            self.reader._read_ranges(
+            self.reader.read_ranges(
                 [(place.key, ByteRange(place.offset, place.size)) for place in wanted]
             )
         )

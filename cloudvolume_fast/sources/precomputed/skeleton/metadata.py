@@ -3,73 +3,28 @@
 
 from __future__ import annotations
 
-import json
-import posixpath
-import re
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cloudvolume_fast.config import VolumeConfig
 from cloudvolume_fast.errors import InfoValidationError, InvalidArgumentError
-from cloudvolume_fast.fetch.store import ObjectStore
 from cloudvolume_fast.model.info import Info
-from cloudvolume_fast.model.shard_params import compute_shard_params_for_hashed
-from cloudvolume_fast.model.sharding import TYPE, ShardEncoding, ShardingSpecification
-from cloudvolume_fast.sources.precomputed.metadata import PrecomputedMetadata
+from cloudvolume_fast.model.sharding import ShardingSpecification
+from cloudvolume_fast.sources.precomputed.folder_metadata import FolderMetadata
 
 __all__ = ["PrecomputedSkeletonMetadata"]
 
 _IDENTITY = [1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 0]
 
 
-class PrecomputedSkeletonMetadata:
-    """What the ``info`` of a folder of skeletons says.
-
-    Parameters
-    ----------
-    meta : PrecomputedMetadata
-        Of the layer.
-    cache : object, optional
-        Kept for callers; bytes are cached by the store.
-    config : VolumeConfig, optional
-    info : dict, optional
-        Used instead of the stored one.
-    readonly : bool
-
-    Raises
-    ------
-    InfoValidationError
-        The stored info is malformed.
+class PrecomputedSkeletonMetadata(FolderMetadata):
+    """What the ``info`` of a folder of skeletons says; see `FolderMetadata`.
 
     Notes
     -----
     Upstream behaviour ``PrecomputedSkeletonMetadata``: where there is no info, the defaults stand for it.
     """
-
-    def __init__(
-        self,
-        meta: PrecomputedMetadata,
-        cache: Any = None,  # Any: whatever the caller caches with
-        config: VolumeConfig | None = None,
-        info: Info | None = None,
-        readonly: bool = False,
-    ) -> None:
-        self.meta = meta
-        self.cache = cache
-        self.config = VolumeConfig() if config is None else config
-        self.readonly = readonly
-        self.cv: Any = None  # Any: the volume, where there is one
-        self.is_stored = False
-        self.info: Info = self.fetch_info() if info is None else info
-
-    # Paths.
-
-    @property
-    def store(self) -> ObjectStore:
-        """The folder of the layer."""
-        return self.meta.store
 
     @property
     def skeleton_path(self) -> str:
@@ -78,34 +33,9 @@ class PrecomputedSkeletonMetadata:
         return (folder.strip("/") if isinstance(folder, str) else "") or "skeletons"
 
     @property
-    def cloudpath(self) -> str:
-        """``PROTOCOL://.../LAYER``."""
-        return self.meta.cloudpath
-
-    @property
-    def basepath(self) -> str:
-        """Path of the dataset without the protocol."""
-        return self.meta.basepath
-
-    @property
-    def layerpath(self) -> str:
-        """Cloud path of the folder of the skeletons."""
-        return self.join(self.meta.cloudpath, self.skeleton_path)
-
-    @property
-    def infopath(self) -> str:
-        """Cloud path of the info, for messages."""
-        return self.join(self.layerpath, "info")
-
-    def join(self, *paths: str) -> str:
-        """Join parts of a cloud path."""
-        return posixpath.join(*paths)
-
-    def key(self, name: object) -> str:
-        """Return the key of a file in the folder."""
-        return f"{self.skeleton_path}/{name}"
-
-    # The info.
+    def folder(self) -> str:
+        """As `skeleton_path`."""
+        return self.skeleton_path
 
     def default_info(self) -> Info:
         """Return the info of a new folder."""
@@ -120,53 +50,13 @@ class PrecomputedSkeletonMetadata:
             "spatial_index": None,
         }
 
-    def fetch_info(self) -> Info:
-        """Read and return the stored info, or the default where there is none.
-
-        Raises
-        ------
-        InfoValidationError
-            It is no JSON object.
-        """
-        content = self.store.get(self.key("info"))
-        self.is_stored = content is not None
-        if content is None:
-            return self.default_info()
-        try:
-            info = json.loads(content)
-        except ValueError as error:
-            raise InfoValidationError(
-                f"{self.infopath}: expected JSON: {error}", key=self.infopath, expected="JSON"
-            ) from error
-        if not isinstance(info, dict):
-            raise InfoValidationError(
-                f"{self.infopath}: expected an object, found {type(info).__name__}",
-                key=self.infopath,
-                expected="an object",
-                found=type(info).__name__,
-            )
-        return info
-
-    def refresh_info(self) -> Info:
-        """Read the info again and return it."""
-        self.info = self.fetch_info()
-        return self.info
-
-    def commit_info(self) -> None:
-        """Write the info; members that stand for nothing are left out, since other readers refuse them.
-
-        Raises
-        ------
-        ChunkWriteError
-        """
-        info = {
+    def committed(self, info: Info) -> Info:
+        """Return what of an info is written, without members that stand for nothing: others refuse those."""
+        return {
             name: value
-            for name, value in self.info.items()
+            for name, value in self.checked(info).items()
             if value is not None or name not in ("sharding", "spatial_index")
         }
-        content = json.dumps(info, default=_plain).encode()
-        self.store.put(self.key("info"), content)
-        self.is_stored = True
 
     # Derived.
 
@@ -206,18 +96,10 @@ class PrecomputedSkeletonMetadata:
     @property
     def mip(self) -> int | None:
         """Scale that the skeletons were made from: the info's, or that of the folder's name, or None."""
-        if "mip" in self.info:
-            return int(self.info["mip"])
-        found = re.search(r"skeletons_mip_(\d+)", self.skeleton_path)
-        return int(found.group(1)) if found else None
-
-    @property
-    def spatial_index(self) -> dict[str, Any] | None:
-        """The info's member."""
-        return self.info.get("spatial_index")
+        return self._mip_of("skeletons_mip_")
 
     def is_sharded(self) -> bool:
-        """Whether skeletons are stored in shards."""
+        """Whether skeletons are stored in shards; whatever stands there is looked at then."""
         return self.info.get("sharding") is not None
 
     def sharding_specification(self) -> ShardingSpecification:
@@ -240,81 +122,6 @@ class PrecomputedSkeletonMetadata:
             )
         return ShardingSpecification.from_dict(spec)
 
-    # Sharding.
-
-    def compute_sharding_specification(
-        self,
-        num_labels: int,
-        shard_index_bytes: int = 2**13,
-        minishard_index_bytes: int = 2**15,
-        min_shards: int = 1,
-        minishard_index_encoding: ShardEncoding = "gzip",
-        data_encoding: ShardEncoding = "gzip",
-        max_labels_per_shard: int | None = None,
-    ) -> ShardingSpecification:
-        """Choose a specification for a number of skeletons; see `compute_shard_params_for_hashed`.
-
-        Parameters
-        ----------
-        max_labels_per_shard : int, optional
-            Take at least as many shards as that needs.
-
-        Raises
-        ------
-        InvalidArgumentError
-        """
-        if max_labels_per_shard is not None:
-            if max_labels_per_shard < 1:
-                raise InvalidArgumentError(
-                    f"max_labels_per_shard: expected at least 1, found {max_labels_per_shard}",
-                    key="max_labels_per_shard",
-                    expected=1,
-                    found=max_labels_per_shard,
-                )
-            min_shards = max(-(-num_labels // max_labels_per_shard), min_shards)
-        shard_bits, minishard_bits, preshift_bits = compute_shard_params_for_hashed(
-            num_labels, shard_index_bytes, minishard_index_bytes, min_shards
-        )
-        return ShardingSpecification(
-            TYPE,
-            preshift_bits,
-            "murmurhash3_x86_128",
-            minishard_bits,
-            shard_bits,
-            minishard_index_encoding,
-            data_encoding,
-        )
-
-    def to_sharded(
-        self,
-        num_labels: int,
-        shard_index_bytes: int = 2**13,
-        minishard_index_bytes: int = 2**15,
-        min_shards: int = 1,
-        minishard_index_encoding: ShardEncoding = "gzip",
-        data_encoding: ShardEncoding = "gzip",
-        max_labels_per_shard: int | None = None,
-    ) -> None:
-        """Put a specification into the info; nothing is written, and no skeleton moved."""
-        spec = self.compute_sharding_specification(
-            num_labels,
-            shard_index_bytes,
-            minishard_index_bytes,
-            min_shards,
-            minishard_index_encoding,
-            data_encoding,
-            max_labels_per_shard,
-        )
-        self.info["sharding"] = spec.to_dict()
-
     def to_unsharded(self) -> None:
-        """Take the specification out of the info; nothing is written, and no skeleton moved."""
+        """Take the specification out of the info; nothing is written or moved."""
         self.info["sharding"] = None
-
-
-def _plain(value: Any) -> Any:  # Any: a number or array of numpy
-    if isinstance(value, np.ndarray):
-        return value.tolist()
-    if isinstance(value, np.generic):
-        return value.item()
-    raise TypeError(f"info: expected what JSON has, found {type(value).__name__}")

@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from cloudvolume_fast.config import VolumeConfig
 from cloudvolume_fast.errors import (
     InvalidArgumentError,
-    ReadOnlyException,
     SkeletonAttributeMixingError,
     SkeletonEncodeError,
     SpatialIndexUnavailableError,
@@ -193,13 +192,7 @@ class SkeletonSource:
     # Writing.
 
     def _writable(self) -> None:
-        redirected = self.meta.meta.redirected_from
-        if self.readonly or redirected:
-            reason = f"reached by redirect from {redirected[0]}" if redirected else "opened so"
-            raise ReadOnlyException(
-                f"{self.meta.layerpath}: expected a folder to write to, found a read-only one ({reason})",
-                key=self.meta.layerpath,
-            )
+        self.meta.require_writable(self.readonly)
 
     def _encoded(self, skeletons: Sequence[Any]) -> Encoded:
         """Encode skeletons in stored coordinates, and make sure that an info describes them."""

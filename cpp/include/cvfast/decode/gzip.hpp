@@ -20,6 +20,16 @@ Status decompress(std::span<const std::byte> in, std::byte* out, std::size_t cap
 /// The length that the last member states sizes the first attempt.
 Status decompress(std::span<const std::byte> in, std::uint64_t limit, std::vector<std::byte>& out) noexcept;
 
+/// Bytes behind its input, and behind its output, that `decompress_padded` may read and write.
+inline constexpr std::size_t kInputPadding = 64;
+inline constexpr std::size_t kOutputPadding = 320;
+
+/// Inflates one member, checksum and length included, into exactly `size` bytes.  Rows of numbers repeat what lies a
+/// few bytes back, which libdeflate copies more slowly: fragments of meshes take 0.65 of its time.
+/// @return false where that is not what there is, or cannot be told; then `decompress` says.
+[[nodiscard]] bool decompress_padded(const std::byte* in, std::size_t in_size, std::byte* out,
+                                     std::size_t size) noexcept;
+
 /// The DEFLATE stream of the first member and all that lies behind it; empty where there is no sound header.
 [[nodiscard]] std::span<const std::byte> first_stream(std::span<const std::byte> in) noexcept;
 

@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <cstdlib>
 #include <memory>
 #include <span>
 
@@ -11,21 +12,30 @@
 
 namespace cvfast::mesh {
 
+/// Memory that is not initialised, large blocks on huge pages as far as the system has them: first touching a mesh's
+/// worth of small ones took a third of what merging takes.  `std::free` gives it back.
+/// @throws std::bad_alloc
+[[nodiscard]] void* allocate_numbers(std::uint64_t n, std::size_t item_size);
+
 /// Numbers in memory of their own, not initialised.
 template <typename T>
 class Buffer {
  public:
   Buffer() = default;
   /// @throws std::bad_alloc
-  explicit Buffer(std::uint64_t size) : data_(new T[size]), size_(size) {}
+  explicit Buffer(std::uint64_t size) : data_(static_cast<T*>(allocate_numbers(size, sizeof(T)))), size_(size) {}
 
   [[nodiscard]] T* data() noexcept { return data_.get(); }
   [[nodiscard]] const T* data() const noexcept { return data_.get(); }
   [[nodiscard]] std::uint64_t size() const noexcept { return size_; }
+  /// The memory, which `std::free` gives back.
   [[nodiscard]] T* release() noexcept { return data_.release(); }
 
  private:
-  std::unique_ptr<T[]> data_;
+  struct Free {
+    void operator()(void* memory) const noexcept { std::free(memory); }
+  };
+  std::unique_ptr<T[], Free> data_;
   std::uint64_t size_ = 0;
 };
 

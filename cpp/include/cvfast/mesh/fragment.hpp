@@ -59,6 +59,11 @@ struct FragmentStatus {
 /// @throws std::bad_alloc
 FragmentStatus plan_stitch(std::span<const std::span<const std::byte>> fragments, StitchPlan& out);
 
+/// Fills in `begins` and `total` from `shapes`.
+/// @return kOverflow where there are more vertices than 32 bits can number.
+/// @throws std::bad_alloc
+FragmentStatus place_fragments(StitchPlan& plan);
+
 /// Decodes all fragments into one buffer of vertices and one of faces, each at its place.
 /// @throws std::bad_alloc
 FragmentStatus stitch(std::span<const std::span<const std::byte>> fragments, const StitchPlan& plan,

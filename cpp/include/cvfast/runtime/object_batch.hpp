@@ -6,6 +6,7 @@
 #include <functional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "cvfast/fetch/file.hpp"
@@ -27,6 +28,9 @@ struct BatchOptions {
   int threads = 0;                                   ///< 0: as many as the process may use
   std::function<bool()> poll = [] { return true; };  ///< see parallel_for
 };
+
+/// Whether root/key is the path of the object as it stands.
+[[nodiscard]] bool is_plain_key(std::string_view key) noexcept;
 
 /// Reads objects, `out` in the order of `keys`.
 /// @param limit_bytes what a gzipped object may expand to; beyond it is an error of that object.

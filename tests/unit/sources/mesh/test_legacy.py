@@ -96,6 +96,45 @@ def test_fragments_may_be_in_folders_compressed_or_drawn_by_draco(volume: Any) -
     assert found.vertices[6:].max() == pytest.approx(ball.vertices.max(), abs=1e-2)
 
 
+@pytest.mark.parametrize("remove", [False, True])
+def test_files_of_this_machine_are_read_as_those_of_any_store(
+    tmp_path: Path, remove: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    volume = meshes.make_volume(tmp_path / "layer", transform=[2, 0, 0, 1, 0, 1, 0, 0, 0, 0, 1, 0])
+    rng = np.random.default_rng(3)
+    for label in (1, 2):
+        parts = [meshes.random_mesh(rng, extent=200) for _ in range(150)]
+        write(
+            volume,
+            label,
+            {
+                f"{label}:0:{i}" + ("" if i % 9 == 0 else ".gz"): (
+                    mesh.to_precomputed() if i % 9 == 0 else gzip.compress(mesh.to_precomputed())
+                )
+                for i, mesh in enumerate(parts)
+            },
+        )
+    found = volume.mesh.get([2, 1], remove_duplicate_vertices=remove)
+    assert found.vertices.dtype == np.float32
+    assert found.vertices.flags.writeable
+    monkeypatch.setattr(type(volume.mesh), "_read_local", lambda source, pairs: None)
+    other = volume.mesh.get([2, 1], remove_duplicate_vertices=remove)
+    assert len(found.faces) > 1000
+    assert found == other
+
+
+def test_sound_files_of_this_machine_are_not_looked_at_one_by_one(
+    volume: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    volume.mesh.put([Mesh(A.vertices, A.faces, segid=5)])
+
+    def refuse(source: Any, pairs: Any) -> Any:
+        raise AssertionError("fetched one by one")
+
+    monkeypatch.setattr(type(volume.mesh), "_fetch", refuse)
+    assert volume.mesh.get(5) == A.consolidate()
+
+
 def test_a_fragment_of_two_labels_is_read_for_both(volume: Any) -> None:
     data = meshes.fragment_bytes(A.vertices, A.faces)
     for label in (7, 8):
