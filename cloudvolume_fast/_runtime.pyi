@@ -125,15 +125,24 @@ def write_objects(
         Which were not written: after the first failure no more are begun.
     """
 
-def inflate_objects(
-    objects: Sequence[Buffer], limit_bytes: int, threads: int
+def inflate_ranges(
+    wholes: Sequence[Buffer],
+    numbers: NDArray[np.int64],
+    begins: NDArray[np.uint64],
+    sizes: NDArray[np.uint64],
+    limit_bytes: int,
+    threads: int,
 ) -> list[bytes | None]:
-    """Inflate gzipped objects, on the threads of the pool and without the GIL.
+    """Inflate gzipped objects that are parts of others, on the threads of the pool and without the GIL.
 
     Parameters
     ----------
-    objects : sequence of bytes-like
-        Each one member, contiguous.
+    wholes : sequence of bytes-like
+        What the objects are parts of; contiguous.
+    numbers : ndarray of int64, shape (n,)
+        Of which of them each object is a part.
+    begins, sizes : ndarray of uint64, shape (n,)
+        Where in it, in bytes.
     limit_bytes : int
         Bytes that each may expand to.
     threads : int
@@ -142,8 +151,23 @@ def inflate_objects(
     Returns
     -------
     list
-        None where that is unclear: not one sound member, or one that holds nothing or more than the limit.
+        None where that is unclear: not one sound member, one that holds nothing or more than the limit, or one that
+        reaches past the end.
     """
+
+class ShardLock:
+    """A lock on one shard of a folder, against other threads and processes; it goes with the object."""
+
+    def __init__(self) -> None: ...
+    def acquire(self, folder: bytes, shard: int) -> tuple[str, int] | None:
+        """Wait for the lock, without the GIL.
+
+        Returns
+        -------
+        None, or where it failed the name of the system call and errno
+        """
+
+    def release(self) -> None: ...
 
 def find_objects(root: bytes, keys: Sequence[bytes], threads: int) -> tuple[list[bool], list[int]]:
     """Say which objects are there, and of which that is unclear; see `read_objects`."""

@@ -47,7 +47,7 @@ def decode_many(
 
 def encode_many(
     skeletons: list[tuple[ArrayLike, ArrayLike, list[tuple[str, ArrayLike]]]],
-    names: list[str],
+    names: Sequence[str],
     *,
     transform: ArrayLike | None = None,
 ) -> list[bytes]:
@@ -58,7 +58,7 @@ def encode_many(
     skeletons : list of (vertices, edges, attributes)
         Shapes (n, 3) and (m, 2), converted to float32 and uint32; and of each attribute its id and an array of the type
         to be written, shape (n,) or (n, components).
-    names : list of str
+    names : sequence of str
         What messages call them.
     transform : array_like, shape (3, 4), optional
         Applied to the vertices, in double precision.

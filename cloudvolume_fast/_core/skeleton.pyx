@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # cython: language_level=3, freethreading_compatible=True, boundscheck=False
+from cpython.buffer cimport PyBUF_SIMPLE, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from libc.stdint cimport uint8_t, uint32_t
 from libcpp.vector cimport vector
@@ -115,6 +116,15 @@ cdef object decode_failure(str name, Status status):
     )
 
 
+cdef uint8_t* address(object array, int flags) except? NULL:
+    """Where the items of a contiguous array are, which the caller keeps; in a quarter of a memoryview's time."""
+    cdef Py_buffer found
+    PyObject_GetBuffer(array, &found, flags)
+    cdef uint8_t* begin = <uint8_t*> found.buf
+    PyBuffer_Release(&found)
+    return begin
+
+
 def decode_many(list buffers, names, *, attributes, transform=None):
     cdef vector[lib.AttributeFormat] formats
     cdef vector[lib.Extents] extents
@@ -127,7 +137,6 @@ def decode_many(list buffers, names, *, attributes, transform=None):
     cdef Status status
     cdef size_t n = len(buffers)
     cdef size_t i, k, offset, bytes_needed, failed = n
-    cdef uint8_t[::1] view
     cdef bytes data
     attributes = [(np.dtype(dtype), int(count)) for dtype, count in attributes]
     if len(names) != n:
@@ -153,8 +162,7 @@ def decode_many(list buffers, names, *, attributes, transform=None):
         for k in range(found.num_attributes):
             bytes_needed += aligned(bytes_of(formats[k], found))
         memory = empty(bytes_needed if bytes_needed else 1, np.uint8)
-        view = memory
-        buffers_out.push_back(&view[0])
+        buffers_out.push_back(address(memory, PyBUF_WRITABLE))
         vertices = ndarray((found.num_vertices, 3), single, memory, 0)
         offset = aligned(<size_t> 12 * found.num_vertices)
         edges = ndarray((found.num_edges, 2), word, memory, offset)
@@ -192,14 +200,16 @@ cdef inline size_t bytes_of(const lib.AttributeFormat& item, const lib.Extents& 
     return <size_t> item.item_bytes * item.num_components * extents.num_vertices
 
 
-cdef object rows(object array, object dtype, size_t columns, str name, str what):
+cdef object rows(object array, object dtype, size_t columns, object names, size_t number, str what):
     out = np.ascontiguousarray(array, dtype=dtype)
     if out.ndim != 2 or out.shape[1] != columns:
+        name = names[number]
         raise SkeletonEncodeError(
             f"{name}: {what}: expected shape (n, {columns}), found {out.shape}",
             key=name, expected=f"(n, {columns})", found=out.shape,
         )
     if out.shape[0] > _MAX_ROWS:
+        name = names[number]
         raise SkeletonEncodeError(
             f"{name}: {what}: expected at most {_MAX_ROWS}, found {out.shape[0]}",
             key=name, expected=_MAX_ROWS, found=out.shape[0],
@@ -207,7 +217,7 @@ cdef object rows(object array, object dtype, size_t columns, str name, str what)
     return out
 
 
-def encode_many(list skeletons, list names, *, transform=None):
+def encode_many(list skeletons, names, *, transform=None):
     cdef vector[lib.AttributeFormat] formats
     cdef vector[size_t] num_attributes
     cdef vector[const byte*] sources
@@ -221,25 +231,22 @@ def encode_many(list skeletons, list names, *, transform=None):
     cdef Status status
     cdef size_t n = len(skeletons)
     cdef size_t i, size = 0, start, failed = n
-    cdef str name
-    cdef const float[:, ::1] vertices_view
-    cdef const uint32_t[:, ::1] edges_view
-    cdef const uint8_t[::1] bytes_view
     if len(names) != n:
         raise InvalidArgumentError(f"names: expected {n}, found {len(names)}")
     if get_affine(transform, &affine):
         used = &affine
+    single, word = np.dtype(np.float32), np.dtype(np.uint32)
     cdef list out = []
     cdef list kept = []  # arrays that are pointed to
     for i in range(n):
-        name = names[i]
         vertices, edges, attributes = skeletons[i]
-        vertices = rows(vertices, np.float32, 3, name, "vertices")
-        edges = rows(edges, np.uint32, 2, name, "edges")
+        vertices = rows(vertices, single, 3, names, i, "vertices")
+        edges = rows(edges, word, 2, names, i, "edges")
         start = formats.size()
         for identifier, values in attributes:
             values = np.ascontiguousarray(values)
             if values.ndim == 0 or values.shape[0] != vertices.shape[0]:
+                name = names[i]
                 raise SkeletonEncodeError(
                     f"{name}: vertex attribute {identifier}: expected {vertices.shape[0]} values, one for each vertex, "
                     f"found shape {values.shape}",
@@ -247,6 +254,7 @@ def encode_many(list skeletons, list names, *, transform=None):
                 )
             count = values.size // values.shape[0] if values.shape[0] else 1
             if not 1 <= count <= _MAX_COMPONENTS:
+                name = names[i]
                 raise SkeletonEncodeError(
                     f"{name}: vertex attribute {identifier}: expected 1 to {_MAX_COMPONENTS} components, found {count}",
                     key=name, expected=_MAX_COMPONENTS, found=count,
@@ -255,25 +263,19 @@ def encode_many(list skeletons, list names, *, transform=None):
             item.num_components = count
             formats.push_back(item)
             kept.append(values)
-            if values.size:
-                bytes_view = values.reshape(-1).view(np.uint8)
-                sources.push_back(<const byte*> &bytes_view[0])
-            else:
-                sources.push_back(NULL)
+            sources.push_back(<const byte*> address(values, PyBUF_SIMPLE) if values.size else NULL)
         num_attributes.push_back(formats.size() - start)
         counts.push_back(vertices.shape[0])
         counts.push_back(edges.shape[0])
         kept.append(vertices)
         kept.append(edges)
-        vertices_view = vertices
-        edges_view = edges
-        vertices_in.push_back(&vertices_view[0, 0] if vertices.shape[0] else NULL)
-        edges_in.push_back(&edges_view[0, 0] if edges.shape[0] else NULL)
+        vertices_in.push_back(<const float*> address(vertices, PyBUF_SIMPLE) if vertices.shape[0] else NULL)
+        edges_in.push_back(<const uint32_t*> address(edges, PyBUF_SIMPLE) if edges.shape[0] else NULL)
         status = lib.encoded_size(
             counts[2 * i], counts[2 * i + 1], lib.formats_span(formats.data() + start, formats.size() - start), size
         )
         if not status.ok():
-            raise SkeletonEncodeError(f"{name}: {describe(status.code).decode()}", key=name)
+            raise SkeletonEncodeError(f"{names[i]}: {describe(status.code).decode()}", key=names[i])
         data = PyBytes_FromStringAndSize(NULL, size)
         targets.push_back(<byte*> PyBytes_AS_STRING(data))
         out.append(data)

@@ -279,20 +279,24 @@ def encode_skeletons(
         An edge names a vertex that is not there.
     """
     parts: list[Any] = []  # Any: see encode_many
-    for skeleton, name in zip(skeletons, names, strict=True):
+    dtypes: dict[str, np.dtype[Any]] = {}
+    for number, skeleton in enumerate(skeletons):
         values = []
         for entry in skeleton.extra_attributes:
-            identifier = entry["id"]
+            identifier, kind = entry["id"], entry["data_type"]
             array = getattr(skeleton, identifier, None)
             if array is None:
                 raise SkeletonEncodeError(
-                    f"{name}: vertex attribute {identifier}: expected an array, found none",
-                    key=name,
+                    f"{names[number]}: vertex attribute {identifier}: expected an array, found none",
+                    key=names[number],
                     expected="an array",
                 )
-            values.append((identifier, np.asarray(array, np.dtype(entry["data_type"]))))
+            dtype = dtypes.get(kind)
+            if dtype is None:
+                dtype = dtypes[kind] = np.dtype(kind)
+            values.append((identifier, np.asarray(array, dtype)))
         parts.append((skeleton.vertices, skeleton.edges, values))
-    return core.encode_many(parts, list(names), transform=transform)
+    return core.encode_many(parts, names, transform=transform)
 
 
 _IDENTITY = np.eye(3, 4, dtype=np.float32)

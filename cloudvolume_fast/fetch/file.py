@@ -34,8 +34,12 @@ class FileStore:
 
     Notes
     -----
-    Writes go to a temporary name in the same folder and are renamed, so that a reader sees the old object or the new.
+    What is written has no name, or a temporary one in the same folder, until it is complete, so that a reader sees the
+    old object or the new.
     """
+
+    batch_keys = 500
+    """Objects of a batch, for those who can work on one while the next is read."""
 
     def __init__(self, root: str) -> None:
         self.root = root
@@ -205,6 +209,29 @@ class FileStore:
                 compress_bytes(suffix, data, level) if suffix == ".gz" else data,
                 False,
             )
+
+    @contextlib.contextmanager
+    def lock_shard(self, folder: str, shard: int) -> Iterator[None]:
+        """Hold the lock on a shard, which writers of image shards take too; the folder is made where it is absent.
+
+        Raises
+        ------
+        ChunkWriteError
+            When it cannot be taken.
+        """
+        path = self.path(folder)
+        lock = _runtime.ShardLock()
+        try:
+            os.makedirs(path, exist_ok=True)
+        except OSError as error:
+            raise self._unwritable(path, error) from error
+        failure = lock.acquire(os.fsencode(path), shard)
+        if failure is not None:
+            raise self._unwritable(path, OSError(failure[1], os.strerror(failure[1])))
+        try:
+            yield
+        finally:
+            lock.release()
 
     def exists_many(self, keys: Sequence[str]) -> list[bool]:
         """Return which objects are there, under any suffix."""

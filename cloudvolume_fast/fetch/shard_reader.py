@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import posixpath
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,8 +25,14 @@ from cloudvolume_fast.errors import (
     SpecViolation,
 )
 from cloudvolume_fast.fetch.index_cache import IndexCache
+from cloudvolume_fast.fetch.read_ahead import fetched_ahead
 from cloudvolume_fast.fetch.store import ByteStore, KeyRange
-from cloudvolume_fast.locate.byte_ranges import ByteRange, coalesce_ranges
+from cloudvolume_fast.locate.byte_ranges import (
+    ByteRange,
+    Runs,
+    coalesce_arrays,
+    coalesce_ranges,
+)
 from cloudvolume_fast.model.labels import as_label, as_labels, is_scalar
 from cloudvolume_fast.model.sharding import ShardingSpecification
 
@@ -41,13 +47,26 @@ _MINISHARD_INDEX_LIMIT_BYTES = 1 << 30
 
 
 @dataclass(frozen=True, slots=True)
-class _Place:
-    """Where a label's stored bytes are."""
+class _Places:
+    """Where the stored bytes of labels are, an entry of each array for each label."""
 
-    filename: str
-    minishard: int
-    offset: int  # in a .shard file
-    size: int
+    labels: UInts
+    filenames: list[str]
+    files: NDArray[np.intp]  # into filenames; -1 where a label is missing
+    minishards: UInts
+    offsets: UInts  # in a .shard file
+    sizes: UInts
+
+
+@dataclass(frozen=True, slots=True)
+class _Stored:
+    """The stored bytes of labels."""
+
+    labels: UInts
+    places: _Places
+    keys: list[str]  # of the files
+    runs: Runs  # a range for each label
+    blobs: list[bytes]  # of the runs
 
 
 class ShardReader:
@@ -435,13 +454,22 @@ class ShardReader:
         SpecViolation, DecompressionError
             If an index is not what the format allows.
         """
+        places = self._find(labels, path, progress)
+        keys = [self.join(path, name) for name in places.filenames]
+        rows = zip(
+            places.labels.tolist(),
+            places.files.tolist(),
+            places.offsets.tolist(),
+            places.sizes.tolist(),
+            strict=True,
+        )
         found = {
             label: None
-            if place is None
-            else [self.join(path, place.filename), place.offset, place.size]
+            if file < 0
+            else [keys[file], offset, size]
             if return_byte_range
-            else self.join(path, place.filename)
-            for label, place in self._find(labels, path, progress).items()
+            else keys[file]
+            for label, file, offset, size in rows
         }
         return found[as_label(labels)] if is_scalar(labels) else found
 
@@ -484,36 +512,111 @@ class ShardReader:
             raise InvalidArgumentError(
                 f"parallel: expected at least 1, found {parallel}", key="parallel", found=parallel
             )
-        found = self._find(label, path, progress)
-        out: dict[int, bytes | None] = dict.fromkeys(found)
-        stored = [(number, place) for number, place in found.items() if place is not None]
-        keys = [self.join(path, place.filename) for _, place in stored]
-        blobs = self.read_ranges(
-            [
-                (key, ByteRange(place.offset, place.size))
-                for key, (_, place) in zip(keys, stored, strict=True)
-            ]
-        )
+        stored = self._stored(label, path, progress)
+        out: dict[int, bytes | None] = dict.fromkeys(stored.labels.tolist())
+        numbers = np.flatnonzero(stored.places.files >= 0)
+        data = self._data(stored, numbers, parallel, raw, progress)
+        out.update(zip(stored.labels[numbers].tolist(), data, strict=True))
+        return out[as_label(label)] if is_scalar(label) else out
+
+    def get_batches(
+        self,
+        labels: Any,  # array or iterable of labels
+        path: str = "",
+        *,
+        most: int = 1000,
+        progress: bool | str | None = None,
+        parallel: int = 1,
+    ) -> Iterator[tuple[list[int], list[bytes | None]]]:
+        """Read the data of many labels, some of which are decompressed while the caller works on others.
+
+        Parameters
+        ----------
+        labels : array or iterable of int
+        path : str
+            The folder of the shards.
+        most : int
+            Labels of a batch.
+        progress, parallel
+            See `get_data`.
+
+        Yields
+        ------
+        labels : list of int
+            In the order given.
+        data : list of bytes or None
+            None where a label is missing.
+
+        Raises
+        ------
+        InvalidArgumentError, SpecViolation, DecompressionError
+            See `get_data`.
+        """
+        stored = self._stored(labels, path, progress)
+        count = len(stored.labels)
+
+        def fetch(part: slice) -> list[bytes | None]:
+            is_there = stored.places.files[part] >= 0
+            out: list[bytes | None] = [None] * len(is_there)
+            at = np.flatnonzero(is_there)
+            data = self._data(stored, at + part.start, parallel, False, None)
+            for i, datum in zip(at.tolist(), data, strict=True):
+                out[i] = datum
+            return out
+
+        parts = [slice(begin, min(begin + most, count)) for begin in range(0, count, most)]
+        for part, data in _bar(fetched_ahead(fetch, parts), progress, "Data", len(parts)):
+            yield stored.labels[part].tolist(), data
+
+    def _stored(self, labels: Any, path: str, progress: bool | str | None) -> _Stored:
+        places = self._find(labels, path, progress)
+        keys = [self.join(path, name) for name in places.filenames]
+        runs, blobs = self._read_runs(keys, places)
+        return _Stored(places.labels, places, keys, runs, blobs)
+
+    def _data(
+        self,
+        stored: _Stored,
+        numbers: NDArray[np.intp],
+        parallel: int,
+        raw: bool,
+        progress: bool | str | None,
+    ) -> list[bytes | None]:
+        """Return the data of some labels that are stored, none of them None."""
+        if parallel < 1:
+            raise InvalidArgumentError(
+                f"parallel: expected at least 1, found {parallel}", key="parallel", found=parallel
+            )
+        places, runs = stored.places, stored.runs
+        run_of, sizes = runs.numbers[numbers], places.sizes[numbers]
+        begins = places.offsets[numbers] - runs.offsets[run_of]
 
         def finish(i: int) -> bytes:
-            number, place = stored[i]
-            what = f"{keys[i]}: minishard {place.minishard}, id {number}"
-            _require_bytes(what, keys[i], ByteRange(place.offset, place.size), blobs[i])
+            number = numbers[i]
+            key = stored.keys[places.files[number]]
+            what = f"{key}: minishard {places.minishards[number]}, id {places.labels[number]}"
+            wanted = ByteRange(int(places.offsets[number]), int(sizes[i]))
+            begin = int(begins[i])
+            blob = memoryview(stored.blobs[run_of[i]])[begin : begin + wanted.size]
+            _require_bytes(what, key, wanted, blob)
             if raw or self.spec.data_encoding == "raw":
-                return bytes(blobs[i])
-            return _gunzip(blobs[i], self.limit_bytes, what)
+                return bytes(blob)
+            return _gunzip(blob, self.limit_bytes, what)
 
-        done: list[bytes | None] = [None] * len(stored)
+        done: list[bytes | None] = [None] * len(numbers)
         if not raw and self.spec.data_encoding == "gzip":
-            done = _runtime.inflate_objects(
-                blobs, self.limit_bytes, parallel if parallel > 1 else 0
+            done = _runtime.inflate_ranges(
+                stored.blobs,
+                run_of,
+                begins,
+                sizes,
+                self.limit_bytes,
+                parallel if parallel > 1 else 0,
             )
-        for i in _bar(range(len(stored)), progress, "Data", len(stored)):
-            if done[i] is None or len(blobs[i]) != stored[i][1].size:
+        for i in _bar(range(len(numbers)), progress, "Data", len(numbers)):
+            if done[i] is None:
                 done[i] = finish(i)
-        for (number, _), data in zip(stored, done, strict=True):
-            out[number] = data
-        return out[as_label(label)] if is_scalar(label) else out
+        return done
 
     def list_labels(self, filename: str, path: str = "", size: bool = False) -> Any:
         """Return the labels of a file.
@@ -550,27 +653,62 @@ class ShardReader:
         pairs = zip(entries[:, 0].tolist(), entries[:, 2].tolist(), strict=True)
         return sorted(pairs, key=lambda pair: (-pair[1], pair[0]))
 
-    def _find(
-        self, labels: Any, path: str, progress: bool | str | None
-    ) -> dict[int, _Place | None]:
+    def _find(self, labels: Any, path: str, progress: bool | str | None) -> _Places:
         array = as_labels([as_label(labels)] if is_scalar(labels) else labels)
-        found: dict[int, _Place | None] = dict.fromkeys(array.tolist())
         shards, minishards = self.spec.locate(array)
         pairs, groups = _group(shards, minishards)
-        names = [self.spec.shard_filename(shard) for shard, _ in pairs]
-        where = [(name, minishard) for name, (_, minishard) in zip(names, pairs, strict=True)]
+        files: dict[str, int] = {}
+        where = []
+        for shard, minishard in pairs:
+            name = self.spec.shard_filename(shard)
+            files.setdefault(name, len(files))
+            where.append((name, minishard))
         tables = self._tables(where, path, progress)
+        file_of = np.full(len(array), -1, np.intp)
+        extents = np.zeros((2, len(array)), np.uint64)
         for (name, minishard), group in zip(where, groups, strict=True):
             entries = tables.get((name, minishard))
             if entries is None or len(entries) == 0:
                 continue
             wanted = array[group]
-            at = np.searchsorted(entries[:, 0], wanted)
-            hits = entries[np.minimum(at, len(entries) - 1)]
-            for label, (number, offset, size) in zip(wanted.tolist(), hits.tolist(), strict=True):
-                if label == number:
-                    found[label] = _Place(name, minishard, offset, size)
-        return found
+            at = np.minimum(np.searchsorted(entries[:, 0], wanted), len(entries) - 1)
+            is_there = entries[at, 0] == wanted
+            hits, at = group[is_there], at[is_there]
+            file_of[hits] = files[name]
+            extents[0, hits], extents[1, hits] = entries[at, 1], entries[at, 2]
+        return _Places(array, list(files), file_of, minishards, extents[0], extents[1])
+
+    def _read_runs(self, keys: Sequence[str], places: _Places) -> tuple[Runs, list[bytes]]:
+        """Read the stored bytes of labels, in runs; those of a missing label are none.
+
+        What reaches past its file's end is cut short.
+        """
+        runs = coalesce_arrays(
+            places.files,
+            places.offsets,
+            places.sizes,
+            max_gap_bytes=self.max_gap_bytes,
+            max_request_bytes=self.max_request_bytes,
+        )
+        base = self.spec.index_length()
+        with self._split_lock:
+            is_split = [key in self._split for key in keys]
+        wanted = np.flatnonzero(runs.sizes).tolist()
+        requests = [
+            KeyRange(_split_key(keys[file], ".data"), offset - base, size)
+            if is_split[file]
+            else KeyRange(keys[file], offset, size)
+            for file, offset, size in zip(
+                runs.groups[wanted].tolist(),
+                runs.offsets[wanted].tolist(),
+                runs.sizes[wanted].tolist(),
+                strict=True,
+            )
+        ]
+        blobs = [b""] * len(runs.sizes)
+        for run, data in zip(wanted, self.store.get_ranges(requests), strict=True):
+            blobs[run] = data or b""
+        return runs, blobs
 
     def _tables(
         self, where: Sequence[tuple[str, int]], path: str, progress: bool | str | None

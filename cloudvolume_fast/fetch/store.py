@@ -3,10 +3,18 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
 from typing import NamedTuple, Protocol, runtime_checkable
 
-__all__ = ["EXPIRED_CODES", "ByteStore", "KeyRange", "ObjectStore"]
+__all__ = [
+    "EXPIRED_CODES",
+    "ByteStore",
+    "KeyRange",
+    "ObjectStore",
+    "locked_shard",
+]
 
 EXPIRED_CODES = ("ExpiredToken", "TokenRefreshRequired", "InvalidToken", "RequestExpired")
 """What S3 answers, with status 400, to keys or tokens that were good once."""
@@ -95,3 +103,22 @@ class ObjectStore(ByteStore, Protocol):
         With `flat`, only those without a further slash behind the prefix.
         """
         ...
+
+
+def locked_shard(store: ObjectStore, folder: str, shard: int) -> AbstractContextManager[None]:
+    """Hold the lock on a shard while it is read, changed and written anew.
+
+    Parameters
+    ----------
+    store : ObjectStore
+        One without ``lock_shard`` is used as it is: its writers must agree among themselves.
+    folder : str
+        Where the shards are, below the layer.
+    shard : int
+        Its number.
+    """
+    lock = getattr(store, "lock_shard", None)
+    if lock is None:
+        return contextlib.nullcontext()
+    held: AbstractContextManager[None] = lock(folder, shard)
+    return held

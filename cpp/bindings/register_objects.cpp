@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: BSD-3-Clause
+#include <fcntl.h>
+#include <pybind11/numpy.h>
 #include <pybind11/stl.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cstdint>
 #include <exception>
 #include <stdexcept>
@@ -9,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include "cvfast/fetch/shard_lock.hpp"
 #include "cvfast/runtime/object_batch.hpp"
 #include "gil.hpp"
 #include "register.hpp"
@@ -72,28 +76,51 @@ struct Views {
   std::vector<std::span<const std::byte>> bytes;
 };
 
-py::list inflate_batch(const std::vector<py::buffer>& objects, std::uint64_t limit_bytes, int threads) {
-  const Views views(objects);
-  py::list out(objects.size());
+template <typename T>
+using Numbers = py::array_t<T, py::array::c_style | py::array::forcecast>;
+
+// What cannot be inflated as expected is None, and left to the caller.
+py::list inflate_ranges(const std::vector<py::buffer>& wholes, const Numbers<std::int64_t>& numbers,
+                        const Numbers<std::uint64_t>& begins, const Numbers<std::uint64_t>& sizes,
+                        std::uint64_t limit_bytes, int threads) {
+  const Views views(wholes);
+  const auto count = static_cast<std::size_t>(numbers.size());
+  if (numbers.ndim() != 1 || begins.ndim() != 1 || sizes.ndim() != 1 || begins.size() != numbers.size() ||
+      sizes.size() != numbers.size()) {
+    throw std::invalid_argument("numbers, begins, sizes: expected arrays of one length");
+  }
+  py::list out(count);
   std::vector<std::span<const std::byte>> in;
   std::vector<std::span<std::byte>> targets;
-  std::vector<std::size_t> numbers;
-  for (std::size_t i = 0; i < objects.size(); ++i) {
+  std::vector<std::size_t> places;
+  in.reserve(count);
+  targets.reserve(count);
+  places.reserve(count);
+  for (std::size_t i = 0; i < count; ++i) {
     out[i] = py::none();
-    const std::size_t size = rt::claimed_bytes(views.bytes[i]);
+    const std::int64_t number = numbers.data()[i];
+    if (number < 0 || static_cast<std::size_t>(number) >= views.bytes.size()) {
+      throw std::invalid_argument("numbers: expected numbers of wholes");
+    }
+    const std::span<const std::byte> whole = views.bytes[static_cast<std::size_t>(number)];
+    const std::uint64_t begin = begins.data()[i];
+    const std::uint64_t length = sizes.data()[i];
+    if (begin > whole.size() || length > whole.size() - begin) continue;
+    const std::span<const std::byte> part = whole.subspan(begin, length);
+    const std::size_t size = rt::claimed_bytes(part);
     if (size == 0 || size > limit_bytes) continue;
     // Nobody else sees it until it is filled.
-    auto whole = py::reinterpret_steal<py::bytes>(PyBytes_FromStringAndSize(nullptr, static_cast<py::ssize_t>(size)));
-    if (!whole) throw py::error_already_set();
-    targets.emplace_back(reinterpret_cast<std::byte*>(PyBytes_AS_STRING(whole.ptr())), size);
-    in.push_back(views.bytes[i]);
-    numbers.push_back(i);
-    out[i] = std::move(whole);
+    auto bytes = py::reinterpret_steal<py::bytes>(PyBytes_FromStringAndSize(nullptr, static_cast<py::ssize_t>(size)));
+    if (!bytes) throw py::error_already_set();
+    targets.emplace_back(reinterpret_cast<std::byte*>(PyBytes_AS_STRING(bytes.ptr())), size);
+    in.push_back(part);
+    places.push_back(i);
+    out[i] = std::move(bytes);
   }
   std::vector<std::uint8_t> done;
   run(threads, [&](const rt::BatchOptions& options) { return rt::inflate_objects(in, targets, done, options); });
   for (std::size_t k = 0; k < done.size(); ++k) {
-    if (done[k] == 0) out[numbers[k]] = py::none();
+    if (done[k] == 0) out[places[k]] = py::none();
   }
   return out;
 }
@@ -149,6 +176,30 @@ std::vector<std::size_t> remove_batch(const std::string& root, const Keys& keys,
   return not_done(done);
 }
 
+// fetch::ShardLock, waited for without the GIL.  A failure is the call's name and errno.
+py::object acquire_shard(cvfast::fetch::ShardLock& lock, const std::string& folder, std::uint64_t shard) {
+  std::exception_ptr raised;
+  cvfast::fetch::IoError error;
+  bool is_held = false;
+  const auto poll = [&raised] {
+    const cvfast::bindings::HeldGil held;
+    if (PyErr_CheckSignals() == 0) return true;
+    raised = std::make_exception_ptr(py::error_already_set());
+    return false;
+  };
+  cvfast::bindings::without_gil([&] {
+    const cvfast::fetch::UniqueFd fd(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    if (!fd) {
+      error = {"open folder", errno};
+    } else {
+      is_held = lock.acquire(fd.get(), shard, poll, error);
+    }
+  });
+  if (raised) std::rethrow_exception(raised);
+  if (is_held) return py::none();
+  return py::make_tuple(error.call, error.error);
+}
+
 }  // namespace
 
 void register_objects(py::module_& module) {
@@ -156,7 +207,12 @@ void register_objects(py::module_& module) {
   module.def("read_objects", &read_batch, arg("root"), arg("keys"), arg("limit_bytes"), arg("threads"));
   module.def("write_objects", &write_batch, arg("root"), arg("keys"), arg("objects"), arg("suffix"), arg("level"),
              arg("sync"), arg("threads"));
-  module.def("inflate_objects", &inflate_batch, arg("objects"), arg("limit_bytes"), arg("threads"));
+  module.def("inflate_ranges", &inflate_ranges, arg("wholes"), arg("numbers"), arg("begins"), arg("sizes"),
+             arg("limit_bytes"), arg("threads"));
+  py::class_<cvfast::fetch::ShardLock>(module, "ShardLock")
+      .def(py::init<>())
+      .def("acquire", &acquire_shard, arg("folder"), arg("shard"))
+      .def("release", &cvfast::fetch::ShardLock::release);
   module.def("find_objects", &find_batch, arg("root"), arg("keys"), arg("threads"));
   module.def("remove_objects", &remove_batch, arg("root"), arg("keys"), arg("threads"));
 }

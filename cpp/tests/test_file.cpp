@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
 #include <cerrno>
 #include <chrono>
@@ -165,6 +166,51 @@ TEST(File, ReadingPastTheEndIsAnError) {
   std::byte buffer[8];
   EXPECT_FALSE(fetch::read_exact(file.fd.get(), buffer, 5, 0, error));
   EXPECT_STREQ(error.call, "size");
+}
+
+TEST(File, PutTakesWhatIsKnownOfTheFolder) {
+  const TemporaryFolder where;
+  const fetch::Folder folder(where.path());
+  const std::string text = "text";
+  const auto* const bytes = reinterpret_cast<const std::byte*>(text.data());
+  fetch::IoError error;
+  ASSERT_TRUE(put(folder, "old", ContentEncoding::kBrotli, "stale"));
+  ASSERT_TRUE(put(folder, "same", ContentEncoding::kGzip, "stale"));
+  const auto names = fetch::FolderNames::list(where.path(), 100);
+  ASSERT_NE(names, nullptr);
+  EXPECT_TRUE(names->contains("old.br"));
+  EXPECT_FALSE(names->contains("old"));
+  // Somebody makes an object after the listing; it is replaced nevertheless.
+  ASSERT_TRUE(put(folder, "later", ContentEncoding::kGzip, "stale"));
+  for (const char* name : {"old", "same", "new", "later"}) {
+    ASSERT_TRUE(folder.put(name, ContentEncoding::kGzip, bytes, text.size(), false, error, names.get())) << name;
+    EXPECT_EQ(get(folder, name), text) << name;
+  }
+  EXPECT_EQ(entries(where).size(), 4u);
+}
+
+TEST(File, AFolderOfTooManyNamesCountsAsUnknown) {
+  const TemporaryFolder where;
+  const fetch::Folder folder(where.path());
+  for (int i = 0; i < 8; ++i) ASSERT_TRUE(put(folder, std::to_string(i), ContentEncoding::kNone, "text"));
+  EXPECT_EQ(fetch::FolderNames::list(where.path(), 4), nullptr);
+  EXPECT_NE(fetch::FolderNames::list(where.path(), 20), nullptr);
+  EXPECT_EQ(fetch::FolderNames::list(where.path() / "absent", 20), nullptr);
+}
+
+TEST(File, WhatIsWrittenHasTheModeOfAnyOtherFile) {
+  const TemporaryFolder where;
+  const fetch::Folder folder(where.path());
+  for (const mode_t mask : {mode_t{0}, mode_t{022}, mode_t{077}}) {
+    const mode_t before = ::umask(mask);
+    const std::string name = std::to_string(mask);
+    const bool done = put(folder, name, ContentEncoding::kNone, "text");
+    ::umask(before);
+    ASSERT_TRUE(done);
+    struct stat info {};
+    ASSERT_EQ(::stat((where.path() / name).c_str(), &info), 0);
+    EXPECT_EQ(info.st_mode & 0777, 0666 & ~mask);
+  }
 }
 
 }  // namespace

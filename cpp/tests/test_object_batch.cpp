@@ -141,5 +141,23 @@ TEST_F(ObjectBatch, IsCancelledByPoll) {
   EXPECT_FALSE(find_objects(root_, keys, states, options));
 }
 
+TEST_F(ObjectBatch, ReplacesManyObjectsAndTheirCopiesUnderOtherSuffixes) {
+  std::vector<std::string> keys;
+  for (int i = 0; i < 200; ++i) keys.push_back((i % 2 == 0 ? "a/" : "b/") + std::to_string(i));
+  std::vector<std::uint8_t> done;
+  for (const ContentEncoding encoding : {ContentEncoding::kBrotli, ContentEncoding::kNone, ContentEncoding::kGzip,
+                                         ContentEncoding::kGzip, ContentEncoding::kNone}) {
+    std::vector<Bytes> objects;
+    for (std::size_t i = 0; i < keys.size(); ++i) objects.push_back(random_.bytes(i));
+    ASSERT_TRUE(write(keys, objects, encoding, done));
+    EXPECT_EQ(done, std::vector<std::uint8_t>(keys.size(), 1));
+    std::size_t files = 0;
+    for (const auto& entry : std::filesystem::recursive_directory_iterator(root_)) files += entry.is_regular_file();
+    EXPECT_EQ(files, keys.size());
+    const std::vector<StoredObject> found = read(keys);
+    for (std::size_t i = 0; i < keys.size(); ++i) EXPECT_EQ(found[i].bytes, objects[i]) << keys[i];
+  }
+}
+
 }  // namespace
 }  // namespace cvfast::runtime

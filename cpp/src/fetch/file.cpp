@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "cvfast/fetch/file.hpp"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
@@ -54,7 +55,7 @@ constexpr std::time_t kSettledSeconds = 2;
 // removed, and may do the first behind our back and the second in front of it.  Both change the folder's time; where
 // its clock is not ours, the worst is a check too many or too few.
 bool changed_lately(int folder) noexcept {
-  struct stat info{};
+  struct stat info {};
   timespec now{};
   if (::fstat(folder, &info) != 0 || ::clock_gettime(CLOCK_REALTIME, &now) != 0) return true;
   return modified(info).tv_sec + kSettledSeconds >= now.tv_sec;
@@ -64,7 +65,7 @@ bool changed_lately(int folder) noexcept {
 FetchState absent_or_dangling(int folder, std::string_view name, OpenedFile& file, IoError& error) noexcept {
   for (std::size_t i = 0; i < kSuffixes.size(); ++i) {
     char path[kNameBytes];
-    struct stat info{};
+    struct stat info {};
     if (!compose(path, name, kSuffixes[i])) continue;
     if (::fstatat(folder, path, &info, AT_SYMLINK_NOFOLLOW) == 0 && S_ISLNK(info.st_mode)) {
       file.encoding = static_cast<ContentEncoding>(i);
@@ -142,7 +143,7 @@ bool read_exact(int fd, std::byte* out, std::size_t n, std::uint64_t offset, IoE
 // Locks are only tried: whoever does not get one looks the object up, and so does a forked child whose parent held the
 // lock in a thread that the child does not have.
 std::uint64_t FolderMemory::refresh(int folder) noexcept {
-  struct stat info{};
+  struct stat info {};
   timespec now{};
   if (::fstat(folder, &info) != 0 || ::clock_gettime(CLOCK_REALTIME, &now) != 0) return 0;
   const timespec& time = changed(info);
@@ -197,7 +198,7 @@ FetchState Folder::open_known(std::string_view name, OpenedFile& file) const noe
     ContentEncoding encoding{};
     if (!memory_->find(std::string(name), state_, encoding)) return FetchState::kMissing;
     char path[kNameBytes];
-    struct stat info{};
+    struct stat info {};
     if (!compose(path, name, suffix(encoding))) return FetchState::kMissing;
     UniqueFd fd(::openat(fd_.get(), path, O_RDONLY | O_CLOEXEC | O_NONBLOCK));
     if (!fd || ::fstat(fd.get(), &info) != 0 || !S_ISREG(info.st_mode)) return FetchState::kMissing;
@@ -222,11 +223,11 @@ FetchState Folder::open(std::string_view name, OpenedFile& file, IoError& error)
   bool was_empty = false;
   for (int attempt = 0; attempt < 8; ++attempt) {
     char path[kNameBytes];
-    struct stat best{};
+    struct stat best {};
     int chosen = -1;
     int copies = 0;
     for (int i = 0; i < static_cast<int>(kSuffixes.size()); ++i) {
-      struct stat info{};
+      struct stat info {};
       if (!compose(path, name, kSuffixes[i])) {
         error = {"open", ENAMETOOLONG};
         return FetchState::kError;
@@ -261,7 +262,7 @@ FetchState Folder::open(std::string_view name, OpenedFile& file, IoError& error)
       error = {"open", errno};
       return FetchState::kError;
     }
-    struct stat info{};
+    struct stat info {};
     if (::fstat(fd.get(), &info) != 0) {
       error = {"stat", errno};
       return FetchState::kError;
@@ -290,7 +291,7 @@ FetchState Folder::exists(std::string_view name, IoError& error) const noexcept 
     if (attempt > 0 && !changed_lately(fd_.get())) break;
     for (const char* ending : kSuffixes) {
       char path[kNameBytes];
-      struct stat info{};
+      struct stat info {};
       if (!compose(path, name, ending)) {
         error = {"stat", ENAMETOOLONG};
         return FetchState::kError;
@@ -305,23 +306,66 @@ FetchState Folder::exists(std::string_view name, IoError& error) const noexcept 
   return FetchState::kMissing;
 }
 
-bool Folder::put(std::string_view name, ContentEncoding encoding, const std::byte* data, std::size_t size_bytes,
-                 bool sync, IoError& error) const noexcept {
-  const std::span<const std::byte> whole(data, size_bytes);
-  return put(name, encoding, std::span(&whole, 1), sync, error);
+std::unique_ptr<const FolderNames> FolderNames::list(const std::string& path, std::size_t most) noexcept {
+  try {
+    const std::unique_ptr<DIR, int (*)(DIR*)> folder(::opendir(path.c_str()), &::closedir);
+    if (!folder) return nullptr;
+    auto out = std::make_unique<FolderNames>();
+    while (true) {
+      errno = 0;
+      const dirent* const entry = ::readdir(folder.get());
+      if (entry == nullptr) break;
+      if (out->names_.size() > most) return nullptr;
+      out->names_.emplace(entry->d_name);
+    }
+    if (errno != 0) return nullptr;
+    return out;
+  } catch (...) {
+    return nullptr;
+  }
 }
 
-bool Folder::put(std::string_view name, ContentEncoding encoding, std::span<const std::span<const std::byte>> pieces,
-                 bool sync, IoError& error) const noexcept {
-  if (!fd_) {
-    error = {"open folder", open_error_};
-    return false;
+bool Folder::has(const char* name, const FolderNames* names) const noexcept {
+  if (names != nullptr) return names->contains(name);
+  struct stat info {};
+  return ::fstatat(fd_.get(), name, &info, AT_SYMLINK_NOFOLLOW) == 0 || !is_absent(errno);
+}
+
+// Writes a file that has no name and links it in: a change of the folder less than renaming takes, and nothing is left
+// behind whatever happens.  kNo where the name is taken by now, or where the system or file system does not do this.
+Folder::Linked Folder::put_new(const char* target, std::span<const std::span<const std::byte>> pieces, bool sync,
+                               IoError& error) const noexcept {
+#ifdef O_TMPFILE
+  constexpr mode_t kMode = 0666;
+  UniqueFd fd(::openat(fd_.get(), ".", O_WRONLY | O_TMPFILE | O_CLOEXEC, kMode));
+  if (!fd) return Linked::kNo;
+  // Kernels before 5.19 do not apply the mask to such files on every file system.
+  struct stat info {};
+  if (::fstat(fd.get(), &info) != 0 || (info.st_mode & kMode) == kMode) return Linked::kNo;
+  if (const int code = write_all(fd.get(), pieces); code != 0) {
+    error = {"write", code};
+    return Linked::kFailed;
   }
-  char target[kNameBytes];
-  if (!compose(target, name, suffix(encoding))) {
-    error = {"open", ENAMETOOLONG};
-    return false;
+  if (sync && ::fsync(fd.get()) != 0) {
+    error = {"fsync", errno};
+    return Linked::kFailed;
   }
+  // By the descriptor, which older kernels allow the superuser only; by its name elsewhere.
+  if (::linkat(fd.get(), "", fd_.get(), target, AT_EMPTY_PATH) != 0) {
+    if (errno == EEXIST) return Linked::kNo;
+    char path[32];
+    (void)std::snprintf(path, sizeof(path), "/proc/self/fd/%d", fd.get());
+    if (::linkat(AT_FDCWD, path, fd_.get(), target, AT_SYMLINK_FOLLOW) != 0) return Linked::kNo;
+  }
+  return Linked::kYes;
+#else
+  (void)target, (void)pieces, (void)sync, (void)error;
+  return Linked::kNo;
+#endif
+}
+
+bool Folder::replace(std::string_view name, const char* target, std::span<const std::span<const std::byte>> pieces,
+                     bool sync, IoError& error) const noexcept {
   // Process id and a counter make the name ours; O_EXCL catches what a dead process with our id left behind.
   static std::atomic<std::uint64_t> counter{0};
   char temporary[kNameBytes];
@@ -351,10 +395,33 @@ bool Folder::put(std::string_view name, ContentEncoding encoding, std::span<cons
   // close() is where some network file systems report a full disk.
   if (::close(fd.release()) != 0 && errno != EINTR) return abandon("close", errno);
   if (::renameat(fd_.get(), temporary, fd_.get(), target) != 0) return abandon("rename", errno);
+  return true;
+}
+
+bool Folder::put(std::string_view name, ContentEncoding encoding, const std::byte* data, std::size_t size_bytes,
+                 bool sync, IoError& error, const FolderNames* names) const noexcept {
+  const std::span<const std::byte> whole(data, size_bytes);
+  return put(name, encoding, std::span(&whole, 1), sync, error, names);
+}
+
+bool Folder::put(std::string_view name, ContentEncoding encoding, std::span<const std::span<const std::byte>> pieces,
+                 bool sync, IoError& error, const FolderNames* names) const noexcept {
+  if (!fd_) {
+    error = {"open folder", open_error_};
+    return false;
+  }
+  char target[kNameBytes];
+  if (!compose(target, name, suffix(encoding))) {
+    error = {"open", ENAMETOOLONG};
+    return false;
+  }
+  const Linked linked = has(target, names) ? Linked::kNo : put_new(target, pieces, sync, error);
+  if (linked == Linked::kFailed) return false;
+  if (linked == Linked::kNo && !replace(name, target, pieces, sync, error)) return false;
   for (const char* ending : kSuffixes) {
     char sibling[kNameBytes];
-    (void)compose(sibling, name, ending);
-    if (std::strcmp(sibling, target) == 0) continue;
+    // Looked up first: to remove what is not there, too, takes the folder's lock, for which other threads wait.
+    if (!compose(sibling, name, ending) || std::strcmp(sibling, target) == 0 || !has(sibling, names)) continue;
     if (::unlinkat(fd_.get(), sibling, 0) != 0 && !is_absent(errno)) {
       error = {"remove", errno};
       return false;

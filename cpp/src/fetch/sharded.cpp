@@ -7,21 +7,17 @@
 
 #include <fcntl.h>
 #include <sys/stat.h>
-#ifndef F_OFD_SETLK
-#include <sys/file.h>
-#endif
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
-#include <chrono>
 #include <limits>
 #include <numeric>
 #include <optional>
-#include <thread>
 #include <utility>
 
 #include "cvfast/core/checked.hpp"
+#include "cvfast/fetch/shard_lock.hpp"
 #include "cvfast/locate/morton.hpp"
 #include "shard_group.hpp"
 #include "sharded_scale.hpp"
@@ -36,7 +32,6 @@ using locate::ShardSpec;
 
 // Shards that a request keeps open; a request that walks over more of them opens some again.
 constexpr std::size_t kMaxOpenShards = 64;
-constexpr const char* kLockName = ".shards.lock";
 
 FileStamp stamp_of(const struct stat& info) noexcept {
 #ifdef __APPLE__
@@ -71,7 +66,7 @@ FetchState open_file(int folder, const char* name, UniqueFd& fd, struct stat& in
   fd = UniqueFd(::openat(folder, name, O_RDONLY | O_CLOEXEC | O_NONBLOCK));
   if (!fd) {
     const int code = errno;
-    struct stat link{};
+    struct stat link {};
     const bool is_absent = code == ENOENT && ::fstatat(folder, name, &link, AT_SYMLINK_NOFOLLOW) != 0;
     if (is_absent) return FetchState::kMissing;
     error = {"open", code};
@@ -178,7 +173,7 @@ class Shards {
 
  private:
   void look(std::uint64_t shard, OpenShard& out) const {
-    struct stat info{};
+    struct stat info {};
     const std::string name = shared_.shard_name(shard);
     out.state = open_file(AT_FDCWD, (shared_.folder + '/' + name).c_str(), out.index, info, out.error);
     if (out.state != FetchState::kData) {
@@ -209,7 +204,7 @@ class Shards {
   }
 
   void look_for_pair(std::uint64_t shard, OpenShard& out) const {
-    struct stat info{};
+    struct stat info {};
     out.state = open_file(folder(), shared_.shard_name(shard, ".index").c_str(), out.index, info, out.error);
     if (out.state != FetchState::kData) return;
     out.stamp = stamp_of(info);
@@ -313,55 +308,6 @@ class ShardedSession : public ChunkSession {
     out = *entry;
     return FetchState::kData;
   }
-};
-
-// A lock on a shard, against other processes and other sessions of this one.
-class ShardLock {
- public:
-  // false: `error` is filled in, or (error 0) poll gave up.
-  bool acquire(int folder, std::uint64_t shard, const std::function<bool()>& poll, IoError& error) {
-    fd_ = UniqueFd(::openat(folder, kLockName, O_RDWR | O_CREAT | O_CLOEXEC, 0666));
-    if (!fd_) {
-      error = {"create", errno};
-      return false;
-    }
-    auto wait = std::chrono::microseconds(200);
-    for (;;) {
-      const int code = try_lock(shard);
-      if (code == 0) return true;
-      // Some network and container file systems have no locks; then callers must agree among themselves.
-      if (code == ENOLCK || code == ENOTSUP || code == ENOSYS || code == EINVAL) return true;
-      if (code != EAGAIN && code != EACCES && code != EWOULDBLOCK && code != EINTR) {
-        error = {"lock", code};
-        return false;
-      }
-      if (!poll()) {
-        error = {};
-        return false;
-      }
-      std::this_thread::sleep_for(wait);
-      wait = std::min<std::chrono::microseconds>(wait * 2, std::chrono::milliseconds(20));
-    }
-  }
-  void release() noexcept { fd_.reset(); }
-
- private:
-  int try_lock(std::uint64_t shard) const noexcept {
-#ifdef F_OFD_SETLK
-    // One byte a shard.  Open file description locks belong to the descriptor, hence hold between threads as well.
-    struct flock lock{};
-    lock.l_type = F_WRLCK;
-    lock.l_whence = SEEK_SET;
-    lock.l_start = static_cast<off_t>(shard & ((std::uint64_t{1} << 62) - 1));
-    lock.l_len = 1;
-    return ::fcntl(fd_.get(), F_OFD_SETLK, &lock) == 0 ? 0 : errno;
-#else
-    (void)shard;
-    return ::flock(fd_.get(), LOCK_EX | LOCK_NB) == 0 ? 0 : errno;
-#endif
-  }
-
-  UniqueFd fd_;
 };
 
 class ShardedWriteSession final : public ShardedSession {

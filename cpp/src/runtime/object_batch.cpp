@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <atomic>
 #include <filesystem>
+#include <memory>
 #include <numeric>
 #include <string_view>
 #include <system_error>
@@ -49,10 +50,10 @@ class Runs {
       std::ranges::stable_sort(order_, {}, [&](std::size_t i) { return folder_of(keys[i]); });
     }
     for (std::size_t i = 0; i < order_.size(); ++i) {
-      if (starts_.empty() || i - starts_.back() == kRun ||
-          folder_of(keys[order_[i]]) != folder_of(keys[order_[starts_.back()]])) {
-        starts_.push_back(i);
-      }
+      const bool is_other = starts_.empty() || folder_of(keys[order_[i]]) != folder_of(keys[order_[starts_.back()]]);
+      if (!is_other && i - starts_.back() < kRun) continue;
+      folders_.push_back(is_other ? starts_.size() : folders_.back());
+      starts_.push_back(i);
     }
   }
 
@@ -60,6 +61,19 @@ class Runs {
   [[nodiscard]] std::span<const std::size_t> members(std::size_t run) const noexcept {
     const std::size_t end = run + 1 < starts_.size() ? starts_[run + 1] : order_.size();
     return std::span(order_).subspan(starts_[run], end - starts_[run]);
+  }
+  // Runs of one folder have one number, which is that of the first of them.
+  [[nodiscard]] std::size_t folder(std::size_t run) const noexcept { return folders_[run]; }
+  // Calls work(folder, path, number of keys) for each folder.
+  template <typename Work>
+  void for_each_folder(const std::string& root, const Work& work) const {
+    for (std::size_t run = 0; run < size();) {
+      std::size_t end = run;
+      std::size_t count = 0;
+      for (; end < size() && folders_[end] == folders_[run]; ++end) count += members(end).size();
+      work(run, path(root, run), count);
+      run = end;
+    }
   }
   [[nodiscard]] std::string path(const std::string& root, std::size_t run) const {
     const std::string_view folder = folder_of(keys_[order_[starts_[run]]]);
@@ -70,25 +84,19 @@ class Runs {
   std::span<const std::string> keys_;
   std::vector<std::size_t> order_;
   std::vector<std::size_t> starts_;
+  std::vector<std::size_t> folders_;
 };
 
-// Calls work(folder, i) for each plain key.
+// Calls work(folder, i, run) for each plain key.
 template <typename Work>
-bool for_each_object(const std::string& root, std::span<const std::string> keys, const BatchOptions& options,
-                     bool makes_folders, const Work& work) {
-  const Runs runs(keys);
+bool for_each_object(const std::string& root, const Runs& runs, const BatchOptions& options, const Work& work) {
   const int threads = options.threads > 0 ? options.threads : default_threads();
   std::atomic<bool> is_cancelled{false};  // relaxed: read by the thread that sets it
   const auto task = [&](std::size_t run) {
     try {
-      const std::string path = runs.path(root, run);
-      if (makes_folders) {
-        std::error_code ignored;  // met again when the folder is used
-        std::filesystem::create_directories(path, ignored);
-      }
-      const fetch::Folder folder(path);
+      const fetch::Folder folder(runs.path(root, run));
       for (const std::size_t i : runs.members(run)) {
-        if (!work(folder, i)) return false;
+        if (!work(folder, i, run)) return false;
       }
     } catch (...) {  // no memory: what is not marked as done is an error
     }
@@ -136,7 +144,7 @@ bool read_objects(const std::string& root, std::span<const std::string> keys, st
                   std::vector<StoredObject>& out, const BatchOptions& options) {
   out.clear();
   out.resize(keys.size());
-  return for_each_object(root, keys, options, false, [&](const fetch::Folder& folder, std::size_t i) {
+  return for_each_object(root, Runs(keys), options, [&](const fetch::Folder& folder, std::size_t i, std::size_t) {
     out[i].state = read_object(folder, name_of(keys[i]), limit_bytes, out[i]);
     return true;
   });
@@ -178,7 +186,17 @@ bool write_objects(const std::string& root, std::span<const std::string> keys,
                    std::span<const std::span<const std::byte>> objects, ContentEncoding encoding, int level, bool sync,
                    std::vector<std::uint8_t>& done, const BatchOptions& options) {
   done.assign(keys.size(), 0);
-  return for_each_object(root, keys, options, true, [&](const fetch::Folder& folder, std::size_t i) {
+  const Runs runs(keys);
+  // One listing in the place of six look-ups an object, unless the folder holds many more than are written.
+  constexpr std::size_t kFewKeys = 16;
+  constexpr std::size_t kMostNames = 4;  // for each key
+  std::vector<std::unique_ptr<const fetch::FolderNames>> names(runs.size());
+  runs.for_each_folder(root, [&](std::size_t folder, const std::string& path, std::size_t count) {
+    std::error_code ignored;  // met again when the folder is used
+    std::filesystem::create_directories(path, ignored);
+    if (count >= kFewKeys) names[folder] = fetch::FolderNames::list(path, kMostNames * count);
+  });
+  return for_each_object(root, runs, options, [&](const fetch::Folder& folder, std::size_t i, std::size_t run) {
     std::span<const std::byte> stored = objects[i];
     std::vector<std::byte> compressed;
     if (encoding == ContentEncoding::kGzip) {
@@ -186,7 +204,10 @@ bool write_objects(const std::string& root, std::span<const std::string> keys,
       stored = compressed;
     }
     fetch::IoError error;
-    if (!folder.put(name_of(keys[i]), encoding, stored.data(), stored.size(), sync, error)) return false;
+    if (!folder.put(name_of(keys[i]), encoding, stored.data(), stored.size(), sync, error,
+                    names[runs.folder(run)].get())) {
+      return false;
+    }
     done[i] = 1;
     return true;
   });
@@ -195,7 +216,7 @@ bool write_objects(const std::string& root, std::span<const std::string> keys,
 bool find_objects(const std::string& root, std::span<const std::string> keys, std::vector<FetchState>& out,
                   const BatchOptions& options) {
   out.assign(keys.size(), FetchState::kError);
-  return for_each_object(root, keys, options, false, [&](const fetch::Folder& folder, std::size_t i) {
+  return for_each_object(root, Runs(keys), options, [&](const fetch::Folder& folder, std::size_t i, std::size_t) {
     // Opened rather than looked up, so that a folder of the same name is no object.
     fetch::OpenedFile file;
     fetch::IoError error;
@@ -207,7 +228,7 @@ bool find_objects(const std::string& root, std::span<const std::string> keys, st
 bool remove_objects(const std::string& root, std::span<const std::string> keys, std::vector<std::uint8_t>& done,
                     const BatchOptions& options) {
   done.assign(keys.size(), 0);
-  return for_each_object(root, keys, options, false, [&](const fetch::Folder& folder, std::size_t i) {
+  return for_each_object(root, Runs(keys), options, [&](const fetch::Folder& folder, std::size_t i, std::size_t) {
     fetch::IoError error;
     if (!folder.remove(name_of(keys[i]), error)) return false;
     done[i] = 1;

@@ -14,6 +14,7 @@ from cloudvolume_fast.errors import (
     SpecViolation,
 )
 from cloudvolume_fast.fetch.shard_reader import ShardReader
+from cloudvolume_fast.fetch.store import locked_shard
 from cloudvolume_fast.locate.byte_ranges import ByteRange
 from cloudvolume_fast.model.mesh_manifest import MultiLevelPrecomputedMeshManifest
 from cloudvolume_fast.model.sharding import ShardingSpecification
@@ -148,29 +149,35 @@ class ShardedMultiLevelPrecomputedMeshSource(MultilodMeshSource):
         self._rewrite(dict.fromkeys(labels_of(segids)))
 
     def _rewrite(self, changes: Mapping[int, tuple[bytes, int] | None]) -> None:
-        """Write shards anew, with what they hold; None takes a label out.  Writers of one shard must take turns."""
-        store = self.meta.meta.store
-        by_file: dict[str, list[int]] = {}
-        for label in changes:
-            by_file.setdefault(self.spec.get_filename(label), []).append(label)
-        for name, labels in by_file.items():
-            key = self.meta.key(name)
-            stored = store.get(key)
-            data: dict[int, bytes] = {}
-            sizes: dict[int, int] = {}
-            if stored:
-                data, sizes = self.reader.disassemble_multires_mesh_shard(stored)
-            before = set(data)
-            for label in labels:
-                change = changes[label]
-                if change is None:
-                    data.pop(label, None)
-                    sizes.pop(label, None)
-                else:
-                    data[label], sizes[label] = change
-            if data:
-                if set(data) != before or any(changes[label] is not None for label in labels):
-                    store.put(key, self.spec.synthesize_shard(data, data_offset=sizes))
-            elif stored is not None:
-                store.delete_many([key])
+        """Write shards anew, with what they hold; None takes a label out."""
+        by_shard: dict[int, list[int]] = {}
+        labels = list(changes)
+        for label, shard in zip(labels, self.spec.locate(labels)[0].tolist(), strict=True):
+            by_shard.setdefault(shard, []).append(label)
+        for shard, members in by_shard.items():
+            with locked_shard(self.meta.meta.store, self.path, shard):
+                self._rewrite_shard(
+                    self.meta.key(self.spec.shard_filename(shard)),
+                    {label: changes[label] for label in members},
+                )
         self.reader.clear_cache()
+
+    def _rewrite_shard(self, key: str, changes: Mapping[int, tuple[bytes, int] | None]) -> None:
+        store = self.meta.meta.store
+        stored = store.get(key)
+        data: dict[int, bytes] = {}
+        sizes: dict[int, int] = {}
+        if stored:
+            data, sizes = self.reader.disassemble_multires_mesh_shard(stored)
+        before = set(data)
+        for label, change in changes.items():
+            if change is None:
+                data.pop(label, None)
+                sizes.pop(label, None)
+            else:
+                data[label], sizes[label] = change
+        if data:
+            if set(data) != before or any(change is not None for change in changes.values()):
+                store.put(key, self.spec.synthesize_shard(data, data_offset=sizes))
+        elif stored is not None:
+            store.delete_many([key])

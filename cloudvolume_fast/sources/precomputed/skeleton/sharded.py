@@ -18,6 +18,7 @@ from cloudvolume_fast.errors import (
     UnsupportedOptionError,
 )
 from cloudvolume_fast.fetch.shard_reader import ShardReader
+from cloudvolume_fast.fetch.store import locked_shard
 from cloudvolume_fast.model.labels import as_label, as_labels, is_scalar
 from cloudvolume_fast.sources.precomputed.skeleton.source import NamesOf, SkeletonSource
 
@@ -67,21 +68,32 @@ class ShardedPrecomputedSkeletonSource(SkeletonSource):
 
     def _read(self, labels: Sequence[int], allow_missing: bool) -> list[Skeleton]:
         reader = self.reader
-        data = reader.get_data(
-            labels, self.path, progress=self.config.progress, parallel=self.config.parallel
-        )
         where = self.meta.layerpath
-        present = [label for label in labels if data[label] is not None]
-        if len(present) < len(labels) and not allow_missing:
-            missing = next(label for label in labels if data[label] is None)
-            key = f"{where}/{reader.get_filename(missing)}"
-            raise EmptyFileException(
-                f"{key}: segid {missing} is missing.", key=key, expected=missing
-            )
-        names = NamesOf(
-            present, lambda label: f"{where}/{reader.get_filename(label)}: label {label}"
+
+        def name_of(label: int) -> str:
+            return f"{where}/{reader.get_filename(label)}: label {label}"
+
+        out: list[Skeleton] = []
+        config = self.config
+        batches = reader.get_batches(
+            labels, self.path, progress=config.progress, parallel=config.parallel
         )
-        return self._decode(present, [data[label] for label in present], names)
+        for members, data in batches:
+            stored = [content for content in data if content is not None]
+            present = members
+            if len(stored) < len(members):
+                absent = [
+                    label for label, content in zip(members, data, strict=True) if content is None
+                ]
+                if not allow_missing:
+                    key = f"{where}/{reader.get_filename(absent[0])}"
+                    raise EmptyFileException(
+                        f"{key}: segid {absent[0]} is missing.", key=key, expected=absent[0]
+                    )
+                gone = set(absent)
+                present = [label for label in members if label not in gone]
+            out += self._decode(present, stored, NamesOf(present, name_of))
+        return out
 
     def _exists(self, labels: Sequence[int]) -> dict[int, bool]:
         found = self.reader.exists(list(labels), self.path)
@@ -137,21 +149,19 @@ class ShardedPrecomputedSkeletonSource(SkeletonSource):
                 expected=1,
                 found=names,
             )
-        self._put_shards({spec.shard_filename(shards[0]) if shards else "": self._encoded(listed)})
+        encoded = self._encoded(listed)  # raises where there is no id, hence no shard
+        with locked_shard(self.meta.store, self.path, shards[0]):
+            self._put_shard(spec.shard_filename(shards[0]), dict(encoded))
 
     put = upload
 
-    def _put_shards(self, shards: dict[str, list[tuple[int, bytes]]]) -> None:
-        reader = self.reader
+    def _put_shard(self, name: str, data: dict[int, bytes]) -> None:
         self.meta.store.put_many(
-            [
-                (self.meta.key(name), reader.spec.synthesize_shard(dict(data)))
-                for name, data in shards.items()
-            ],
+            [(self.meta.key(name), self.reader.spec.synthesize_shard(data))],
             compress=None,
             cache_control="no-cache",
         )
-        reader.clear_cache()
+        self.reader.clear_cache()
 
     def upload_raw(self, *args: Any, **kwargs: Any) -> None:  # Any: as of other sources
         """Refuse: one skeleton alone makes no shard.
@@ -178,21 +188,23 @@ class ShardedPrecomputedSkeletonSource(SkeletonSource):
         self._writable()
         labels = [as_label(segids)] if is_scalar(segids) else as_labels(segids).tolist()
         reader = self.reader
-        doomed = {label for label, is_there in self._exists(labels).items() if is_there}
-        names = {reader.get_filename(label) for label in doomed}
-        kept: dict[str, list[tuple[int, bytes]]] = {}
-        gone: list[str] = []
-        for name in sorted(names):
+        doomed = [label for label, is_there in self._exists(labels).items() if is_there]
+        for shard in np.unique(reader.spec.locate(doomed)[0]).tolist():
+            self._rewrite_without(shard, set(doomed))
+
+    def _rewrite_without(self, shard: int, doomed: set[int]) -> None:
+        reader = self.reader
+        name = reader.spec.shard_filename(shard)
+        with locked_shard(self.meta.store, self.path, shard):
             content = self.meta.store.get(self.meta.key(name))
-            data = reader.disassemble_shard(content or b"")
-            rest = [(label, blob) for label, blob in data.items() if label not in doomed]
-            if rest:
-                kept[name] = rest
+            if not content:
+                return  # somebody else was faster
+            data = reader.disassemble_shard(content)
+            kept = {label: blob for label, blob in data.items() if label not in doomed}
+            if kept:
+                self._put_shard(name, kept)
             else:
-                gone.append(self.meta.key(name))
-        if kept:
-            self._put_shards(kept)
-        self.meta.store.delete_many(gone)
+                self.meta.store.delete_many([self.meta.key(name)])
         reader.clear_cache()
 
 

@@ -210,6 +210,7 @@ class SkeletonSource:
         listed = self._compared(skeletons, labels)
         transform = self.meta.transform.astype(np.float64)
         data = [b""] * len(labels)
+        where = self.meta.layerpath
         for is_physical in (False, True):
             members = [
                 i
@@ -221,7 +222,7 @@ class SkeletonSource:
                 back = inverse_transform(transform, self.meta.infopath)
             encoded = encode_skeletons(
                 [skeletons[i] for i in members],
-                [self.meta.join(self.meta.layerpath, str(labels[i])) for i in members],
+                NamesOf([labels[i] for i in members], lambda label: f"{where}/{label}"),
                 back,
             )
             for i, content in zip(members, encoded, strict=True):

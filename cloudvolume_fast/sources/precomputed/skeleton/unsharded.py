@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cloudvolume_fast.errors import SkeletonDecodeError
+from cloudvolume_fast.fetch.read_ahead import fetched_ahead
 from cloudvolume_fast.model.labels import as_label, as_labels, is_scalar
 from cloudvolume_fast.sources.precomputed.skeleton.source import NamesOf, SkeletonSource
 
@@ -50,18 +51,29 @@ class UnshardedPrecomputedSkeletonSource(SkeletonSource):
         return super().get(segids, allow_missing)
 
     def _read(self, labels: Sequence[int], allow_missing: bool) -> list[Skeleton]:
-        prefix = self.path + "/"
-        buffers = self.meta.store.get_many([prefix + str(label) for label in labels])
-        stored = [data for data in buffers if data is not None]
-        present = labels
-        if len(stored) < len(labels):
-            missing = [label for label, data in zip(labels, buffers, strict=True) if data is None]
-            if not allow_missing:
-                self._raise_missing(missing)
-            absent = set(missing)
-            present = [label for label in labels if label not in absent]
-        where = self.meta.layerpath
-        return self._decode(present, stored, NamesOf(present, lambda label: f"{where}/{label}"))
+        store, prefix, where = self.meta.store, self.path + "/", self.meta.layerpath
+
+        def read(part: Sequence[int]) -> list[bytes | None]:
+            return store.get_many([prefix + str(label) for label in part])
+
+        # Behind a network all requests are best under way at once; there the store says nothing.
+        most = getattr(store, "batch_keys", 0) or max(len(labels), 1)
+        parts = [labels[begin : begin + most] for begin in range(0, len(labels), most)]
+        out: list[Skeleton] = []
+        missing: list[int] = []
+        for part, buffers in fetched_ahead(read, parts):
+            present = part
+            if None in buffers:
+                absent = {label for label, data in zip(part, buffers, strict=True) if data is None}
+                missing += [label for label in part if label in absent]
+                present = [label for label in part if label not in absent]
+            if missing and not allow_missing:
+                continue  # what matters is which others are missing too
+            stored = [data for data in buffers if data is not None]
+            out += self._decode(present, stored, NamesOf(present, lambda label: f"{where}/{label}"))
+        if missing and not allow_missing:
+            self._raise_missing(missing)
+        return out
 
     def _raise_missing(self, missing: Sequence[int]) -> NoReturn:
         more = f" and {len(missing) - 10} more" if len(missing) > 10 else ""
@@ -115,8 +127,9 @@ class UnshardedPrecomputedSkeletonSource(SkeletonSource):
         level = config.compress_level
         if level is None and compress in ("gzip", True):
             level = _LEVEL
+        prefix = self.path + "/"
         self.meta.store.put_many(
-            [(self.meta.key(label), data) for label, data in encoded],
+            [(prefix + str(label), data) for label, data in encoded],
             compress=compress,
             compress_level=level,
             cache_control=cache_control(config.cdn_cache),

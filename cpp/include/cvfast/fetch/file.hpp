@@ -5,12 +5,14 @@
 #include <cstddef>
 #include <cstdint>
 #include <ctime>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <span>
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <unordered_set>
 #include <utility>
 
 namespace cvfast::fetch {
@@ -98,6 +100,20 @@ class FolderMemory {
   std::uint64_t state_ = 0;
 };
 
+/// The names in a folder at one moment, for those who are about to write many objects there.
+class FolderNames {
+ public:
+  /// Lists a folder; one with more than `most` names, or that cannot be listed, counts as unknown.
+  [[nodiscard]] static std::unique_ptr<const FolderNames> list(const std::string& path, std::size_t most) noexcept;
+  [[nodiscard]] bool contains(std::string_view name) const noexcept { return names_.contains(name); }
+
+ private:
+  struct Hash : std::hash<std::string_view> {
+    using is_transparent = void;
+  };
+  std::unordered_set<std::string, Hash, std::equal_to<>> names_;
+};
+
 /// A folder of chunk files on a local file system, held open for the length of one request.
 ///
 /// An object may be stored bare or with one suffix of kSuffixes.  All are looked at; when several exist (another
@@ -114,13 +130,17 @@ class Folder {
   /// Whether an object exists under any suffix.
   [[nodiscard]] FetchState exists(std::string_view name, IoError& error) const noexcept;
 
-  /// Replaces an object as a whole: temporary name in this folder, write, optional fsync, rename; then copies under
-  /// other suffixes are removed.  On failure the object is as it was, and no temporary file is left.
+  /// Replaces an object as a whole: written without a name or under a temporary one in this folder, optional fsync,
+  /// then linked or renamed; then copies under other suffixes are removed.  On failure the object is as it was, and no
+  /// temporary file is left.
+  /// @param names what the folder held before, if known: saves looking for what is not there.  A copy under another
+  ///   suffix that somebody else wrote since then stays beside this one, and the newer of the two counts.
   [[nodiscard]] bool put(std::string_view name, ContentEncoding encoding, const std::byte* data, std::size_t size_bytes,
-                         bool sync, IoError& error) const noexcept;
+                         bool sync, IoError& error, const FolderNames* names = nullptr) const noexcept;
   /// The same for an object in pieces.
   [[nodiscard]] bool put(std::string_view name, ContentEncoding encoding,
-                         std::span<const std::span<const std::byte>> pieces, bool sync, IoError& error) const noexcept;
+                         std::span<const std::span<const std::byte>> pieces, bool sync, IoError& error,
+                         const FolderNames* names = nullptr) const noexcept;
 
   /// Removes an object under every suffix; an absent one is no error.
   [[nodiscard]] bool remove(std::string_view name, IoError& error) const noexcept;
@@ -129,7 +149,15 @@ class Folder {
   [[nodiscard]] bool sync_entries(IoError& error) const noexcept;
 
  private:
+  enum class Linked : std::uint8_t { kYes, kNo, kFailed };
+
   [[nodiscard]] FetchState open_known(std::string_view name, OpenedFile& file) const noexcept;
+  [[nodiscard]] bool has(const char* name, const FolderNames* names) const noexcept;
+  [[nodiscard]] Linked put_new(const char* target, std::span<const std::span<const std::byte>> pieces, bool sync,
+                               IoError& error) const noexcept;
+  [[nodiscard]] bool replace(std::string_view name, const char* target,
+                             std::span<const std::span<const std::byte>> pieces, bool sync,
+                             IoError& error) const noexcept;
 
   UniqueFd fd_;
   int open_error_ = 0;
