@@ -116,7 +116,7 @@ class CloudVolumePrecomputed(Volume):
         """The disk cache."""
         from cloudvolume_fast.sources.precomputed.cache_service import CacheService
 
-        return CacheService(self.meta, self.config)
+        return CacheService.of(self.meta, self.config)
 
     # Meshes.
 

@@ -97,6 +97,7 @@ class PrecomputedMetadata:
         self._cache_base = cache
         self._compress_cache = compress_cache
         self._cache: DiskCache | None = None
+        self.lifetime: object = None  # of a layer that goes with it; see `memory`
         self.redirected_from: list[str] = []
         self._rois: list[Bbox] = []
         self._provenance: DataLayerProvenance | None = None
@@ -201,7 +202,13 @@ class PrecomputedMetadata:
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave out credentials, and the store, which holds some."""
-        return {**self.__dict__, "_secrets": None, "_store": None, "_cache": None}
+        return {
+            **self.__dict__,
+            "_secrets": None,
+            "_store": None,
+            "_cache": None,
+            "lifetime": None,
+        }
 
     @property
     def info(self) -> Info:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import numbers
 import posixpath
 import re
 from collections.abc import Sequence
@@ -184,7 +185,7 @@ class PrecomputedMeshMetadata:
         if transform is not None and (
             not isinstance(transform, Sequence)
             or len(transform) != 12
-            or not all(isinstance(value, int | float) for value in transform)
+            or not all(isinstance(value, numbers.Real) for value in transform)
         ):
             raise InfoValidationError(
                 f"{self.infopath}: transform: expected 12 numbers, found {transform!r}",

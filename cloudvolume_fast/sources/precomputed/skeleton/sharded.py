@@ -19,6 +19,7 @@ from cloudvolume_fast.errors import (
 )
 from cloudvolume_fast.fetch.shard_reader import ShardReader
 from cloudvolume_fast.model.labels import as_label, as_labels, is_scalar
+from cloudvolume_fast.sources.precomputed.any_arguments import any_arguments
 from cloudvolume_fast.sources.precomputed.skeleton.source import NamesOf, SkeletonSource
 
 if TYPE_CHECKING:
@@ -139,7 +140,7 @@ class ShardedPrecomputedSkeletonSource(SkeletonSource):
             )
         self._put_shards({spec.shard_filename(shards[0]) if shards else "": self._encoded(listed)})
 
-    put = upload
+    put = any_arguments(upload)
 
     def _put_shards(self, shards: dict[str, list[tuple[int, bytes]]]) -> None:
         reader = self.reader

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from cloudvolume_fast.errors import SkeletonDecodeError
 from cloudvolume_fast.model.labels import as_label, as_labels, is_scalar
+from cloudvolume_fast.sources.precomputed.any_arguments import any_arguments
 from cloudvolume_fast.sources.precomputed.skeleton.source import NamesOf, SkeletonSource
 
 if TYPE_CHECKING:
@@ -90,6 +91,7 @@ class UnshardedPrecomputedSkeletonSource(SkeletonSource):
 
     # Writing.
 
+    @any_arguments
     def upload(self, skeletons: Any) -> None:  # Any: a skeleton or several
         """Write one skeleton or several, each under its id; where there is no info yet, it is written too.
 
@@ -124,6 +126,7 @@ class UnshardedPrecomputedSkeletonSource(SkeletonSource):
 
     put = upload
 
+    @any_arguments
     def upload_raw(
         self,
         segid: int,
