@@ -200,6 +200,10 @@ class PrecomputedMetadata:
             self.path, self._cache_base if isinstance(self._cache_base, str) else None
         )
 
+    def has_secrets(self, secrets: Any) -> bool:  # Any: a mapping or JSON
+        """Say whether these are the credentials that it was made with."""
+        return parse_secrets(secrets) == self._secrets
+
     def __getstate__(self) -> dict[str, Any]:
         """Leave out credentials, and the store, which holds some."""
         return {
