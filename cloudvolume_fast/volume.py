@@ -176,7 +176,8 @@ class Volume:
         preserve_zeros : bool
             With `segids`, other labels become the type's largest value, and 0 stays.
         agglomerate, timestamp, stop_layer
-            For graphene volumes; anything but their defaults raises.
+            How far labels are merged along a graph, and as of when.  These volumes have no graph: each label is its own
+            root, at any time and layer, so that the voxels are the same (upstream behaviour).
         renumber : bool
             Return (image, {label: number}) with numbers from 1 in the narrowest type.
         coord_resolution : sequence of 3 numbers, optional
@@ -196,7 +197,6 @@ class Volume:
         OutOfBoundsError, SubvoxelVolumeError, ScaleUnavailableError, InvalidArgumentError, UnsupportedOptionError
         EmptyVolumeException, ChunkReadError, DecompressionError, ChunkDecodeError
         """
-        self._reject_graphene_options(agglomerate, timestamp, stop_layer)
         if label is not None and (renumber or segids is not None):
             raise InvalidArgumentError(
                 "label: expected neither renumber nor segids beside it, as the result is no image of labels",
@@ -237,22 +237,6 @@ class Volume:
             threads=threads,
         )
         return VolumeCutout.wrap(image, self.image.cutout_origin(level), bounds)
-
-    @staticmethod
-    def _reject_graphene_options(
-        agglomerate: bool | None, timestamp: int | None, stop_layer: int | None
-    ) -> None:
-        for name, value in (
-            ("agglomerate", agglomerate),
-            ("timestamp", timestamp),
-            ("stop_layer", stop_layer),
-        ):
-            if value is not None and value is not False:
-                raise UnsupportedOptionError(
-                    f"{name}: expected none, as only graphene volumes have it, found {value!r}",
-                    key=name,
-                    found=value,
-                )
 
     def download_point(
         self,
@@ -360,7 +344,6 @@ class Volume:
         coord_resolution: Sequence[float] | None = None,
     ) -> set[Any]:
         """Return the set of values in a box; parameters as for `download`."""
-        self._reject_graphene_options(agglomerate, timestamp, stop_layer)
         level = self.config.mip if mip is None else self.meta.to_mip(mip)
         return self.image.unique(Bbox._from_ints(*self._box(bbox, level, coord_resolution)), level)
 
@@ -384,8 +367,10 @@ class Volume:
         ----------
         bbox, mip, parallel, coord_resolution
             As for `download`.
-        segids, agglomerate, timestamp, stop_layer
-            Files are not masked and have no proofreading history: anything but the defaults raises.
+        segids
+            Must be None, as files are returned whole.
+        agglomerate, timestamp, stop_layer
+            As for `download`.
         cache_only, decompress
             See `PrecomputedImageSource.download_files`.
 
@@ -399,7 +384,6 @@ class Volume:
         ------
         OutOfBoundsError, UnsupportedOptionError, ChunkReadError, DecompressionError, ChunkDecodeError
         """
-        self._reject_graphene_options(agglomerate, timestamp, stop_layer)
         if segids is not None:
             raise UnsupportedOptionError(
                 "segids: expected none, as files are returned whole", key="segids", found=segids
@@ -528,17 +512,18 @@ class Volume:
     def shared_memory_id(self, name: str) -> None:
         self.image.shared_memory_id = name
 
-    def memory_cutout(self, *args: Any, **kwargs: Any) -> Any:  # Any: upstream's arguments
-        """Copy a box to a volume in memory.
-
-        Raises
-        ------
-        UnsupportedOptionError
-            Always: ``mem://`` is not available in this version.
-        """
-        raise UnsupportedOptionError(
-            "memory_cutout: mem:// is not available in this version; transfer_to copies a box to a local layer",
-            key="memory_cutout",
+    @waits_green
+    def memory_cutout(
+        self,
+        bbox: Any,  # what Bbox.create takes
+        mip: MipLike | None = None,
+        encoding: str | None = None,
+        compress: str | bool | None = None,
+        compress_level: int | None = None,
+    ) -> Any:  # a volume of this class
+        """Copy the chunks that a box touches to a volume in memory; see `PrecomputedImageSource.memory_cutout`."""
+        return self.image.memory_cutout(
+            bbox, self.config.mip if mip is None else mip, encoding, compress, compress_level
         )
 
     @waits_green

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cloudvolume_fast.compat import chunks
-from cloudvolume_fast.compat.sources import PrecomputedImageSource, PrecomputedMetadata
+from cloudvolume_fast.compat.image_tx import check_reader
+from cloudvolume_fast.compat.sources import PrecomputedImageSource, PrecomputedMetadata, use_cache
 from cloudvolume_fast.config import VolumeConfig
 from cloudvolume_fast.errors import EmptyVolumeException
 from cloudvolume_fast.model.bbox import Bbox
@@ -145,7 +146,14 @@ def download(
     background_color: Any = 0,
     label: int | None = None,
 ) -> Any:
-    """Read a box; see `PrecomputedImageSource.download`."""
+    """Read a box; see `PrecomputedImageSource.download`.
+
+    Raises
+    ------
+    InvalidArgumentError, UnsupportedOptionError
+        `lru_encoding` is not that of `lru`; `secrets` are not those of `meta`.
+    """
+    check_reader(meta, lru, lru_encoding, secrets)
     config = VolumeConfig(
         mip=mip,
         bounded=False,
@@ -158,6 +166,7 @@ def download(
     )
     source = PrecomputedImageSource.over(meta, config)
     source.cache = cache
+    use_cache(meta, cache)
     if lru is not None:
         source.lru = lru
     return source.download(

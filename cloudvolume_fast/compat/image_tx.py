@@ -4,15 +4,17 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Sequence
+import functools
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from numpy.typing import NDArray
 
 from cloudvolume_fast.compat import image_common
 from cloudvolume_fast.compat.options import checked_cdn_cache
-from cloudvolume_fast.compat.sources import PrecomputedImageSource, PrecomputedMetadata
+from cloudvolume_fast.compat.sources import PrecomputedImageSource, PrecomputedMetadata, use_cache
 from cloudvolume_fast.config import VolumeConfig
+from cloudvolume_fast.errors import AlignmentError, InvalidArgumentError, UnsupportedOptionError
 from cloudvolume_fast.model.bbox import Bbox
 
 __all__ = [
@@ -37,9 +39,32 @@ def _source(
     config = VolumeConfig(**{name: settings[name] for name in settings if name in known})
     source = PrecomputedImageSource.over(meta, config)
     source.cache = cache
+    use_cache(meta, cache)
     if lru is not None:
         source.lru = lru
     return source
+
+
+def check_reader(meta: PrecomputedMetadata, lru: Any, lru_encoding: str, secrets: Any) -> None:
+    """Refuse what an open layer would not follow: another encoding than its cache's, other credentials than its own.
+
+    Raises
+    ------
+    InvalidArgumentError, UnsupportedOptionError
+    """
+    kept = "same" if lru is None else getattr(lru, "encoding", "same")
+    if lru is not None and lru_encoding != kept:
+        raise InvalidArgumentError(
+            f"lru_encoding: expected that of lru, {kept}, found {lru_encoding}",
+            key="lru_encoding",
+            expected=kept,
+            found=lru_encoding,
+        )
+    if secrets is not None and not meta.has_secrets(secrets):
+        raise UnsupportedOptionError(
+            f"{meta.cloudpath}: secrets: expected None or those that the metadata were made with, found others",
+            key="secrets",
+        )
 
 
 def upload(
@@ -82,20 +107,33 @@ def upload(
     offset : sequence of 3 int
         Its first voxel, in voxels of `mip`.
     mip : int
-    location, location_bbox, location_order, use_shared_memory, use_file
-        Where the voxels lie for other processes; `image` has them here, and threads read it.
+    use_shared_memory, use_file : bool
+        Write what lies at `location` in the place of `image`, of which then only the shape counts.
+    location : str, optional
+        Name of a segment of shared memory or path of a file; needs one of these.
+    location_bbox : Bbox, optional
+        What it holds, in voxels of `mip`; default the box of the image.
+    location_order : {"F", "C"}
     compress, compress_level, cdn_cache, parallel, progress, delete_black_uploads, background_color
         As for the constructor of volumes.
     non_aligned_writes, overwrite_partial_chunks, green, fill_missing
         As well.
     secrets
-        Those that `meta` was made with are used.
+        None, or those that `meta` was made with.
 
     Raises
     ------
-    AlignmentError, OutOfBoundsError, InvalidArgumentError, ReadOnlyException
-    ChunkWriteError, EncodingError, CompressionError, EmptyVolumeException
+    AlignmentError, OutOfBoundsError, InvalidArgumentError, ReadOnlyException, UnsupportedOptionError
+    ChunkWriteError, EncodingError, CompressionError, EmptyVolumeException, SharedMemoryReadError
     """
+    check_reader(meta, lru, lru_encoding, secrets)
+    if (use_shared_memory and use_file) or (location is None) == (use_shared_memory or use_file):
+        raise InvalidArgumentError(
+            "location: expected it beside one of use_shared_memory and use_file, or none of them, found "
+            f"location={location!r}, use_shared_memory={use_shared_memory}, use_file={use_file}",
+            key="location",
+            found=location,
+        )
     source = _source(
         meta,
         cache,
@@ -114,12 +152,20 @@ def upload(
         green_threads=green,
         fill_missing=fill_missing,
     )
+    write: Callable[[], None]
+    if location is None:
+        write = functools.partial(source.upload, image, offset, mip)
+    else:
+        box = Bbox.from_delta(offset, image.shape[:3])
+        held = box if location_bbox is None else location_bbox
+        read = source.upload_from_file if use_file else source.upload_from_shared_memory
+        write = functools.partial(read, location, held, mip, location_order, box)
     if green:
         from cloudvolume_fast.deliver.green import run_green
 
-        run_green(source.upload, image, offset, mip)
+        run_green(write)
     else:
-        source.upload(image, offset, mip)
+        write()
 
 
 def upload_aligned(
@@ -161,6 +207,11 @@ def upload_aligned(
         progress,
         delete_black_uploads,
         background_color,
+        location=location,
+        location_bbox=location_bbox,
+        location_order=location_order,
+        use_shared_memory=use_shared_memory,
+        use_file=use_file,
         green=green,
         secrets=secrets,
     )
@@ -176,7 +227,21 @@ def upload_with_overwrite_partial_chunks(
     bounds: Bbox,
     **options: Any,
 ) -> None:
-    """Write an image, chunks that it covers in part being replaced; options as for `upload`."""
+    """Write an image, chunks that it covers in part being replaced; options as for `upload`.
+
+    Raises
+    ------
+    AlignmentError
+        `bounds` is not the image's box.
+    """
+    box = Bbox.from_delta(offset, image.shape[:3])
+    if Bbox.create(bounds) != box:
+        raise AlignmentError(
+            f"bounds: expected the image's {box}, found {bounds}",
+            key="bounds",
+            expected=box,
+            found=bounds,
+        )
     lru_encoding = options.pop("lru_encoding", "same")
     options |= {"non_aligned_writes": True, "overwrite_partial_chunks": True}
     upload(meta, cache, lru, lru_encoding, image, offset, mip, **options)

@@ -56,11 +56,13 @@ def _function(feature: str, name: str) -> Callable[..., Any]:
     return function
 
 
+_IMAGE = "download upload exists delete transfer_to "
+
 # boss
 
 _BOSS = "format boss"
 create_boss = _function(_BOSS, "create_boss")
-BossImageSource = _class(_BOSS, "BossImageSource", "", ImageSourceInterface)
+BossImageSource = _class(_BOSS, "BossImageSource", _IMAGE, ImageSourceInterface)
 BossMetadata = _class(_BOSS, "BossMetadata", "", PrecomputedMetadata)
 
 # graphene
@@ -119,7 +121,7 @@ CloudVolumeGraphene = _class(
 
 _N5 = "format n5"
 create_n5 = _function(_N5, "create_n5")
-N5ImageSource = _class(_N5, "N5ImageSource", "parse_chunk", ImageSourceInterface)
+N5ImageSource = _class(_N5, "N5ImageSource", _IMAGE + "parse_chunk", ImageSourceInterface)
 N5Metadata = _class(_N5, "N5Metadata", "compression_type info_to_attributes", PrecomputedMetadata)
 
 # zarr
@@ -128,9 +130,9 @@ _ZARR = "format zarr"
 create_zarr = _function(_ZARR, "create_zarr")
 create_zarr2 = _function(_ZARR, "create_zarr2")
 create_zarr3 = _function(_ZARR, "create_zarr3")
-Zarr2ImageSource = _class(_ZARR, "Zarr2ImageSource", "decode_chunk", ImageSourceInterface)
+Zarr2ImageSource = _class(_ZARR, "Zarr2ImageSource", _IMAGE + "decode_chunk", ImageSourceInterface)
 Zarr3ImageSource = _class(
-    _ZARR, "Zarr3ImageSource", "decode_chunk encode_chunk", ImageSourceInterface
+    _ZARR, "Zarr3ImageSource", _IMAGE + "decode_chunk encode_chunk", ImageSourceInterface
 )
 _ZARR_METADATA = (
     "axes background_color chunk_name cv_axes_to_zarr_axes datasets dimension_separator duration_in_seconds "

@@ -14,7 +14,7 @@ from cloudvolume_fast.compat.options import (
     checked_parallel,
     unchecked,
 )
-from cloudvolume_fast.compat.sources import PrecomputedImageSource, PrecomputedMetadata
+from cloudvolume_fast.compat.sources import PrecomputedImageSource, PrecomputedMetadata, use_cache
 from cloudvolume_fast.config import VolumeConfig
 from cloudvolume_fast.model.bbox import Bbox
 from cloudvolume_fast.model.info import Info
@@ -38,6 +38,7 @@ class CloudVolumePrecomputed(Volume):
     ----------
     meta : PrecomputedMetadata
     cache : CacheService or None
+        What is read is kept where it keeps it; None leaves that to `meta`.
     config : VolumeConfig
     image : PrecomputedImageSource, optional
         Default one of `meta` under `config`.
@@ -60,6 +61,9 @@ class CloudVolumePrecomputed(Volume):
         if image is None:
             image = PrecomputedImageSource.over(meta, config, volume_type=type(self).of_layer)
         super().__init__(meta, config, image)
+        use_cache(meta, cache)
+        self._given_mesh = mesh
+        self._given_skeleton = skeleton
         config.mip = meta.to_mip(mip)
 
     @classmethod
@@ -73,6 +77,10 @@ class CloudVolumePrecomputed(Volume):
         adopted = PrecomputedMetadata.adopt(meta)
         source = PrecomputedImageSource.over(adopted, config, volume_type=cls.of_layer)
         return cls(adopted, None, config, source, mip=config.mip)
+
+    # What the constructor was given in the place of those that the info names.
+    _given_mesh: MeshSource | None = None
+    _given_skeleton: SkeletonSource | None = None
 
     # Settings.
 
@@ -116,13 +124,15 @@ class CloudVolumePrecomputed(Volume):
         """The disk cache."""
         from cloudvolume_fast.sources.precomputed.cache_service import CacheService
 
-        return CacheService(self.meta, self.config)
+        return CacheService.of(self.meta, self.config)
 
     # Meshes.
 
     @property
     def mesh(self) -> MeshSource:
         """The meshes of the layer, opened when they are first asked for; another source when their kind changes."""
+        if self._given_mesh is not None:
+            return self._given_mesh
         from cloudvolume_fast.sources.precomputed.mesh.open import mesh_source, suited_source
 
         source: MeshSource | None = self.__dict__.get("_mesh")
@@ -192,6 +202,8 @@ class CloudVolumePrecomputed(Volume):
         InfoValidationError
             Their info is malformed.
         """
+        if self._given_skeleton is not None:
+            return self._given_skeleton
         from cloudvolume_fast.sources.precomputed.skeleton import skeletons_of_volume
 
         self._skeleton = skeletons_of_volume(self, self._skeleton)

@@ -3,10 +3,14 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
+from cloudvolume_fast.compat.options import checked_green_threads
+from cloudvolume_fast.deliver.green import is_real_thread, run_green
 from cloudvolume_fast.fetch import shard_reader
 from cloudvolume_fast.fetch.store import ByteStore
 from cloudvolume_fast.model.shard_params import (
@@ -46,7 +50,12 @@ class ShardReader(shard_reader.ShardReader):
     shard_index_cache_size, minishard_index_cache_size : int
         Indexes that are kept in memory.
     green : bool
-        Taken for the signature; batches are requests at once without threads of either kind.
+        Wait as a green thread of gevent does, so that others go on meanwhile.
+
+    Raises
+    ------
+    ImportError
+        `green` is set, and gevent is not installed.
     """
 
     def __init__(
@@ -58,8 +67,9 @@ class ShardReader(shard_reader.ShardReader):
         minishard_index_cache_size: int = 128,
         green: bool = False,
     ) -> None:
+        store = _store_of(cloudpath, cache)
         super().__init__(
-            _store_of(cloudpath, cache),
+            _GreenStore(store) if checked_green_threads(green) else store,
             spec,
             shard_index_cache_size=shard_index_cache_size,
             minishard_index_cache_size=minishard_index_cache_size,
@@ -67,6 +77,26 @@ class ShardReader(shard_reader.ShardReader):
         self.cloudpath = cloudpath
         self.cache = cache
         self.green = green
+
+
+class _GreenStore:
+    """A store whose calls wait on a real thread."""
+
+    def __init__(self, store: ByteStore) -> None:
+        self._store = store
+
+    def __getattr__(self, name: str) -> Any:
+        member = getattr(self._store, name)
+        return functools.partial(self._call, member) if callable(member) else member
+
+    @staticmethod
+    def _call(member: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        if is_real_thread():
+            return member(*args, **kwargs)
+        return run_green(member, *args, **kwargs)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _GreenStore, (self._store,)
 
 
 def _store_of(cloudpath: str | None, cache: Any) -> ByteStore:

@@ -6,12 +6,33 @@ from __future__ import annotations
 from typing import Any
 
 from cloudvolume_fast.config import VolumeConfig
-from cloudvolume_fast.errors import ReadOnlyException
+from cloudvolume_fast.errors import InvalidArgumentError, ReadOnlyException
 from cloudvolume_fast.model.bbox import Bbox
 from cloudvolume_fast.model.info import Info
 from cloudvolume_fast.sources.precomputed import image as image_source
 from cloudvolume_fast.sources.precomputed import metadata
 from cloudvolume_fast.sources.precomputed.voxels import bounds_of
+
+
+def use_cache(meta: metadata.PrecomputedMetadata, cache: Any) -> None:
+    """Make a layer's reads go through the disk cache of a `CacheService`; None changes nothing.
+
+    Raises
+    ------
+    InvalidArgumentError
+        It is of another layer.
+    """
+    if cache is None or cache.meta is meta:
+        return
+    if cache.meta.cloudpath != meta.cloudpath:
+        raise InvalidArgumentError(
+            f"cache: expected that of {meta.cloudpath}, found that of {cache.meta.cloudpath}",
+            key="cache",
+            expected=meta.cloudpath,
+            found=cache.meta.cloudpath,
+        )
+    if meta.cache_base != cache.enabled:
+        meta.cache_base = cache.enabled
 
 
 class PrecomputedMetadata(metadata.PrecomputedMetadata):
@@ -121,7 +142,8 @@ class PrecomputedImageSource(image_source.PrecomputedImageSource):
     ----------
     config : VolumeConfig
     meta : PrecomputedMetadata
-    cache : CacheService
+    cache : CacheService, optional
+        What is read is kept where it keeps it; None leaves that to `meta`.
     autocrop, bounded, non_aligned_writes, overwrite_partial_chunks, fill_missing, delete_black_uploads
         Settings, put into `config`.
     background_color : number
@@ -158,6 +180,7 @@ class PrecomputedImageSource(image_source.PrecomputedImageSource):
         config.background_color = background_color
         super().__init__(meta, config, lru_bytes, lru_encoding, volume_type)
         self.cache = cache
+        use_cache(meta, cache)
         self.readonly = readonly
 
     @classmethod

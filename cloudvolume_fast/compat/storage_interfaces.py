@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeVar
@@ -10,6 +11,7 @@ from typing import Any, TypeVar
 from cloudvolume_fast.compat.connectionpools import GCloudBucketPool, S3ConnectionPool
 from cloudvolume_fast.compat.paths import ExtractedPath, ascloudpath
 from cloudvolume_fast.compat.stores import open_store
+from cloudvolume_fast.errors import UnsupportedOptionError
 from cloudvolume_fast.fetch.store import KeyRange, ObjectStore
 
 __all__ = [
@@ -22,10 +24,25 @@ __all__ = [
     "S3Interface",
     "StorageInterface",
     "keydefaultdict",
+    "no_compression_ext",
     "reset_connection_pools",
 ]
 
 COMPRESSION_EXTENSIONS = (".gz", ".br", ".zstd", ".xz", ".bz2")
+
+
+def no_compression_ext(list_dir: str) -> list[str]:
+    """Return the names in a folder without the suffixes of compression, in no order; none where there is no folder."""
+    try:
+        names = os.listdir(list_dir)
+    except FileNotFoundError:
+        return []
+    return [
+        stem if extension in COMPRESSION_EXTENSIONS else name
+        for name in names
+        for stem, extension in [os.path.splitext(name)]
+    ]
+
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -161,3 +178,29 @@ class GoogleCloudStorageInterface(StorageInterface):
 
 class S3Interface(StorageInterface):
     """Objects of S3 and of what speaks its language."""
+
+    def put_file(
+        self,
+        file_path: str,
+        content: bytes | str,
+        content_type: str | None,
+        compress: str | bool | None,
+        cache_control: str | None = None,
+        compress_level: int | None = None,
+        ACL: str | None = None,
+    ) -> None:
+        """Replace an object, which gets the rights that its bucket gives; see `StorageInterface.put_file`.
+
+        Raises
+        ------
+        UnsupportedOptionError
+            `ACL` is given: rights of single objects are not written.
+        """
+        if ACL is not None:
+            raise UnsupportedOptionError(
+                f"{self.get_path_to_file(file_path)}: ACL: expected None, as objects get the rights that their bucket "
+                f"gives, found {ACL!r}",
+                key="ACL",
+                found=ACL,
+            )
+        super().put_file(file_path, content, content_type, compress, cache_control, compress_level)

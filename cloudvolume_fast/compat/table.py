@@ -14,7 +14,7 @@ _NAMES = dict[str, str]
 MODULES: dict[str, str | _NAMES] = {
     "cacheservice": {
         "sources.precomputed.cache_service": "CacheService",
-        "compat.storage_interfaces": "COMPRESSION_EXTENSIONS",
+        "compat.storage_interfaces": "COMPRESSION_EXTENSIONS no_compression_ext",
         "compat.lib": "warn=warn_in_colour",
     },
     "chunks": "compat.chunks",

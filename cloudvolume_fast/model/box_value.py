@@ -345,6 +345,10 @@ class BoxValue:
 
     __rmul__ = __mul__
 
+    def __imul__(self, operand: Any) -> Self:
+        """Multiply in place."""
+        return self._update(self._combined(operand, operator.mul))  # type: ignore[no-any-return]
+
     def __truediv__(self, operand: Any) -> Self:
         """Divide the corners; float64."""
         return self._new(self._combined(operand, operator.truediv))  # type: ignore[no-any-return]
@@ -352,6 +356,20 @@ class BoxValue:
     def __floordiv__(self, operand: Any) -> Self:
         """Divide the corners, rounding down; int64."""
         return self._new(self._combined(operand, operator.floordiv))  # type: ignore[no-any-return]
+
+    def __itruediv__(self, operand: Any) -> Self:
+        """Divide in place; integers stay integers and drop their fractions (upstream behaviour)."""
+        result = self._combined(operand, operator.truediv)
+        if result is not NotImplemented:
+            lo, hi, _ = result
+            if self._dtype.kind in "iu":
+                lo, hi = tuple(map(int, lo)), tuple(map(int, hi))
+            result = lo, hi, self._dtype
+        return self._update(result)  # type: ignore[no-any-return]
+
+    def __ifloordiv__(self, operand: Any) -> Self:
+        """Divide in place, rounding down; int64."""
+        return self._update(self._combined(operand, operator.floordiv))  # type: ignore[no-any-return]
 
     # numpy would otherwise take ``array + box`` apart, element by element.
     __array_ufunc__ = None

@@ -44,6 +44,8 @@ class MultiLevelPrecomputedMeshManifest:
         For each level the cells of its fragments, in Z-curve order.
     fragment_offsets : sequence of array_like, shape (n,)
         For each level the sizes of its fragments in bytes (upstream's name); 0 for a cell without triangles of its own.
+        Or one list of the sizes of all levels, which stays that list, may be filled later, and ends in zeros that need
+        not be there (upstream behaviour).
     shard_offset : int
         Where the manifest begins in its shard.
     path : str, optional
@@ -69,7 +71,7 @@ class MultiLevelPrecomputedMeshManifest:
         vertex_offsets: ArrayLike,
         num_fragments_per_lod: ArrayLike,
         fragment_positions: Sequence[ArrayLike],
-        fragment_offsets: Sequence[ArrayLike],
+        fragment_offsets: Sequence[ArrayLike] | list[int],
         shard_offset: int = 0,
         path: str | None = None,
     ) -> None:
@@ -88,9 +90,12 @@ class MultiLevelPrecomputedMeshManifest:
             np.asarray(positions, dtype=np.uint32).reshape(-1, 3)
             for positions in fragment_positions
         ]
-        self.fragment_offsets: list[NDArray[np.uint32]] = [
-            np.asarray(sizes, dtype=np.uint32).reshape(-1) for sizes in fragment_offsets
-        ]
+        # Any: arrays, one for each level, or the numbers of all levels
+        self.fragment_offsets: list[Any] = (
+            fragment_offsets
+            if isinstance(fragment_offsets, list) and all(map(np.isscalar, fragment_offsets))
+            else [np.asarray(sizes, dtype=np.uint32).reshape(-1) for sizes in fragment_offsets]
+        )
         self.shard_offset = int(shard_offset)
         self.path = path
         counts = {
@@ -98,7 +103,6 @@ class MultiLevelPrecomputedMeshManifest:
             "vertex_offsets": len(self.vertex_offsets),
             "num_fragments_per_lod": len(self.num_fragments_per_lod),
             "fragment_positions": len(self.fragment_positions),
-            "fragment_offsets": len(self.fragment_offsets),
         }
         for name, count in counts.items():
             if count != self.num_lods:
@@ -108,14 +112,36 @@ class MultiLevelPrecomputedMeshManifest:
                     expected=self.num_lods,
                     found=count,
                 )
+        sizes_of_lods = self._sizes_of_lods()
         for lod, count in enumerate(self.num_fragments_per_lod.tolist()):
-            found = (len(self.fragment_positions[lod]), len(self.fragment_offsets[lod]))
+            found = (len(self.fragment_positions[lod]), len(sizes_of_lods[lod]))
             if found != (count, count):
                 raise InvalidArgumentError(
                     f"lod {lod}: expected {count} fragments, found {found[0]} positions and {found[1]} sizes",
                     expected=count,
                     found=found,
                 )
+
+    def _sizes_of_lods(self) -> list[NDArray[np.uint32]]:
+        """Return the sizes of fragments for each level, however they are kept."""
+        kept = self.fragment_offsets
+        is_flat = not kept or bool(np.isscalar(kept[0]))
+        count = int(self.num_fragments_per_lod.sum(dtype=np.int64))
+        found, expected = len(kept), count if is_flat else self.num_lods
+        if found > expected or (found < expected and not is_flat):
+            each = "fragment" if is_flat else "lod"
+            raise InvalidArgumentError(
+                f"fragment_offsets: expected {expected}, one for each {each}, found {found}",
+                key="fragment_offsets",
+                expected=expected,
+                found=found,
+            )
+        if not is_flat:
+            return list(kept)
+        sizes = np.zeros(expected, dtype=np.uint32)
+        sizes[:found] = kept
+        ends = np.cumsum(self.num_fragments_per_lod, dtype=np.int64)
+        return np.split(sizes, ends[:-1].tolist())
 
     def __len__(self) -> int:
         """Count the bytes of the manifest."""
@@ -149,7 +175,7 @@ class MultiLevelPrecomputedMeshManifest:
 
     def lod_bytes(self, lod: int) -> int:
         """Return the size of a level's fragments together."""
-        return int(self.fragment_offsets[lod].sum(dtype=np.int64))
+        return int(self._sizes_of_lods()[lod].sum(dtype=np.int64))
 
     def lod_start(self, lod: int) -> int:
         """Return where a level's fragments begin, counted from the first of all."""
@@ -215,7 +241,7 @@ class MultiLevelPrecomputedMeshManifest:
             self.lod_scales.tolist(),
             self.vertex_offsets,
             self.fragment_positions,
-            self.fragment_offsets,
+            self._sizes_of_lods(),
             strict=True,
         )
         return _core.manifest_bytes(

@@ -32,6 +32,7 @@ from typing import Any
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parent))
+import layer_calls
 import more_calls
 
 CALLS: dict[str, Callable[[Env], Any]] = {}
@@ -1083,6 +1084,7 @@ for _name, _get in {
 
 
 more_calls.add_all(add)
+layer_calls.add_all(add)
 
 
 def run(package: str, target: str) -> None:

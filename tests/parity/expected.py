@@ -54,8 +54,26 @@ REASONS = {
     "LRU: pop and values give values, the limit in bytes holds": "lru_pop lru_bytes lru_values",
     "ThreadedQueue without threads works in a with statement": "queue_0 queue_error_0",
     "transfer_to: transcoded chunks are compressed as written ones are": "transfer_encoding",
-    "transfer_to: boxes must be within the volume, and are not expanded": """
-        transfer_outside transfer_unaligned""",
+    "transfer_to: boxes that cut chunks are not expanded": "transfer_unaligned transfer_outside",
+    "the spatial index has nothing outside of the layer": """
+        skeleton_igneous_files_index_query_outside skeleton_igneous_sharded_index_query_outside""",
+    "multi-resolution meshes: where there are some is told by their files, one label may be asked for": """
+        mesh_multilod_unsharded_file_exists mesh_multilod_unsharded_mem_exists mesh_multilod_unsharded_http_exists
+        mesh_multilod_unsharded_exists_one mesh_multilod_sharded_exists_one""",
+    "absent multi-resolution meshes are a MeshMissingError": """
+        mesh_multilod_unsharded_get_absent mesh_multilod_unsharded_get_some_absent""",
+    "meshes know their label": "mesh_multilod_unsharded_segid mesh_multilod_sharded_segid",
+    "sharded sources can be pickled": "mesh_multilod_sharded_pickle skeleton_igneous_sharded_pickle",
+    "Draco fragments of legacy meshes are decoded": "mesh_legacy_draco_get",
+    "the last level of detail is -1": "mesh_multilod_unsharded_lod_last",
+    "fragments of meshes are float32": "mesh_multilod_unsharded_parts mesh_multilod_sharded_parts",
+    "skeletons of other attributes than the info's are refused before they are written": "skeleton_files_upload_raw",
+    "raw volumes in memory can be read": """
+        remote_mem_cv_raw_gzip_all remote_mem_cv_raw_gzip_corner remote_mem_cv_raw_gzip_points
+        remote_mem_cv_raw_gzip_unique remote_mem_cv_raw_gzip_write""",
+    "places that can only be read are a ChunkWriteError, an OSError": """
+        remote_http_cv_raw_gzip_write remote_http_cv_raw_gzip_delete remote_http_cv_cseg_uint64_111_0_write
+        remote_http_cv_cseg_uint64_111_0_delete""",
     "provenance may be assigned in any form": """
         provenance_edit_assigned_dict provenance_edit_assigned_partial provenance_edit_assigned_text""",
 }

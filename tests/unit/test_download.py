@@ -11,7 +11,6 @@ from cloudvolume_fast.errors import (
     OutOfBoundsError,
     ScaleUnavailableError,
     SubvoxelVolumeError,
-    UnsupportedOptionError,
 )
 
 BOX = Bbox((12, -18, 31), (20, -8, 36))
@@ -391,9 +390,11 @@ def test_parallel_respects_label_and_background(labels):
 
 
 @pytest.mark.parametrize("options", [{"agglomerate": True}, {"timestamp": 1}, {"stop_layer": 2}])
-def test_options_of_graphene_volumes_raise(layer, options):
-    with pytest.raises(UnsupportedOptionError):
-        layer.open().download(BOX, **options)
+def test_labels_are_their_own_roots(layer, options):
+    vol = layer.open()
+    np.testing.assert_array_equal(vol.download(BOX, **options), vol.download(BOX))
+    assert vol.unique(BOX, **options) == vol.unique(BOX)
+    assert vol.download_files(BOX, **options) == vol.download_files(BOX)
 
 
 def test_single_voxel_of_several_channels(make_layer):

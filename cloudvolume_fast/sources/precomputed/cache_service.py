@@ -32,9 +32,20 @@ class CacheService:
 
     Parameters
     ----------
-    meta : PrecomputedMetadata
+    cloudpath : str
+        Of the layer.
+    enabled : bool or str
+        Whether the cache is used, or the folder below which it lies.
     config : VolumeConfig
         For the current mip.
+    meta : PrecomputedMetadata, optional
+        Of the layer, whose own cache this is; by default it is opened, for which its info is read.
+    compress : str or bool, optional
+        Second-stage compression of what is kept, where no `meta` is given.
+
+    Raises
+    ------
+    InfoUnavailableError, ChunkWriteError
 
     Notes
     -----
@@ -42,9 +53,25 @@ class CacheService:
     otherwise.
     """
 
-    def __init__(self, meta: PrecomputedMetadata, config: VolumeConfig) -> None:
+    def __init__(
+        self,
+        cloudpath: str,
+        enabled: bool | str,
+        config: VolumeConfig,
+        meta: PrecomputedMetadata | None = None,
+        compress: str | bool | None = None,
+    ) -> None:
+        if meta is None:
+            meta = PrecomputedMetadata(cloudpath, cache=enabled, compress_cache=compress)
+        elif meta.cache_base != enabled:
+            meta.cache_base = enabled
         self.meta = meta
         self.config = config
+
+    @classmethod
+    def of(cls, meta: PrecomputedMetadata, config: VolumeConfig) -> CacheService:
+        """Return the cache of an open layer as it is."""
+        return cls(meta.cloudpath, meta.cache_base, config, meta)
 
     @property
     def enabled(self) -> bool | str:

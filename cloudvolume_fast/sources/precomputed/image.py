@@ -17,7 +17,7 @@ from cloudvolume_fast.deliver.chunk_lru import ChunkLRU
 from cloudvolume_fast.deliver.cutout import VolumeCutout
 from cloudvolume_fast.errors import DimensionError, InvalidArgumentError, UnsupportedOptionError
 from cloudvolume_fast.fetch.content_encoding import suffix_of
-from cloudvolume_fast.locate.indexing import check_bounds
+from cloudvolume_fast.locate.indexing import check_bounds, clip, expand_to_chunks
 from cloudvolume_fast.model.bbox import Bbox
 from cloudvolume_fast.model.vec import Vec
 from cloudvolume_fast.sources.precomputed import (
@@ -224,7 +224,8 @@ class PrecomputedImageSource(ImageAccess):
         cloudpath : str or path
             Of the other layer.  Where it has no info it gets the source's, and its provenance.
         bbox : Bbox or what `Bbox.create` takes
-            In voxels of `mip`.  Chunks that the box cuts are merged with what the other layer has there.
+            In voxels of `mip`.  Chunks that the box cuts are merged with what the other layer has there.  A box that
+            cuts chunks may leave the volume; what is within is transferred.
         mip : int or resolution, optional
             Default the current one.  The other layer's scale is the one of the same resolution.
         block_size : int, optional
@@ -247,7 +248,9 @@ class PrecomputedImageSource(ImageAccess):
             A chunk is absent, and `fill_missing` is off; with it the other layer has no such chunk either.
         InvalidArgumentError
             The other layer holds other voxels, has another encoding than the one given, or is the same.
-        OutOfBoundsError, ReadOnlyException, UnsupportedOptionError, UnsupportedProtocolError
+        AlignmentError
+            A box of whole chunks leaves the volume (upstream behaviour); `OutOfBoundsError` if it goes to shards.
+        SubvoxelVolumeError, ReadOnlyException, UnsupportedOptionError, UnsupportedProtocolError
         ChunkReadError, ChunkWriteError, DecompressionError, ChunkDecodeError, EncodingError, CompressionError
         """
         # Imported when needed, as few calls need it.
@@ -256,26 +259,75 @@ class PrecomputedImageSource(ImageAccess):
             checked_block_size,
             open_destination,
             transfer,
+            transferred_bounds,
         )
 
         block = checked_block_size(block_size)
         if compress is not None and compress != "auto":
             suffix_of(compress)
         index = self.to_mip(mip)
-        bounds = bounds_of(bbox, self.meta, index)
-        self.resolve_bounds(bounds, self.image_scale(index))
+        to_shards = self.is_sharded(index) if sharded is None else sharded
+        bounds = transferred_bounds(self, bounds_of(bbox, self.meta, index), index, to_shards)
         meta, destination_mip = open_destination(
             self.meta, os.fspath(cloudpath), index, encoding, sharded
         )
         config = dataclasses.replace(self.config, mip=destination_mip)
         destination = PrecomputedImageSource(meta, config, volume_type=self._volume_type)
         options = TransferOptions(compress, compress_level, encoding, sharded, block)
-        transfer(self, index, destination, destination_mip, bounds, options)
+        if bounds is not None:
+            transfer(self, index, destination, destination_mip, bounds, options)
         return (
             destination
             if self._volume_type is None
             else self._volume_type(meta, config, destination)
         )
+
+    def memory_cutout(
+        self,
+        bbox: Any,  # what Bbox.create takes
+        mip: MipLike,
+        encoding: str | None = None,
+        compress: str | bool | None = None,
+        compress_level: int | None = None,
+    ) -> Any:  # as transfer_to
+        """Copy the chunks that a box touches to a new layer in the memory of this process (``mem://``).
+
+        Parameters
+        ----------
+        bbox : Bbox or what `Bbox.create` takes
+            In voxels of `mip`.
+        mip : int or resolution
+        encoding, compress, compress_level
+            As for `transfer_to`.
+
+        Returns
+        -------
+        The layer, open; a file for each chunk, whether or not they are in shards here
+            Its chunks are let go of with the last object that reaches it.
+
+        Raises
+        ------
+        OutOfBoundsError, SubvoxelVolumeError
+        EmptyVolumeException, ChunkReadError, ChunkWriteError, DecompressionError, ChunkDecodeError, EncodingError
+        """
+        from cloudvolume_fast.sources.precomputed.memory import memory_path, owned_by
+
+        index = self.to_mip(mip)
+        scale = self.image_scale(index)
+        bounds = self.resolve_bounds(bounds_of(bbox, self.meta, index), scale)
+        whole = expand_to_chunks(clip(bounds, scale.bounds), scale.bounds, scale.chunk_size)
+        path = memory_path()
+        copy = self.transfer_to(
+            path,
+            Bbox._from_ints(*whole),
+            index,
+            compress=compress,
+            compress_level=compress_level,
+            encoding=encoding,
+            sharded=False,
+        )
+        owned_by(copy.meta, path)
+        return copy
 
     def download_points(
         self, points: Any, mip: int

@@ -46,7 +46,7 @@ def read(
         scale = source.image_scale(mip)
     options = source.read_options(scale, threads)
     if source.is_outside_rois(bounds, mip):
-        return _background_box(bounds, scale, options, channels, label)
+        return background_box(bounds, scale, options, channels, label)
     return _read_stored(scale, bounds, options, channels, label, segids, preserve_zeros, order)
 
 
@@ -114,13 +114,14 @@ def _masked_by_value(
     return np.asfortranarray(image == label)
 
 
-def _background_box(
+def background_box(
     bounds: Bounds,
     scale: ImageScale,
     options: ReadOptions,
-    channels: slice,
-    label: int | None,
+    channels: slice = _ALL_CHANNELS,
+    label: int | None = None,
 ) -> NDArray[Any]:
+    """Return a box of background, or with `label` where background is it."""
     count = len(range(scale.num_channels)[channels])
     shape = tuple(bounds[i + 3] - bounds[i] for i in range(3))
     value = np.frombuffer(options.background, scale.dtype)[0]
@@ -198,7 +199,7 @@ def read_crackle(
 
     def read_layer(layer: Bounds) -> NDArray[Any]:
         if is_background:
-            return _background_box(layer, scale, options, _ALL_CHANNELS, None)
+            return background_box(layer, scale, options)
         return _read_stored(scale, layer, options, segids=keep, preserve_zeros=preserve_zeros)
 
     return compress_layers(read_layer(layer)[..., 0] for layer in layers)

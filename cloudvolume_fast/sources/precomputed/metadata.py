@@ -97,6 +97,7 @@ class PrecomputedMetadata:
         self._cache_base = cache
         self._compress_cache = compress_cache
         self._cache: DiskCache | None = None
+        self.lifetime: object = None  # of a layer that goes with it; see `memory`
         self.redirected_from: list[str] = []
         self._rois: list[Bbox] = []
         self._provenance: DataLayerProvenance | None = None
@@ -199,9 +200,19 @@ class PrecomputedMetadata:
             self.path, self._cache_base if isinstance(self._cache_base, str) else None
         )
 
+    def has_secrets(self, secrets: Any) -> bool:  # Any: a mapping or JSON
+        """Say whether these are the credentials that it was made with."""
+        return parse_secrets(secrets) == self._secrets
+
     def __getstate__(self) -> dict[str, Any]:
         """Leave out credentials, and the store, which holds some."""
-        return {**self.__dict__, "_secrets": None, "_store": None, "_cache": None}
+        return {
+            **self.__dict__,
+            "_secrets": None,
+            "_store": None,
+            "_cache": None,
+            "lifetime": None,
+        }
 
     @property
     def info(self) -> Info:

@@ -24,12 +24,19 @@ from cloudvolume_fast.deliver.read_image import read_box
 from cloudvolume_fast.deliver.source import ImageScale
 from cloudvolume_fast.deliver.write_image import make_folder, write_box
 from cloudvolume_fast.errors import (
+    AlignmentError,
     InfoUnavailableError,
     InvalidArgumentError,
 )
 from cloudvolume_fast.fetch.content_encoding import level_of
 from cloudvolume_fast.fetch.file import FileStore
-from cloudvolume_fast.locate.indexing import Bounds, check_bounds, clip, show
+from cloudvolume_fast.locate.indexing import (
+    Bounds,
+    check_bounds,
+    check_not_empty,
+    clip,
+    show,
+)
 from cloudvolume_fast.model import info as info_model
 from cloudvolume_fast.model.bbox import Bbox
 from cloudvolume_fast.model.info import Info
@@ -38,6 +45,7 @@ from cloudvolume_fast.model.shard_params import compute_shard_params_for_image
 from cloudvolume_fast.options import WriteOptions, max_inflight_bytes, sync_writes
 from cloudvolume_fast.sources.precomputed.image_access import ImageAccess
 from cloudvolume_fast.sources.precomputed.image_layout import upload_headers
+from cloudvolume_fast.sources.precomputed.image_read import background_box
 from cloudvolume_fast.sources.precomputed.image_write import stored_suffix
 from cloudvolume_fast.sources.precomputed.metadata import PrecomputedMetadata
 
@@ -178,6 +186,45 @@ def _check_same_voxels(source: PrecomputedMetadata, destination: PrecomputedMeta
             )
 
 
+def transferred_bounds(
+    source: ImageAccess, bounds: Bounds, mip: int, to_shards: bool
+) -> Bounds | None:
+    """Return the part of a box that a transfer takes, or None where that is nothing.
+
+    Raises
+    ------
+    SubvoxelVolumeError
+        The box is empty.
+    AlignmentError, OutOfBoundsError
+        The volume is bounded, and the box leaves it with whole chunks of its grid; the latter if it goes to shards.
+
+    Notes
+    -----
+    A box that cuts chunks is cut at the volume's bounds (upstream behaviour, ``transfer_beyond`` in the parity tests).
+    """
+    here = source.image_scale(mip)
+    check_not_empty(bounds, here.folder)
+    inside = clip(bounds, here.bounds)
+    config = source.config
+    if inside == bounds:
+        return bounds
+    if (
+        config.bounded
+        and not config.autocrop
+        and all((bounds[i] - here.bounds[i % 3]) % here.chunk_size[i % 3] == 0 for i in range(6))
+    ):
+        if to_shards:
+            check_bounds(bounds, here.bounds, here.folder)
+        raise AlignmentError(
+            f"{here.folder}: expected a box of whole chunks within the volume's {show(here.bounds)}, "
+            f"found {show(bounds)}",
+            key=here.folder,
+            expected=inside,
+            found=bounds,
+        )
+    return inside if all(inside[i] < inside[i + 3] for i in range(3)) else None
+
+
 def transfer(
     source: ImageAccess,
     mip: int,
@@ -186,9 +233,8 @@ def transfer(
     bounds: Bounds,
     options: TransferOptions,
 ) -> None:
-    """Transfer a box; see `PrecomputedImageSource.transfer_to`."""
+    """Transfer what `transferred_bounds` returns; see `PrecomputedImageSource.transfer_to`."""
     here, there = source.image_scale(mip), destination.image_scale(destination_mip)
-    bounds = clip(source.resolve_bounds(bounds, here), here.bounds)
     check_bounds(bounds, there.bounds, there.folder)
     destination.check_writable(destination_mip)
     path = destination.folder_path(destination.meta.key(destination_mip))
@@ -223,7 +269,7 @@ def transfer(
     elif core is not None:
         _transfer_chunks(source, mip, destination, destination_mip, core, options)
     for rest in subtract(bounds, core):
-        _render(source, here, destination, destination_mip, rest, options)
+        _render(source, here, mip, destination, destination_mip, rest, options)
 
 
 def common_chunks(bounds: Bounds, here: ImageScale, there: ImageScale) -> Bounds | None:
@@ -399,11 +445,13 @@ def bounds_of_box(box: Bbox) -> Bounds:
 def _render(
     source: ImageAccess,
     here: ImageScale,
+    mip: int,
     destination: ImageAccess,
     destination_mip: int,
     bounds: Bounds,
     options: TransferOptions,
 ) -> None:
+    """Read and write a box in blocks; those that touch no region of interest are background, as for reads."""
     there = destination.image_scale(destination_mip)
     read_options = source.read_options(here, title=f"Transferring {show(bounds)}")
     suffix, level = _own_compression(there, options)
@@ -417,7 +465,11 @@ def _render(
     )
     path = destination.folder_path(destination.meta.key(destination_mip))
     for block in _write_blocks(bounds, there, options.block_size):
-        write_box(there, path, block, read_box(here, block, read_options), write_options)
+        if source.is_outside_rois(block, mip):
+            voxels = background_box(block, here, read_options)
+        else:
+            voxels = read_box(here, block, read_options)
+        write_box(there, path, block, voxels, write_options)
 
 
 def checked_block_size(block_size: int | Sequence[int] | None) -> int | None:

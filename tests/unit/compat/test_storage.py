@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
+from cloudvolume_fast.cacheservice import no_compression_ext
 from cloudvolume_fast.scheduler import schedule_green_jobs, schedule_jobs
 from cloudvolume_fast.storage.storage import (
     GreenStorage,
@@ -15,10 +16,14 @@ from cloudvolume_fast.storage.storage import (
     ThreadedStorage,
     get_interface_class,
 )
-from cloudvolume_fast.storage.storage_interfaces import FileInterface, S3Interface, keydefaultdict
+from cloudvolume_fast.storage.storage_interfaces import (
+    FileInterface,
+    S3Interface,
+    keydefaultdict,
+)
 
 from cloudvolume_fast import ConnectionPool, Storage, ThreadedQueue
-from cloudvolume_fast.errors import UnsupportedProtocolError
+from cloudvolume_fast.errors import UnsupportedOptionError, UnsupportedProtocolError
 
 
 @pytest.fixture(params=["simple", "no threads", "threads", "green"])
@@ -181,3 +186,17 @@ def test_pool_gives_connections_again() -> None:
 def test_default_of_a_key_is_made_of_it() -> None:
     found: keydefaultdict[int, int] = keydefaultdict(lambda key: key * 2)
     assert (found[4], dict(found)) == (8, {4: 8})
+
+
+def test_acl_of_single_objects_is_refused(tmp_path):
+    interface = S3Interface(f"file://{tmp_path}")
+    interface.put_file("a", b"x", None, None, None)
+    with pytest.raises(UnsupportedOptionError, match="ACL"):
+        interface.put_file("b", b"x", None, None, ACL="private")
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
+
+
+def test_names_without_suffixes(tmp_path):
+    for name in ("a", "b.gz", "c.txt", "d.bz2"):
+        (tmp_path / name).touch()
+    assert sorted(no_compression_ext(str(tmp_path))) == ["a", "b", "c.txt", "d"]

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 
 import numpy as np
@@ -19,6 +20,8 @@ from cloudvolume_fast.errors import (
     SharedMemoryReadError,
     UnsupportedOptionError,
 )
+from cloudvolume_fast.fetch.open_store import open_store
+from cloudvolume_fast.model.layer_path import parse_layer_path
 
 BOX = Bbox((3, 4, 2), (13, 8, 9))
 NAMES = [f"{support.KEY}/{x}-{x + 8}_0-8_{z}-{z + 8}" for z in (0, 8) for x in (0, 8)]
@@ -172,6 +175,48 @@ def test_upload_from_file_rejects(tmp_path):
         vol.upload_from_file(file, box, cutout_bbox=Bbox((0, 0, 0), (16, 16, 16)))
 
 
-def test_memory_cutout_says_what_is_missing(tmp_path):
-    with pytest.raises(UnsupportedOptionError, match="mem://"):
-        CloudVolume(support.make_layer(tmp_path)).memory_cutout(BOX)
+@pytest.mark.parametrize("is_sharded", [False, True])
+def test_memory_cutout_has_the_chunks_of_a_box(tmp_path, is_sharded):
+    path, voxels = support.write_layer(tmp_path / "layer", encoding="compressed_segmentation")
+    vol = CloudVolume(path)
+    if is_sharded:
+        vol = vol.transfer_to(f"file://{tmp_path}/shards", vol.bounds, sharded=True)
+    copy = vol.memory_cutout(Bbox((1, 1, 9), (3, 3, 12)), encoding="raw", compress=False)
+    assert isinstance(copy, CloudVolume)
+    assert copy.cloudpath.startswith("mem://")
+    assert copy.encoding == "raw"
+    assert copy.bounds == vol.bounds
+    np.testing.assert_array_equal(copy[0:8, 0:8, 8:16], voxels[0:8, 0:8, 8:16])
+    assert sum(copy.exists(copy.bounds).values()) == 1
+
+
+def test_memory_cutout_of_another_mip(make_layer):
+    layer = make_layer(max_mip=1)
+    vol = layer.open()
+    half = CloudVolume(vol.cloudpath, mip=1)
+    half[:] = np.random.default_rng(0).integers(0, 9, half.shape).astype(np.uint8)
+    copy = vol.memory_cutout(half.bounds, mip=1)
+    assert copy.mip == 1
+    np.testing.assert_array_equal(copy[:], half[:])
+
+
+def test_memory_cutout_of_a_box_beyond_the_volume(tmp_path):
+    vol = CloudVolume(support.write_layer(tmp_path / "layer")[0])
+    box = Bbox(vol.bounds.maxpt - 1, vol.bounds.maxpt + 5)
+    with pytest.raises(OutOfBoundsError):
+        vol.memory_cutout(box)
+    vol.bounded = False
+    copy = vol.memory_cutout(box)
+    assert sum(copy.exists(copy.bounds).values()) == 1
+
+
+def test_memory_cutout_lives_as_long_as_what_reaches_it(tmp_path):
+    copy = CloudVolume(support.write_layer(tmp_path / "layer")[0]).memory_cutout(BOX)
+    store = open_store(parse_layer_path(copy.cloudpath))
+    image = copy.image
+    del copy
+    gc.collect()
+    assert len(list(store.list())) > 2
+    del image
+    gc.collect()
+    assert list(store.list()) == []

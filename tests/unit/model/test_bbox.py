@@ -769,3 +769,34 @@ def test_same_unit_is_a_copy():
 def test_unknown_unit_raises(source, target):
     with pytest.raises(ValueError, match="ft"):
         box(1, 2, 3, 4, 5, 6, unit=source).convert_units(target)
+
+
+@pytest.mark.parametrize("operand", [2, 2.0, (2, 2, 2), np.array([2, 2, 2])], ids=repr)
+def test_divide_in_place_keeps_integers(operand):
+    same = whole = box(-5, -7, -9, 5, 7, 9, unit="nm")
+    same /= operand
+    assert same is whole
+    assert same == box(-2, -3, -4, 2, 3, 4, unit="nm")
+    assert same.dtype == np.int64
+    assert same.to_filename() == "-2-2_-3-3_-4-4"
+
+
+def test_divide_in_place_keeps_the_kind_of_floats():
+    same = whole = Bbox((0.5, 0, 0), (10, 3, 4), dtype=np.float32)
+    same /= 2
+    assert same is whole
+    assert same.dtype == np.float32
+    assert same.to_list() == [0.25, 0, 0, 5, 1.5, 2]
+
+
+def test_other_operators_in_place():
+    same = whole = box(-5, -7, -9, 5, 7, 9)
+    same //= 2
+    assert same == box(-3, -4, -5, 2, 3, 4)
+    same *= (1, 2, 3)
+    assert same == box(-3, -8, -15, 2, 6, 12)
+    same *= 2.5
+    assert same.to_list() == [-7.5, -20, -37.5, 5, 15, 30]
+    assert same is whole
+    with pytest.raises(TypeError):
+        same /= "2"

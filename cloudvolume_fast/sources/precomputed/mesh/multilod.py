@@ -26,6 +26,7 @@ from cloudvolume_fast.model.mesh_manifest import (
     from_stored_model_space,
     to_stored_model_space,
 )
+from cloudvolume_fast.sources.precomputed.any_arguments import any_arguments
 from cloudvolume_fast.sources.precomputed.mesh.base import MeshSource, labels_of
 from cloudvolume_fast.sources.precomputed.mesh.write_multilod import encode_levels
 
@@ -284,6 +285,7 @@ class MultilodMeshSource(MeshSource):
 
     # Writing.
 
+    @any_arguments
     def put(
         self,
         meshes: Mesh | Iterable[Mesh | Sequence[Mesh]] | Mapping[int, Mesh | Sequence[Mesh]],

@@ -18,6 +18,7 @@ from cloudvolume_fast.fetch.store import locked_shard
 from cloudvolume_fast.locate.byte_ranges import ByteRange
 from cloudvolume_fast.model.mesh_manifest import MultiLevelPrecomputedMeshManifest
 from cloudvolume_fast.model.sharding import ShardingSpecification
+from cloudvolume_fast.sources.precomputed.any_arguments import any_arguments
 from cloudvolume_fast.sources.precomputed.mesh.base import labels_of
 from cloudvolume_fast.sources.precomputed.mesh.metadata import PrecomputedMeshMetadata
 from cloudvolume_fast.sources.precomputed.mesh.multilod import LodRange, MultilodMeshSource
@@ -138,6 +139,7 @@ class ShardedMultiLevelPrecomputedMeshSource(MultilodMeshSource):
             }
         )
 
+    @any_arguments
     def delete(self, segids: int | Iterable[int]) -> None:
         """Delete meshes, by writing their shards without them; labels without one are no error.
 

@@ -20,6 +20,7 @@ from cloudvolume_fast.errors import (
 from cloudvolume_fast.fetch.shard_reader import ShardReader
 from cloudvolume_fast.fetch.store import locked_shard
 from cloudvolume_fast.model.labels import as_label, as_labels, is_scalar
+from cloudvolume_fast.sources.precomputed.any_arguments import any_arguments
 from cloudvolume_fast.sources.precomputed.skeleton.source import NamesOf, SkeletonSource
 
 if TYPE_CHECKING:
@@ -153,7 +154,7 @@ class ShardedPrecomputedSkeletonSource(SkeletonSource):
         with locked_shard(self.meta.store, self.path, shards[0]):
             self._put_shard(spec.shard_filename(shards[0]), dict(encoded))
 
-    put = upload
+    put = any_arguments(upload)
 
     def _put_shard(self, name: str, data: dict[int, bytes]) -> None:
         self.meta.store.put_many(

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from cloudvolume_fast.errors import SkeletonDecodeError
 from cloudvolume_fast.fetch.read_ahead import fetched_ahead
 from cloudvolume_fast.model.labels import as_label, as_labels, is_scalar
+from cloudvolume_fast.sources.precomputed.any_arguments import any_arguments
 from cloudvolume_fast.sources.precomputed.skeleton.source import NamesOf, SkeletonSource
 
 if TYPE_CHECKING:
@@ -102,6 +103,7 @@ class UnshardedPrecomputedSkeletonSource(SkeletonSource):
 
     # Writing.
 
+    @any_arguments
     def upload(self, skeletons: Any) -> None:  # Any: a skeleton or several
         """Write one skeleton or several, each under its id; where there is no info yet, it is written too.
 
@@ -137,6 +139,7 @@ class UnshardedPrecomputedSkeletonSource(SkeletonSource):
 
     put = upload
 
+    @any_arguments
     def upload_raw(
         self,
         segid: int,

@@ -28,7 +28,7 @@ def layer(make_layer):
 def open_layer(layer, tmp_path: Path):
     def make(path: str = layer.path) -> CacheService:
         meta = PrecomputedMetadata(path, cache=str(tmp_path / "cache"))
-        return CacheService(meta, VolumeConfig())
+        return CacheService.of(meta, VolumeConfig())
 
     return make
 
@@ -203,7 +203,7 @@ def test_uploads_go_to_both(cache: CacheService, layer) -> None:
 
 
 def test_it_is_switched_on_and_off(layer, tmp_path: Path, home: Path) -> None:
-    cache = CacheService(PrecomputedMetadata(layer.path), VolumeConfig())
+    cache = CacheService.of(PrecomputedMetadata(layer.path), VolumeConfig())
     assert cache.enabled is False
     assert not Path(cache.path).exists()
     assert isinstance(cache.meta.store, FileStore)
@@ -245,3 +245,17 @@ def test_metadata_is_pickled_without_secrets(layer, tmp_path: Path) -> None:
     again = pickle.loads(pickled)
     assert again.store.get("info") == meta.store.get("info")
     assert "very-secret" not in f"{meta!r} {vars(meta)}"
+
+
+def test_constructor_of_upstream(layer, tmp_path):
+    cache = CacheService(layer.path, str(tmp_path / "elsewhere"), VolumeConfig())
+    cache.put_single("a", b"content", compress="gzip")
+    assert cache.get_single("a") == b"content"
+    assert [path.name for path in (tmp_path / "elsewhere").rglob("a*")] == ["a.gz"]
+
+
+def test_constructor_takes_the_metadata_of_an_open_layer(layer, tmp_path):
+    meta = PrecomputedMetadata(layer.path)
+    cache = CacheService(layer.path, str(tmp_path / "elsewhere"), VolumeConfig(), meta)
+    assert meta.cache_base == str(tmp_path / "elsewhere")
+    assert cache.meta is meta

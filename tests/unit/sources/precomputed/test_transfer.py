@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from cloudvolume_fast import Bbox, CloudVolume
 from cloudvolume_fast.errors import (
+    AlignmentError,
     ChunkDecodeError,
     ChunkWriteError,
     DecompressionError,
@@ -21,6 +22,7 @@ from cloudvolume_fast.errors import (
     OutOfBoundsError,
     ReadOnlyException,
     ScaleUnavailableError,
+    SubvoxelVolumeError,
     UnsupportedProtocolError,
 )
 from cloudvolume_fast.locate.indexing import clip
@@ -124,6 +126,48 @@ def test_rim_without_chunks_is_background(source, tmp_path):
     assert (copy[:3, :16, :16] == 7).all()
 
 
+@pytest.mark.parametrize(
+    "box", [Bbox((9, 9, 9), (40, 30, 30)), Bbox((-3, -3, -3), (5, 5, 5))], ids=["end", "start"]
+)
+def test_box_that_cuts_chunks_is_cut_at_the_bounds(source, tmp_path, box):
+    vol, voxels = source
+    copy = vol.transfer_to(f"file://{tmp_path}/copy", box)
+    inside = Bbox.intersection(box, vol.bounds)
+    np.testing.assert_array_equal(copy[inside], voxels[inside.to_slices()])
+
+
+def test_box_outside_transfers_nothing(source, tmp_path):
+    vol, _ = source
+    copy = vol.transfer_to(f"file://{tmp_path}/copy", Bbox((99, 99, 99), (103, 103, 103)))
+    assert copy.info == vol.info
+    assert not copy.image.has_data()
+
+
+def test_whole_chunks_beyond_the_bounds_are_an_error(source, tmp_path):
+    vol, _ = source
+    box = Bbox((8, 8, 8), (32, 32, 32))
+    with pytest.raises(AlignmentError, match="8-32_8-32_8-32"):
+        vol.transfer_to(f"file://{tmp_path}/copy", box)
+    with pytest.raises(OutOfBoundsError, match="8-32_8-32_8-32"):
+        vol.transfer_to(f"file://{tmp_path}/copy", box, sharded=True)
+    assert not (tmp_path / "copy").exists()
+    vol.bounded = False
+    copy = vol.transfer_to(f"file://{tmp_path}/copy", box)
+    inside = Bbox.intersection(box, vol.bounds)
+    np.testing.assert_array_equal(copy[inside], vol[inside])
+
+
+def test_what_is_rendered_outside_of_rois_is_background(source, tmp_path):
+    vol, voxels = source
+    vol.info["scales"][0]["rois"] = [[0, 0, 0, 7, 7, 7]]
+    vol.commit_info()
+    vol = CloudVolume(vol.cloudpath)
+    copy = vol.transfer_to(f"file://{tmp_path}/odd", Bbox((9, 9, 9), (15, 15, 15)))
+    assert not copy[8:16, 8:16, 8:16].any()
+    copy = vol.transfer_to(f"file://{tmp_path}/whole", Bbox((8, 8, 8), (16, 16, 16)))
+    assert (copy[8:16, 8:16, 8:16] == voxels[8:16, 8:16, 8:16]).all()
+
+
 def test_absent_chunk_is_an_error_unless_filled(source, tmp_path):
     vol, _ = source
     name = "8-16_8-16_8-16"
@@ -195,8 +239,8 @@ def test_what_cannot_be_transferred_raises(source, tmp_path):
         vol.transfer_to(copy, vol.bounds, block_size=0)
     with pytest.raises(ValueError, match="compress"):
         vol.transfer_to(copy, vol.bounds, compress="zip")
-    with pytest.raises(OutOfBoundsError):
-        vol.transfer_to(copy, Bbox((0, 0, 0), (21, 1, 1)))
+    with pytest.raises(SubvoxelVolumeError):
+        vol.transfer_to(copy, Bbox((0, 0, 0), (0, 1, 1)))
     with pytest.raises(NotImplementedError, match="unknown"):
         vol.transfer_to(copy, vol.bounds, encoding="unknown")
     with pytest.raises(UnsupportedProtocolError):
