@@ -207,7 +207,7 @@ TEST(File, WhatIsWrittenHasTheModeOfAnyOtherFile) {
     const bool done = put(folder, name, ContentEncoding::kNone, "text");
     ::umask(before);
     ASSERT_TRUE(done);
-    struct stat info {};
+    struct stat info{};
     ASSERT_EQ(::stat((where.path() / name).c_str(), &info), 0);
     EXPECT_EQ(info.st_mode & 0777, 0666 & ~mask);
   }

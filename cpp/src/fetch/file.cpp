@@ -55,7 +55,7 @@ constexpr std::time_t kSettledSeconds = 2;
 // removed, and may do the first behind our back and the second in front of it.  Both change the folder's time; where
 // its clock is not ours, the worst is a check too many or too few.
 bool changed_lately(int folder) noexcept {
-  struct stat info {};
+  struct stat info{};
   timespec now{};
   if (::fstat(folder, &info) != 0 || ::clock_gettime(CLOCK_REALTIME, &now) != 0) return true;
   return modified(info).tv_sec + kSettledSeconds >= now.tv_sec;
@@ -65,7 +65,7 @@ bool changed_lately(int folder) noexcept {
 FetchState absent_or_dangling(int folder, std::string_view name, OpenedFile& file, IoError& error) noexcept {
   for (std::size_t i = 0; i < kSuffixes.size(); ++i) {
     char path[kNameBytes];
-    struct stat info {};
+    struct stat info{};
     if (!compose(path, name, kSuffixes[i])) continue;
     if (::fstatat(folder, path, &info, AT_SYMLINK_NOFOLLOW) == 0 && S_ISLNK(info.st_mode)) {
       file.encoding = static_cast<ContentEncoding>(i);
@@ -143,7 +143,7 @@ bool read_exact(int fd, std::byte* out, std::size_t n, std::uint64_t offset, IoE
 // Locks are only tried: whoever does not get one looks the object up, and so does a forked child whose parent held the
 // lock in a thread that the child does not have.
 std::uint64_t FolderMemory::refresh(int folder) noexcept {
-  struct stat info {};
+  struct stat info{};
   timespec now{};
   if (::fstat(folder, &info) != 0 || ::clock_gettime(CLOCK_REALTIME, &now) != 0) return 0;
   const timespec& time = changed(info);
@@ -198,7 +198,7 @@ FetchState Folder::open_known(std::string_view name, OpenedFile& file) const noe
     ContentEncoding encoding{};
     if (!memory_->find(std::string(name), state_, encoding)) return FetchState::kMissing;
     char path[kNameBytes];
-    struct stat info {};
+    struct stat info{};
     if (!compose(path, name, suffix(encoding))) return FetchState::kMissing;
     UniqueFd fd(::openat(fd_.get(), path, O_RDONLY | O_CLOEXEC | O_NONBLOCK));
     if (!fd || ::fstat(fd.get(), &info) != 0 || !S_ISREG(info.st_mode)) return FetchState::kMissing;
@@ -223,11 +223,11 @@ FetchState Folder::open(std::string_view name, OpenedFile& file, IoError& error)
   bool was_empty = false;
   for (int attempt = 0; attempt < 8; ++attempt) {
     char path[kNameBytes];
-    struct stat best {};
+    struct stat best{};
     int chosen = -1;
     int copies = 0;
     for (int i = 0; i < static_cast<int>(kSuffixes.size()); ++i) {
-      struct stat info {};
+      struct stat info{};
       if (!compose(path, name, kSuffixes[i])) {
         error = {"open", ENAMETOOLONG};
         return FetchState::kError;
@@ -262,7 +262,7 @@ FetchState Folder::open(std::string_view name, OpenedFile& file, IoError& error)
       error = {"open", errno};
       return FetchState::kError;
     }
-    struct stat info {};
+    struct stat info{};
     if (::fstat(fd.get(), &info) != 0) {
       error = {"stat", errno};
       return FetchState::kError;
@@ -291,7 +291,7 @@ FetchState Folder::exists(std::string_view name, IoError& error) const noexcept 
     if (attempt > 0 && !changed_lately(fd_.get())) break;
     for (const char* ending : kSuffixes) {
       char path[kNameBytes];
-      struct stat info {};
+      struct stat info{};
       if (!compose(path, name, ending)) {
         error = {"stat", ENAMETOOLONG};
         return FetchState::kError;
@@ -327,7 +327,7 @@ std::unique_ptr<const FolderNames> FolderNames::list(const std::string& path, st
 
 bool Folder::has(const char* name, const FolderNames* names) const noexcept {
   if (names != nullptr) return names->contains(name);
-  struct stat info {};
+  struct stat info{};
   return ::fstatat(fd_.get(), name, &info, AT_SYMLINK_NOFOLLOW) == 0 || !is_absent(errno);
 }
 
@@ -340,7 +340,7 @@ Folder::Linked Folder::put_new(const char* target, std::span<const std::span<con
   UniqueFd fd(::openat(fd_.get(), ".", O_WRONLY | O_TMPFILE | O_CLOEXEC, kMode));
   if (!fd) return Linked::kNo;
   // Kernels before 5.19 do not apply the mask to such files on every file system.
-  struct stat info {};
+  struct stat info{};
   if (::fstat(fd.get(), &info) != 0 || (info.st_mode & kMode) == kMode) return Linked::kNo;
   if (const int code = write_all(fd.get(), pieces); code != 0) {
     error = {"write", code};

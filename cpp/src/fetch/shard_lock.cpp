@@ -46,7 +46,7 @@ bool ShardLock::acquire(int folder, std::uint64_t shard, const std::function<boo
 int ShardLock::try_lock(std::uint64_t shard) const noexcept {
 #ifdef F_OFD_SETLK
   // One byte a shard.  Open file description locks belong to the descriptor, hence hold between threads as well.
-  struct flock lock {};
+  struct flock lock{};
   lock.l_type = F_WRLCK;
   lock.l_whence = SEEK_SET;
   lock.l_start = static_cast<off_t>(shard & ((std::uint64_t{1} << 62) - 1));

@@ -66,7 +66,7 @@ FetchState open_file(int folder, const char* name, UniqueFd& fd, struct stat& in
   fd = UniqueFd(::openat(folder, name, O_RDONLY | O_CLOEXEC | O_NONBLOCK));
   if (!fd) {
     const int code = errno;
-    struct stat link {};
+    struct stat link{};
     const bool is_absent = code == ENOENT && ::fstatat(folder, name, &link, AT_SYMLINK_NOFOLLOW) != 0;
     if (is_absent) return FetchState::kMissing;
     error = {"open", code};
@@ -173,7 +173,7 @@ class Shards {
 
  private:
   void look(std::uint64_t shard, OpenShard& out) const {
-    struct stat info {};
+    struct stat info{};
     const std::string name = shared_.shard_name(shard);
     out.state = open_file(AT_FDCWD, (shared_.folder + '/' + name).c_str(), out.index, info, out.error);
     if (out.state != FetchState::kData) {
@@ -204,7 +204,7 @@ class Shards {
   }
 
   void look_for_pair(std::uint64_t shard, OpenShard& out) const {
-    struct stat info {};
+    struct stat info{};
     out.state = open_file(folder(), shared_.shard_name(shard, ".index").c_str(), out.index, info, out.error);
     if (out.state != FetchState::kData) return;
     out.stamp = stamp_of(info);
