@@ -89,6 +89,9 @@ class Worker:
         self.channel = ours
         self.is_ready = False
         self.is_busy = False
+        self._lock = (
+            threading.Lock()
+        )  # of the pidfd, which one thread may ask while another closes it
         try:
             self.pidfd = os.pidfd_open(self.process.pid)
         except (AttributeError, OSError):  # not Linux: the pipe's end tells
@@ -111,16 +114,26 @@ class Worker:
 
     def is_alive(self) -> bool:
         """Whether the process still runs."""
-        if self.pidfd < 0:
-            return self.process.poll() is None
-        return not select.select([self.pidfd], [], [], 0)[0]
+        with self._lock:
+            if self.pidfd >= 0:
+                poller = select.poll()
+                poller.register(self.pidfd, select.POLLIN)
+                return not poller.poll(0)
+        return self.process.poll() is None
 
     def close(self) -> None:
         """Close the pipe, upon which the process leaves; idempotent."""
         self.channel.close()
-        if self.pidfd >= 0:
-            os.close(self.pidfd)
-            self.pidfd = -1
+        with self._lock:
+            if self.pidfd >= 0:
+                os.close(self.pidfd)
+                self.pidfd = -1
+
+    def forget(self) -> None:
+        """In a forked child: let go of the parent's worker, whatever the parent's threads were about to do."""
+        self._lock = threading.Lock()
+        self.process.returncode = 0  # not this process's child
+        self.close()
 
     def kill(self) -> None:
         """End the process at once."""
@@ -188,8 +201,7 @@ class WorkerPool:
         workers, self._all, self._idle = self._all, set(), []
         self._lock = threading.Lock()
         for worker in workers:
-            worker.process.returncode = 0  # not this process's child
-            worker.close()
+            worker.forget()
 
     @property
     def pids(self) -> list[int]:

@@ -94,6 +94,25 @@ def test_chunks_that_kill_every_worker_are_named(tmp_path: Path) -> None:
     vol.unlink_shared_memory()
 
 
+def test_worker_may_be_asked_by_one_thread_while_another_closes_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    worker = pool().start()
+    pidfd, close, answers = worker.pidfd, os.close, []
+    asker = threading.Thread(target=lambda: answers.append(worker.is_alive()))
+
+    def close_and_ask(descriptor: int) -> None:
+        close(descriptor)
+        if descriptor == pidfd:
+            asker.start()
+            asker.join(0.5)  # without the answer, which waits for the pidfd to be known as closed
+
+    monkeypatch.setattr(os, "close", close_and_ask)
+    pool().drop(worker)
+    asker.join()
+    assert answers in ([True], [False])  # it is on its way out
+
+
 def test_error_of_a_worker_is_raised_with_its_members(tmp_path: Path) -> None:
     path, _ = support.write_layer(tmp_path, compress=False)
     vol = CloudVolume(path, parallel=2)
