@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import functools
 import gzip
-import importlib.metadata
 import lzma
 import math
 import os
@@ -20,7 +19,7 @@ import osteoid
 from numpy.typing import NDArray
 from osteoid import exceptions as _osteoid
 
-from cloudvolume_fast import errors
+from cloudvolume_fast import __version__, errors
 from cloudvolume_fast._core import skeleton as core
 from cloudvolume_fast.deliver.swc import format_swc, parse_swc
 from cloudvolume_fast.errors import (
@@ -408,7 +407,7 @@ class Skeleton(osteoid.Skeleton, metaclass=_SkeletonType):  # type: ignore[misc]
             self,
             contributors=contributors,
             soma_threshold=soma_threshold,
-            version=importlib.metadata.version("cloudvolume-fast"),
+            version=__version__,
         )
 
     def apply_inverse_transform(self, transform: Any = None) -> None:  # Any: 12 numbers
