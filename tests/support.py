@@ -98,6 +98,16 @@ def files_in(folder: Path) -> list[str]:
     return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if not path.is_dir())
 
 
+def environment(**members: str) -> dict[str, str]:
+    """Return this process's environment with some members more; folders of ``PYTHONPATH`` come before what is there.
+
+    What is there may be how the package is found.
+    """
+    path = [members.get("PYTHONPATH"), os.environ.get("PYTHONPATH")]
+    joined = {"PYTHONPATH": os.pathsep.join(filter(None, path))} if "PYTHONPATH" in members else {}
+    return {**os.environ, **members, **joined}
+
+
 def start_python(
     script: str, *args: object, prefix: tuple[str, ...] = (), **env: str
 ) -> subprocess.Popen[str]:
@@ -106,7 +116,7 @@ def start_python(
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        env={**os.environ, **env},
+        env=environment(**env),
     )
 
 

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 import time
@@ -14,6 +13,7 @@ from pathlib import Path
 from types import TracebackType
 
 from servers.nginx import free_port
+from servers.programs import bare_environment
 
 
 class _Process:
@@ -144,7 +144,7 @@ def _plain_environment() -> dict[str, str]:
     """Without what says how to reach clouds, or by which way."""
     return {
         name: value
-        for name, value in os.environ.items()
+        for name, value in bare_environment().items()
         if not name.startswith(("AWS_", "GOOGLE_", "STORAGE_EMULATOR"))
         and not name.lower().endswith("_proxy")
     }

@@ -15,6 +15,7 @@ from types import TracebackType
 from typing import Any
 
 from servers.nginx import free_port
+from servers.programs import bare_environment
 
 USER = "tester"
 PASSWORD = "correct horse"
@@ -63,7 +64,7 @@ class DatabaseServer:
             capture_output=True,
             check=False,
             cwd=self.folder,
-            env={**os.environ, "HOME": str(self.folder), "LC_ALL": "C"},
+            env=bare_environment(HOME=str(self.folder), LC_ALL="C"),
             **self._run_as(),
             **options,
         )
@@ -101,7 +102,7 @@ class DatabaseServer:
                 stdout=log,
                 stderr=log,
                 cwd=self.folder,
-                env={**os.environ, "HOME": str(self.folder), "LC_ALL": "C"},
+                env=bare_environment(HOME=str(self.folder), LC_ALL="C"),
                 **self._run_as(),
             )
         deadline = time.monotonic() + 60

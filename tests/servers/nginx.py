@@ -11,6 +11,8 @@ import time
 from pathlib import Path
 from types import TracebackType
 
+from servers.programs import bare_environment
+
 CONFIG = """\
 daemon off;
 {user}
@@ -70,6 +72,7 @@ def make_certificate(folder: Path) -> tuple[Path, Path]:
         [*command.split(), "-keyout", str(key), "-out", str(certificate)],
         check=True,
         capture_output=True,
+        env=bare_environment(),
     )
     return certificate, key
 
@@ -134,6 +137,7 @@ class Nginx:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
+            env=bare_environment(),
         )
         deadline = time.monotonic() + 10
         while time.monotonic() < deadline and self.process.poll() is None:

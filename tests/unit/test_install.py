@@ -25,7 +25,7 @@ FAKE = 'raise AssertionError("the other cloudvolume was imported")\n'
 def run(arguments: list[str], **environment: str) -> str:
     done = subprocess.run(
         [sys.executable, *arguments],
-        env={**os.environ, **environment},
+        env=support.environment(**environment),
         capture_output=True,
         text=True,
         timeout=120,
