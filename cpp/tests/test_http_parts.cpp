@@ -2,14 +2,18 @@
 //
 // What the HTTP client is made of: MD5, headers, URLs, pauses.
 #include <gtest/gtest.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "../src/fetch/http_md5.hpp"
 #include "../src/fetch/http_memory.hpp"
+#include "../src/fetch/http_poller.hpp"
 #include "../src/fetch/http_response.hpp"
 #include "../src/fetch/http_retry.hpp"
 
@@ -211,6 +215,26 @@ TEST(HttpRetry, ManyRequestsToAFarHost) {
   now += 1s;
   reach.on_burst(now);  // until it answers sooner
   EXPECT_EQ(reach.limit(kMost, 0, now), kNear);
+}
+
+// libcurl closes a socket that is still connecting, and says so afterwards or not at all.
+TEST(HttpPoller, WatchesASocketThatTookTheNumberOfAClosedOne) {
+  fetch::HttpPoller poller;
+  ASSERT_EQ(poller.open(), 0);
+  std::array<int, 2> first{};
+  std::array<int, 2> second{};
+  ASSERT_EQ(::socketpair(AF_UNIX, SOCK_STREAM, 0, first.data()), 0);
+  poller.set(first[0], true, false);
+  ASSERT_EQ(::socketpair(AF_UNIX, SOCK_STREAM, 0, second.data()), 0);
+  ASSERT_EQ(::dup2(second[0], first[0]), first[0]);  // closes the first one, unknown to the poller
+  poller.set(first[0], true, false);
+  ASSERT_EQ(::write(second[1], "x", 1), 1);
+  std::vector<fetch::HttpPoller::Event> events;
+  poller.wait(2000, events);
+  ASSERT_EQ(events.size(), 1U);
+  EXPECT_EQ(events[0].fd, first[0]);
+  EXPECT_TRUE(events[0].is_readable);
+  for (const int fd : {first[0], first[1], second[0], second[1]}) ::close(fd);
 }
 
 TEST(HttpMemory, RoundsUpByAFifthAtMost) {

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <array>
+#include <atomic>
 #include <cerrno>
 #include <chrono>
 #include <cstdio>
@@ -251,6 +252,36 @@ TEST(Segment, MappingsStayWithTheNameAndGoWithIt) {
 }
 
 #endif
+
+TEST(Segment, ThreadsMayNameAndUnlinkOneAtOnce) {
+  for (int round = 0; round < 100; ++round) {
+    const std::string names[] = {fresh_name(), fresh_name()};
+    const auto segment = Segment::create(hidden_name("part"), kMebi);
+    segment->rename(names[0]);
+    std::atomic<int> unlinked{0};
+    std::vector<std::thread> threads;
+    for (int i = 0; i < 2; ++i) {
+      threads.emplace_back([&] { unlinked += unlink(names[0]) ? 1 : 0; });
+      threads.emplace_back([&] {
+        try {
+          segment->rename(names[1]);
+        } catch (const ShmError& error) {
+          EXPECT_EQ(error.error, ENOENT);
+        }
+      });
+      threads.emplace_back([&] {
+        const std::string name = segment->name();
+        EXPECT_TRUE(name.empty() || name == names[0] || name == names[1] || name.starts_with(kHiddenPrefix)) << name;
+      });
+    }
+    for (std::thread& thread : threads) thread.join();
+    EXPECT_LE(unlinked, 1) << "there was one segment under the name";
+    segment->unlink();
+    EXPECT_FALSE(exists(names[0]));
+    EXPECT_FALSE(exists(names[1]));
+  }
+  release_kept();
+}
 
 TEST(Segment, MemoryThatAnotherProcessMapsIsNotRecycled) {
   release_kept();

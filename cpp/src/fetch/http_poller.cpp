@@ -74,7 +74,10 @@ void HttpPoller::set(int fd, bool reads, bool writes) {
   event.data.fd = fd;
   const auto index = static_cast<std::size_t>(fd);
   if (index >= is_watched_.size()) is_watched_.resize(index + 64);
-  ::epoll_ctl(epoll_, is_watched_[index] ? EPOLL_CTL_MOD : EPOLL_CTL_ADD, fd, &event);
+  // libcurl may close a socket before it says so, and the next one may have its number: epoll knows it no more.
+  if (!is_watched_[index] || (::epoll_ctl(epoll_, EPOLL_CTL_MOD, fd, &event) != 0 && errno == ENOENT)) {
+    ::epoll_ctl(epoll_, EPOLL_CTL_ADD, fd, &event);
+  }
   is_watched_[index] = true;
 }
 

@@ -67,13 +67,21 @@ struct Kept {
 };
 std::atomic<Kept*> current_kept{nullptr};
 
+// Of the names of all segments here, which few threads change and seldom.  Kept::mutex is never taken under it.
+std::mutex names_mutex;
+
 void watch_forks() noexcept {
-  static const int registered = ::pthread_atfork(
-      nullptr, [] { forks.fetch_add(1, std::memory_order_relaxed); },
-      [] {
-        forks.fetch_add(1, std::memory_order_relaxed);
-        current_kept.store(nullptr, std::memory_order_relaxed);
-      });
+  // A fork holds the lock, lest a child inherits one that nobody will release.
+  static const int registered = ::pthread_atfork([] { names_mutex.lock(); },
+                                                 [] {
+                                                   names_mutex.unlock();
+                                                   forks.fetch_add(1, std::memory_order_relaxed);
+                                                 },
+                                                 [] {
+                                                   names_mutex.unlock();
+                                                   forks.fetch_add(1, std::memory_order_relaxed);
+                                                   current_kept.store(nullptr, std::memory_order_relaxed);
+                                                 });
   (void)registered;
 }
 
@@ -351,6 +359,7 @@ std::shared_ptr<Segment> Segment::create(const std::string& given, std::size_t s
 }
 
 std::shared_ptr<Segment> Segment::open(const std::string& given, bool is_writable) {
+  watch_forks();
   const std::string name = plain_name(given);
   const int fd = open_name(name, is_writable ? O_RDWR : O_RDONLY);
   if (fd < 0) throw ShmError("shm_open", name, errno);
@@ -453,49 +462,66 @@ void Segment::drop_held(bool all) {
   }
 }
 
+std::string Segment::name() const {
+  const std::lock_guard lock(names_mutex);
+  return name_;
+}
+
 void Segment::rename(const std::string& given) {
   const std::string name = plain_name(given);
-  if (!is_named()) throw ShmError("rename", name_, ENOENT);
-  if (::rename(path_of(name_).c_str(), path_of(name).c_str()) != 0) throw ShmError("rename", name, errno);
-  name_ = name;
+  {
+    const std::lock_guard lock(names_mutex);
+    if (is_given_up_ || !has_name()) throw ShmError("rename", is_given_up_ ? name : name_, ENOENT);
+    if (::rename(path_of(name_).c_str(), path_of(name).c_str()) != 0) throw ShmError("rename", name, errno);
+    name_ = name;
+  }
   drop_held(false);  // of what had the name before
-  remember();
+  remember(name);
 }
 
 std::shared_ptr<Segment> Segment::resize(std::size_t size_bytes) const {
   const int error = reserve(fd_, size_, size_bytes);
   if (error != 0) {
     (void)::ftruncate(fd_, static_cast<off_t>(size_));
-    throw ShmError("posix_fallocate", name_, error, size_bytes, available_bytes());
+    throw ShmError("posix_fallocate", name(), error, size_bytes, available_bytes());
   }
   if (size_bytes < size_ && ::ftruncate(fd_, static_cast<off_t>(size_bytes)) != 0) {
-    throw ShmError("ftruncate", name_, errno);
+    throw ShmError("ftruncate", name(), errno);
   }
-  return open(name_, true);
+  return open(name(), true);
 }
 
 // So that unlink() knows the segment by its name, also when it is mapped no more.
-void Segment::remember() {
-  if (!is_made_here_ || size_ < kLeastKept || name_.starts_with(kHiddenPrefix)) return;
+void Segment::remember(const std::string& name) {
+  if (!is_made_here_ || size_ < kLeastKept || name.starts_with(kHiddenPrefix)) return;
   Kept* const have = kept();
   const std::lock_guard lock(have->mutex);
-  have->made[name_].segment = weak_from_this();
+  have->made[name].segment = weak_from_this();
 }
 
 bool Segment::rename_if_free(const std::string& given) {
   const std::string name = plain_name(given);
-  // A second link, then the first one goes: a crash in between leaves a hidden name, which is cleaned up.
-  if (::link(path_of(name_).c_str(), path_of(name).c_str()) != 0) {
-    if (errno == EEXIST) return false;
-    throw ShmError("link", name, errno);
+  {
+    const std::lock_guard lock(names_mutex);
+    // A second link, then the first one goes: a crash in between leaves a hidden name, which is cleaned up.
+    if (::link(path_of(name_).c_str(), path_of(name).c_str()) != 0) {
+      if (errno == EEXIST) return false;
+      throw ShmError("link", name, errno);
+    }
+    remove_name(name_);
+    name_ = name;
   }
-  remove_name(name_);
-  name_ = name;
-  remember();
+  remember(name);
   return true;
 }
 
 bool Segment::is_named() const noexcept {
+  const std::lock_guard lock(names_mutex);
+  return has_name();
+}
+
+// Under the lock of names.
+bool Segment::has_name() const noexcept {
   try {
     struct stat status{};
     return !name_.empty() && ::stat(path_of(name_).c_str(), &status) == 0 &&
@@ -506,9 +532,22 @@ bool Segment::is_named() const noexcept {
 }
 
 void Segment::unlink() noexcept {
+  const std::lock_guard lock(names_mutex);
+  give_up_name();
+}
+
+bool Segment::unlink_if_called(const std::string& name) noexcept {
+  const std::lock_guard lock(names_mutex);
+  if (name_ != name || !has_name()) return false;
+  give_up_name();
+  return true;
+}
+
+// Under the lock of names.
+void Segment::give_up_name() noexcept {
   try {
     if (name_.empty() || is_given_up_) return;
-    if (!is_named()) {
+    if (!has_name()) {
       name_.clear();
       return;
     }
@@ -544,10 +583,7 @@ bool unlink(const std::string& given) {
       }
     }
   }
-  if (segment && segment->name_ == name && segment->is_named()) {
-    segment->unlink();
-    return true;
-  }
+  if (segment && segment->unlink_if_called(name)) return true;
   const int result = is_posix() ? ::shm_unlink(("/" + name).c_str()) : ::unlink(path_of(name).c_str());
   if (result == 0) return true;
   if (errno == ENOENT) return false;

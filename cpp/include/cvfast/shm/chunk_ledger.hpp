@@ -130,7 +130,7 @@ class ChunkLedger {
   void wait(std::uint32_t seen, int milliseconds) noexcept;
   [[nodiscard]] std::uint32_t changes() const noexcept;
 
-  [[nodiscard]] const std::string& name() const noexcept { return segment_->name(); }
+  [[nodiscard]] std::string name() const { return segment_->name(); }
   /// Whether the name stands for another segment by now, or for none.
   [[nodiscard]] bool is_stale() const noexcept;
   void unlink() noexcept { segment_->unlink(); }

@@ -57,11 +57,12 @@ class Segment : public std::enable_shared_from_this<Segment> {
 
   [[nodiscard]] std::byte* data() const noexcept { return data_; }
   [[nodiscard]] std::size_t size() const noexcept { return size_; }
-  [[nodiscard]] const std::string& name() const noexcept { return name_; }
+  [[nodiscard]] std::string name() const;
   [[nodiscard]] bool is_writable() const noexcept { return is_writable_; }
   [[nodiscard]] bool is_recycled() const noexcept { return is_recycled_; }
 
-  /// Gives the segment another name, under which there is none after, atomically.
+  /// Gives the segment another name, under which there is none after, atomically.  Throws ShmError (ENOENT: its name
+  /// is gone).
   void rename(const std::string& name);
 
   /// Gives it another name unless that is taken, and says whether it was not.
@@ -79,9 +80,12 @@ class Segment : public std::enable_shared_from_this<Segment> {
 
  private:
   Segment() = default;
+  [[nodiscard]] bool has_name() const noexcept;
+  void give_up_name() noexcept;
   friend bool unlink(const std::string& name);
   friend void release_kept() noexcept;
-  void remember();
+  bool unlink_if_called(const std::string& name) noexcept;
+  void remember(const std::string& name);
   bool keep();
   [[nodiscard]] bool may_be_held() const;
   void hold();
@@ -91,7 +95,7 @@ class Segment : public std::enable_shared_from_this<Segment> {
   std::size_t size_ = 0;
   std::size_t mapped_ = 0;
   int fd_ = -1;
-  std::string name_;  // hidden or public; empty once removed
+  std::string name_;  // hidden or public; empty once removed.  Under the lock of names, as is is_given_up_
   std::uint64_t device_ = 0;
   std::uint64_t inode_ = 0;
   std::uint64_t forks_ = 0;  // of this process when it was made
