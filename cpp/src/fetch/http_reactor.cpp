@@ -218,8 +218,9 @@ void HttpReactor::stop_for_exit() noexcept {
     const std::lock_guard lock(inbox_mutex_);
     is_ended_ = true;
   }
-  // Never given back.
-  [[maybe_unused]] const bool is_held = curl_mutex_.try_lock_for(std::chrono::seconds(1));
+  // Never given back.  The reactor holds it for one round of events, which waits for nothing; seconds are for a machine
+  // that gives it no processor.
+  [[maybe_unused]] const bool is_held = curl_mutex_.try_lock_for(std::chrono::seconds(20));
 }
 
 // -- the reactor's thread ---------------------------------------------------------------------------------------------

@@ -75,7 +75,7 @@ class HttpReactor {
   void unlock_after_fork() { curl_mutex_.unlock(); }
   /// In a forked child: closes its copies of the descriptors, which the parent would otherwise not be able to close.
   void abandon() noexcept;
-  /// Keeps the reactor out of libcurl for ever, if it can be had within a second.
+  /// Keeps the reactor out of libcurl for ever, if it can be had within twenty seconds.
   void stop_for_exit() noexcept;
 
  private:
