@@ -7,7 +7,6 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -15,6 +14,7 @@
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
+#include <ctime>
 #include <functional>
 #include <iterator>
 #include <mutex>
@@ -31,12 +31,6 @@ namespace {
 constexpr std::size_t kLeastKept = std::size_t{1} << 20;
 
 constexpr std::size_t kHugePage = std::size_t{2} << 20;
-constexpr std::size_t kLeastHuge = 2 * kHugePage;
-// Of one call.  Each makes all processors empty their lists of pages first, so it should be long.
-constexpr std::size_t kMostPiece = 16 * kHugePage;
-// Beyond this much of a processor, huge pages are not worth it: memory has to be moved about to make them.  Usual are
-// 0.12 ns a byte, small ones take 0.6; where a virtual machine has to get memory from its host, either takes about 2.
-constexpr double kMostSecondsPerByte = 3e-9;
 
 // How often this process has forked since the library was loaded, and in its ancestors.
 std::atomic<std::uint64_t> forks{0};
@@ -166,6 +160,15 @@ std::byte* map(int fd, std::size_t size, bool is_writable) noexcept {
   return memory == MAP_FAILED ? nullptr : static_cast<std::byte*>(memory);
 }
 
+#if defined(__linux__)
+
+constexpr std::size_t kLeastHuge = 2 * kHugePage;
+// Of one call.  Each makes all processors empty their lists of pages first, so it should be long.
+constexpr std::size_t kMostPiece = 16 * kHugePage;
+// Beyond this much of a processor, huge pages are not worth it: memory has to be moved about to make them.  Usual are
+// 0.12 ns a byte, small ones take 0.6; where a virtual machine has to get memory from its host, either takes about 2.
+constexpr double kMostSecondsPerByte = 3e-9;
+
 double thread_seconds() noexcept {
   timespec now{};
   if (::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now) != 0) return 0;
@@ -188,7 +191,6 @@ bool may_use_huge_pages() noexcept {
 // the file makes that one, since a full file system is an error there and would be a signal through the mapping.  The
 // kernel clears the rest of a huge page as it does for private memory, and maps it by one entry.
 void populate_huge(int fd, std::byte* data, std::size_t size) noexcept {
-#if defined(__linux__)
 #ifdef MADV_COLLAPSE
   constexpr int kCollapse = MADV_COLLAPSE;
 #else
@@ -212,12 +214,9 @@ void populate_huge(int fd, std::byte* data, std::size_t size) noexcept {
     return thread_seconds() - before <= kMostSecondsPerByte * static_cast<double>(length);
   };
   (void)runtime::parallel_for((pages + piece - 1) / piece, threads, populate, [] { return true; });
-#else
-  (void)fd;
-  (void)data;
-  (void)size;
-#endif
 }
+
+#endif
 
 // Whether no other process, and no other mapping of this one, has the file open.  A write lease is granted then only.
 bool is_open_here_alone(int fd) noexcept {
@@ -349,12 +348,18 @@ std::shared_ptr<Segment> Segment::create(const std::string& given, std::size_t s
   out->device_ = static_cast<std::uint64_t>(status.st_dev);
   out->inode_ = static_cast<std::uint64_t>(status.st_ino);
   if (free < size_bytes) fail("posix_fallocate", ENOSPC);
+#if defined(__linux__)
   if (::ftruncate(fd, static_cast<off_t>(size_bytes)) != 0) fail("ftruncate", errno);
+#else  // where shared memory may get its size only once
+  if (const int error = reserve(fd, 0, size_bytes); error != 0) fail("posix_fallocate", error);
+#endif
   out->data_ = map(fd, size_bytes, true);
   out->mapped_ = size_bytes;
   if (out->data_ == nullptr && size_bytes != 0) fail("mmap", errno);
+#if defined(__linux__)
   populate_huge(fd, out->data_, size_bytes);
   if (const int error = reserve(fd, 0, size_bytes); error != 0) fail("posix_fallocate", error);  // what has no page yet
+#endif
   return out;
 }
 
