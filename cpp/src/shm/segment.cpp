@@ -7,7 +7,6 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -15,6 +14,7 @@
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
+#include <ctime>
 #include <functional>
 #include <iterator>
 #include <mutex>
@@ -31,12 +31,6 @@ namespace {
 constexpr std::size_t kLeastKept = std::size_t{1} << 20;
 
 constexpr std::size_t kHugePage = std::size_t{2} << 20;
-constexpr std::size_t kLeastHuge = 2 * kHugePage;
-// Of one call.  Each makes all processors empty their lists of pages first, so it should be long.
-constexpr std::size_t kMostPiece = 16 * kHugePage;
-// Beyond this much of a processor, huge pages are not worth it: memory has to be moved about to make them.  Usual are
-// 0.12 ns a byte, small ones take 0.6; where a virtual machine has to get memory from its host, either takes about 2.
-constexpr double kMostSecondsPerByte = 3e-9;
 
 // How often this process has forked since the library was loaded, and in its ancestors.
 std::atomic<std::uint64_t> forks{0};
@@ -166,6 +160,16 @@ std::byte* map(int fd, std::size_t size, bool is_writable) noexcept {
   return memory == MAP_FAILED ? nullptr : static_cast<std::byte*>(memory);
 }
 
+#if defined(__linux__)
+
+constexpr std::size_t kLeastHuge = 2 * kHugePage;
+// Of one call.  Each makes all processors empty their lists of pages first, so it should not be short.
+constexpr std::size_t kMostPiece = 4 * kHugePage;
+// Processor time of what small pages cost.  Huge ones usually take a fifth of it; but four times as much where memory
+// has to be moved about to make them, or a virtual machine has given free ones back to its host.
+constexpr double kSmallSecondsPerByte = 0.6e-9;
+constexpr double kTrialSeconds = 5e-3;
+
 double thread_seconds() noexcept {
   timespec now{};
   if (::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now) != 0) return 0;
@@ -188,7 +192,6 @@ bool may_use_huge_pages() noexcept {
 // the file makes that one, since a full file system is an error there and would be a signal through the mapping.  The
 // kernel clears the rest of a huge page as it does for private memory, and maps it by one entry.
 void populate_huge(int fd, std::byte* data, std::size_t size) noexcept {
-#if defined(__linux__)
 #ifdef MADV_COLLAPSE
   constexpr int kCollapse = MADV_COLLAPSE;
 #else
@@ -199,6 +202,8 @@ void populate_huge(int fd, std::byte* data, std::size_t size) noexcept {
   const int threads = runtime::default_threads();
   const std::size_t share = (pages + static_cast<std::size_t>(threads) - 1) / static_cast<std::size_t>(threads);
   const std::size_t piece = std::min(kMostPiece / kHugePage, share);
+  // What huge pages have taken beyond small ones, in ns.
+  std::atomic<std::int64_t> lost{0};
   const auto populate = [&](std::size_t index) noexcept {
     const std::size_t first = index * piece;
     const std::size_t end = std::min(pages, first + piece);
@@ -209,15 +214,14 @@ void populate_huge(int fd, std::byte* data, std::size_t size) noexcept {
     }
     const std::size_t length = (end - first) * kHugePage;
     if (::madvise(data + first * kHugePage, length, kCollapse) != 0) return false;
-    return thread_seconds() - before <= kMostSecondsPerByte * static_cast<double>(length);
+    const double more = thread_seconds() - before - kSmallSecondsPerByte * static_cast<double>(length);
+    const auto ns = static_cast<std::int64_t>(more * 1e9);
+    return static_cast<double>(lost.fetch_add(ns, std::memory_order_relaxed) + ns) * 1e-9 <= kTrialSeconds;
   };
   (void)runtime::parallel_for((pages + piece - 1) / piece, threads, populate, [] { return true; });
-#else
-  (void)fd;
-  (void)data;
-  (void)size;
-#endif
 }
+
+#endif
 
 // Whether no other process, and no other mapping of this one, has the file open.  A write lease is granted then only.
 bool is_open_here_alone(int fd) noexcept {
@@ -349,12 +353,18 @@ std::shared_ptr<Segment> Segment::create(const std::string& given, std::size_t s
   out->device_ = static_cast<std::uint64_t>(status.st_dev);
   out->inode_ = static_cast<std::uint64_t>(status.st_ino);
   if (free < size_bytes) fail("posix_fallocate", ENOSPC);
+#if defined(__linux__)
   if (::ftruncate(fd, static_cast<off_t>(size_bytes)) != 0) fail("ftruncate", errno);
+#else  // where shared memory may get its size only once
+  if (const int error = reserve(fd, 0, size_bytes); error != 0) fail("posix_fallocate", error);
+#endif
   out->data_ = map(fd, size_bytes, true);
   out->mapped_ = size_bytes;
   if (out->data_ == nullptr && size_bytes != 0) fail("mmap", errno);
+#if defined(__linux__)
   populate_huge(fd, out->data_, size_bytes);
   if (const int error = reserve(fd, 0, size_bytes); error != 0) fail("posix_fallocate", error);  // what has no page yet
+#endif
   return out;
 }
 
