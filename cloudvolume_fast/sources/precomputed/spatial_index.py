@@ -29,7 +29,7 @@ from cloudvolume_fast.model.vec import Vec
 from cloudvolume_fast.sources.precomputed import spatial_index_sql as sql
 from cloudvolume_fast.sources.precomputed.metadata import PrecomputedMetadata
 
-__all__ = ["CachedSpatialIndex", "SpatialIndex", "layer_spatial_index"]
+__all__ = ["SpatialIndex", "layer_spatial_index", "parse_index_file"]
 
 # Files that are read and parsed at once: what is held of a large index at any time.
 _BATCH_FILES = 1024
@@ -253,25 +253,7 @@ class SpatialIndex:
         DecodingError
             It is no JSON object of labels to six numbers.
         """
-        where = self.join(self.store.cloudpath, key)
-        try:
-            entries = json.loads(content)
-            labels = as_labels([int(label) for label in entries])
-            boxes = np.array(list(entries.values()), np.float64).reshape(len(labels), -1)
-        except (AttributeError, TypeError, ValueError) as error:
-            raise DecodingError(
-                f"{where}: expected a JSON object of labels to boxes of 6 numbers: {error}",
-                key=where,
-                expected="labels to boxes",
-            ) from error
-        if len(labels) and boxes.shape[1] != 6:
-            raise DecodingError(
-                f"{where}: expected boxes of 6 numbers, found {boxes.shape[1]}",
-                key=where,
-                expected=6,
-                found=boxes.shape[1],
-            )
-        return labels, boxes.reshape(-1, 6)
+        return parse_index_file(self.join(self.store.cloudpath, key), content)
 
     def _parsed(
         self, files: Mapping[str, bytes | None]
@@ -495,8 +477,30 @@ class SpatialIndex:
         self.to_sql(path, create_indices, allow_missing, progress, parallel)
 
 
-CachedSpatialIndex = SpatialIndex
-"""Upstream's name for an index whose files a cache may hold; here that is the store's affair."""
+def parse_index_file(
+    where: str, content: bytes | str
+) -> tuple[NDArray[np.uint64], NDArray[np.float64]]:
+    """Read an index file, which messages call `where`; see `SpatialIndex.parse`."""
+    try:
+        entries = json.loads(content)
+        labels = as_labels([int(label) for label in entries])
+        boxes = np.array(list(entries.values()), np.float64).reshape(
+            len(labels), -1 if entries else 6
+        )
+    except (AttributeError, TypeError, ValueError) as error:
+        raise DecodingError(
+            f"{where}: expected a JSON object of labels to boxes of 6 numbers: {error}",
+            key=where,
+            expected="labels to boxes",
+        ) from error
+    if len(labels) and boxes.shape[1] != 6:
+        raise DecodingError(
+            f"{where}: expected boxes of 6 numbers, found {boxes.shape[1]}",
+            key=where,
+            expected=6,
+            found=boxes.shape[1],
+        )
+    return labels, boxes.reshape(-1, 6)
 
 
 def layer_spatial_index(

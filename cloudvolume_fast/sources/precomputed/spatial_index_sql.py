@@ -27,7 +27,9 @@ from cloudvolume_fast.errors import InvalidArgumentError
 from cloudvolume_fast.fetch.secrets import database_secret
 
 __all__ = [
+    "COPY_SIGNATURE",
     "DbPath",
+    "add_index_files",
     "all_labels",
     "connect",
     "db_type",
@@ -48,7 +50,7 @@ _PORTS = {"mysql": 3306, "postgres": 5432}
 _NAME = re.compile(r"[A-Za-z0-9_]+")
 # A statement has room for about this many values on every database.
 _VALUES = 500
-_COPY_SIGNATURE = b"PGCOPY\n\xff\r\n\0"
+COPY_SIGNATURE = b"PGCOPY\n\xff\r\n\0"
 
 Rows = Iterable[Sequence[tuple[str, NDArray[np.uint64]]]]
 """Batches of index files: the name of each, and the labels in it."""
@@ -380,17 +382,57 @@ def _insert_in_parallel(
             future.result()
 
 
+def add_index_files(connection: Any, cursor: Any, kind: str, batch: Batch) -> None:  # Any: drivers'
+    """Add index files to the tables that `write_mirror` makes, with ids that the database draws.
+
+    Either all of them are added, or none.
+
+    Parameters
+    ----------
+    connection, cursor
+        Of the database's driver.
+    kind : str
+        See `db_type`.
+    batch : sequence of (str, ndarray of uint64)
+        The name of each file, and the labels in it.
+    """
+    try:
+        _insert_labels(cursor, kind, _draw_files(cursor, kind, [name for name, _ in batch]), batch)
+        connection.commit()
+    except BaseException:
+        with contextlib.suppress(Exception):  # the first failure is the one to tell
+            connection.rollback()
+        raise
+
+
+def _draw_files(cursor: Any, kind: str, names: Sequence[str]) -> list[int]:
+    fids = []
+    mark = "?" if kind == "sqlite" else "%s"
+    drawn = " RETURNING id" if kind == "postgres" else ""
+    for name in names:
+        cursor.execute(f"INSERT INTO index_files (filename) VALUES ({mark}){drawn}", (name,))
+        fids.append(int(cursor.fetchone()[0] if drawn else cursor.lastrowid))
+    return fids
+
+
 def _insert(cursor: Any, kind: str, first: int, batch: Batch) -> None:  # Any: the driver's
     files = [(first + i, name) for i, (name, _) in enumerate(batch)]
+    if kind == "postgres":
+        _copy_files(cursor, files)
+    else:
+        mark = "?" if kind == "sqlite" else "%s"
+        cursor.executemany(f"INSERT INTO index_files (id, filename) VALUES ({mark}, {mark})", files)
+    _insert_labels(cursor, kind, [fid for fid, _ in files], batch)
+
+
+def _insert_labels(cursor: Any, kind: str, numbers: Sequence[int], batch: Batch) -> None:
     labels = np.concatenate([np.empty(0, np.uint64), *(labels for _, labels in batch)])
     counts = [len(labels) for _, labels in batch]
-    fids = np.repeat(np.arange(first, first + len(batch), dtype=np.int64), counts)
+    fids = np.repeat(np.array(numbers, np.int64), counts)
     stored = _stored(labels, kind)
     if kind == "postgres":
-        _copy(cursor, files, stored, fids)
+        _copy_labels(cursor, stored, fids)
         return
-    mark = "?" if kind == "sqlite" else "%s"
-    cursor.executemany(f"INSERT INTO index_files (id, filename) VALUES ({mark}, {mark})", files)
     if kind == "sqlite":
         pairs = zip(stored.tolist(), fids.tolist(), strict=True)
         cursor.executemany("INSERT INTO file_lookup (label, fid) VALUES (?, ?)", pairs)
@@ -403,12 +445,12 @@ def _insert(cursor: Any, kind: str, first: int, batch: Batch) -> None:  # Any: t
         cursor.execute(f"INSERT INTO file_lookup (label, fid) VALUES {values}")
 
 
-def _copy(
-    cursor: Any, files: list[tuple[int, str]], labels: NDArray[np.int64], fids: NDArray[np.int64]
-) -> None:
-    """Load rows in PostgreSQL's binary form, which it takes fastest."""
-    header = _COPY_SIGNATURE + bytes(8)  # flags, and no extension of the header
-    end = b"\xff\xff"
+# PostgreSQL's binary form, which it takes fastest: a header, flags and no extension; then rows.
+_COPY_HEADER = COPY_SIGNATURE + bytes(8)
+_COPY_END = b"\xff\xff"
+
+
+def _copy_files(cursor: Any, files: list[tuple[int, str]]) -> None:
     names = b"".join(
         b"\x00\x02\x00\x00\x00\x08"
         + fid.to_bytes(8, "big")
@@ -417,8 +459,12 @@ def _copy(
         for fid, name in files
     )
     cursor.copy_expert(
-        "COPY index_files (id, filename) FROM STDIN WITH BINARY", io.BytesIO(header + names + end)
+        "COPY index_files (id, filename) FROM STDIN WITH BINARY",
+        io.BytesIO(_COPY_HEADER + names + _COPY_END),
     )
+
+
+def _copy_labels(cursor: Any, labels: NDArray[np.int64], fids: NDArray[np.int64]) -> None:
     row = np.dtype(
         [
             ("columns", ">i2"),
@@ -433,7 +479,7 @@ def _copy(
     table["label"], table["fid"] = labels, fids
     cursor.copy_expert(
         "COPY file_lookup (label, fid) FROM STDIN WITH BINARY",
-        io.BytesIO(header + table.tobytes() + end),
+        io.BytesIO(_COPY_HEADER + table.tobytes() + _COPY_END),
     )
 
 

@@ -197,27 +197,45 @@ FetchState Folder::open_known(std::string_view name, OpenedFile& file) const noe
   try {
     ContentEncoding encoding{};
     if (!memory_->find(std::string(name), state_, encoding)) return FetchState::kMissing;
-    char path[kNameBytes];
-    struct stat info{};
-    if (!compose(path, name, suffix(encoding))) return FetchState::kMissing;
-    UniqueFd fd(::openat(fd_.get(), path, O_RDONLY | O_CLOEXEC | O_NONBLOCK));
-    if (!fd || ::fstat(fd.get(), &info) != 0 || !S_ISREG(info.st_mode)) return FetchState::kMissing;
-    file.fd = std::move(fd);
-    file.encoding = encoding;
-    file.size_bytes = static_cast<std::uint64_t>(info.st_size);
-    return FetchState::kData;
+    return open_copy(name, encoding, file);
   } catch (...) {
     return FetchState::kMissing;
   }
 }
 
-FetchState Folder::open(std::string_view name, OpenedFile& file, IoError& error) const noexcept {
+// The same for one that had a single copy when the folder was listed.
+FetchState Folder::open_listed(std::string_view name, const FolderNames& names, OpenedFile& file) const noexcept {
+  int chosen = -1;
+  for (int i = 0; i < static_cast<int>(kSuffixes.size()); ++i) {
+    char path[kNameBytes];
+    if (!compose(path, name, kSuffixes[i]) || !names.contains(path)) continue;
+    if (chosen >= 0) return FetchState::kMissing;
+    chosen = i;
+  }
+  return chosen < 0 ? FetchState::kMissing : open_copy(name, static_cast<ContentEncoding>(chosen), file);
+}
+
+FetchState Folder::open_copy(std::string_view name, ContentEncoding encoding, OpenedFile& file) const noexcept {
+  char path[kNameBytes];
+  struct stat info{};
+  if (!compose(path, name, suffix(encoding))) return FetchState::kMissing;
+  UniqueFd fd(::openat(fd_.get(), path, O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+  if (!fd || ::fstat(fd.get(), &info) != 0 || !S_ISREG(info.st_mode)) return FetchState::kMissing;
+  file.fd = std::move(fd);
+  file.encoding = encoding;
+  file.size_bytes = static_cast<std::uint64_t>(info.st_size);
+  return FetchState::kData;
+}
+
+FetchState Folder::open(std::string_view name, OpenedFile& file, IoError& error,
+                        const FolderNames* names) const noexcept {
   if (!fd_) {
     // A folder whose path runs through a file is a mistake to be told, unlike one that is simply not there.
     if (open_error_ == ENOENT) return FetchState::kMissing;
     error = {"open folder", open_error_};
     return FetchState::kError;
   }
+  if (names != nullptr && open_listed(name, *names, file) == FetchState::kData) return FetchState::kData;
   if (memory_ != nullptr && open_known(name, file) == FetchState::kData) return FetchState::kData;
   // Another process may rename or remove between stat and open; then look again.
   bool was_empty = false;

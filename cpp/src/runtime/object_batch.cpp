@@ -111,11 +111,26 @@ bool for_each_object(const std::string& root, const Runs& runs, const BatchOptio
   return !is_cancelled.load(std::memory_order_relaxed);
 }
 
-FetchState read_object(const fetch::Folder& folder, std::string_view name, std::uint64_t limit_bytes,
-                       StoredObject& out) {
+// One listing of each folder in the place of six look-ups an object, unless it holds many more than are asked for.
+using Listings = std::vector<std::unique_ptr<const fetch::FolderNames>>;
+
+Listings list_folders(const std::string& root, const Runs& runs, bool makes_folders) {
+  constexpr std::size_t kFewKeys = 16;
+  constexpr std::size_t kMostNames = 8;  // for each key
+  Listings out(runs.size());
+  runs.for_each_folder(root, [&](std::size_t folder, const std::string& path, std::size_t count) {
+    std::error_code ignored;  // met again when the folder is used
+    if (makes_folders) std::filesystem::create_directories(path, ignored);
+    if (count >= kFewKeys) out[folder] = fetch::FolderNames::list(path, kMostNames * count);
+  });
+  return out;
+}
+
+FetchState read_object(const fetch::Folder& folder, const fetch::FolderNames* names, std::string_view name,
+                       std::uint64_t limit_bytes, StoredObject& out) {
   fetch::OpenedFile file;
   fetch::IoError error;
-  if (const FetchState state = folder.open(name, file, error); state != FetchState::kData) return state;
+  if (const FetchState state = folder.open(name, file, error, names); state != FetchState::kData) return state;
   std::vector<std::byte> bytes(file.size_bytes);
   if (!fetch::read_exact(file.descriptor(), bytes.data(), bytes.size(), file.offset, error)) return FetchState::kError;
   if (file.encoding == ContentEncoding::kGzip) {
@@ -144,8 +159,10 @@ bool read_objects(const std::string& root, std::span<const std::string> keys, st
                   std::vector<StoredObject>& out, const BatchOptions& options) {
   out.clear();
   out.resize(keys.size());
-  return for_each_object(root, Runs(keys), options, [&](const fetch::Folder& folder, std::size_t i, std::size_t) {
-    out[i].state = read_object(folder, name_of(keys[i]), limit_bytes, out[i]);
+  const Runs runs(keys);
+  const Listings names = list_folders(root, runs, false);
+  return for_each_object(root, runs, options, [&](const fetch::Folder& folder, std::size_t i, std::size_t run) {
+    out[i].state = read_object(folder, names[runs.folder(run)].get(), name_of(keys[i]), limit_bytes, out[i]);
     return true;
   });
 }
@@ -187,15 +204,7 @@ bool write_objects(const std::string& root, std::span<const std::string> keys,
                    std::vector<std::uint8_t>& done, const BatchOptions& options) {
   done.assign(keys.size(), 0);
   const Runs runs(keys);
-  // One listing in the place of six look-ups an object, unless the folder holds many more than are written.
-  constexpr std::size_t kFewKeys = 16;
-  constexpr std::size_t kMostNames = 4;  // for each key
-  std::vector<std::unique_ptr<const fetch::FolderNames>> names(runs.size());
-  runs.for_each_folder(root, [&](std::size_t folder, const std::string& path, std::size_t count) {
-    std::error_code ignored;  // met again when the folder is used
-    std::filesystem::create_directories(path, ignored);
-    if (count >= kFewKeys) names[folder] = fetch::FolderNames::list(path, kMostNames * count);
-  });
+  const Listings names = list_folders(root, runs, true);
   return for_each_object(root, runs, options, [&](const fetch::Folder& folder, std::size_t i, std::size_t run) {
     std::span<const std::byte> stored = objects[i];
     std::vector<std::byte> compressed;

@@ -143,3 +143,23 @@ def test_failed_write_names_the_object_and_leaves_no_temporary(store: FileStore)
         store.put_many([("taken", b"1")])
     assert raised.value.key == store.path("taken")
     assert [path.name for path in Path(store.root).rglob("*")] == ["taken"]
+
+
+def test_of_several_copies_in_a_batch_the_newest_counts(tmp_path: Path) -> None:
+    store = FileStore(str(tmp_path))
+    keys = [f"a/{i}" for i in range(40)]
+    store.put_many([(key, b"gzipped") for key in keys[:30]], compress="gzip")
+    for number in range(0, 30, 3):
+        path = tmp_path / f"a/{number}"
+        path.write_bytes(b"bare")
+        seconds = 10**9 * (1 if number % 2 else 2)
+        os.utime(path, (seconds, seconds))
+        os.utime(f"{path}.gz", (10**9 * 1.5, 10**9 * 1.5))
+    (tmp_path / "a/35").mkdir()
+    found = store.get_many([key for key in keys if key != "a/35"])
+    expected: list[bytes | None] = [
+        b"bare" if number < 30 and number % 6 == 0 else b"gzipped" if number < 30 else None
+        for number in range(40)
+        if number != 35
+    ]
+    assert found == expected

@@ -188,18 +188,25 @@ class ShardedPrecomputedSkeletonSource(SkeletonSource):
         """
         self._writable()
         labels = [as_label(segids)] if is_scalar(segids) else as_labels(segids).tolist()
-        reader = self.reader
-        doomed = [label for label, is_there in self._exists(labels).items() if is_there]
-        for shard in np.unique(reader.spec.locate(doomed)[0]).tolist():
-            self._rewrite_without(shard, set(doomed))
+        spec = self.reader.spec
+        by_shard: dict[int, list[int]] = {}
+        for label, shard in zip(labels, spec.locate(labels)[0].tolist(), strict=True):
+            by_shard.setdefault(shard, []).append(label)
+        keys = [self.meta.key(spec.shard_filename(shard)) for shard in by_shard]
+        are_there = self.meta.store.exists_many(keys)
+        for (shard, members), is_there in zip(by_shard.items(), are_there, strict=True):
+            if is_there:
+                self._rewrite_without(shard, members)
 
-    def _rewrite_without(self, shard: int, doomed: set[int]) -> None:
+    def _rewrite_without(self, shard: int, labels: Sequence[int]) -> None:
         reader = self.reader
         name = reader.spec.shard_filename(shard)
         with locked_shard(self.meta.store, self.path, shard):
-            content = self.meta.store.get(self.meta.key(name))
+            reader.clear_cache()  # the file may be another one by now
+            doomed = {label for label, is_there in self._exists(labels).items() if is_there}
+            content = self.meta.store.get(self.meta.key(name)) if doomed else None
             if not content:
-                return  # somebody else was faster
+                return
             data = reader.disassemble_shard(content)
             kept = {label: blob for label, blob in data.items() if label not in doomed}
             if kept:

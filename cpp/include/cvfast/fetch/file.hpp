@@ -100,7 +100,7 @@ class FolderMemory {
   std::uint64_t state_ = 0;
 };
 
-/// The names in a folder at one moment, for those who are about to write many objects there.
+/// The names in a folder at one moment, for those who are about to read or write many objects there.
 class FolderNames {
  public:
   /// Lists a folder; one with more than `most` names, or that cannot be listed, counts as unknown.
@@ -125,7 +125,9 @@ class Folder {
   explicit Folder(const std::string& path, FolderMemory* memory = nullptr);
 
   /// On kError, file.encoding tells which copy it is about.
-  [[nodiscard]] FetchState open(std::string_view name, OpenedFile& file, IoError& error) const noexcept;
+  /// @param names what the folder held a moment ago, if known: an object that had one copy then is opened directly.
+  [[nodiscard]] FetchState open(std::string_view name, OpenedFile& file, IoError& error,
+                                const FolderNames* names = nullptr) const noexcept;
 
   /// Whether an object exists under any suffix.
   [[nodiscard]] FetchState exists(std::string_view name, IoError& error) const noexcept;
@@ -152,6 +154,9 @@ class Folder {
   enum class Linked : std::uint8_t { kYes, kNo, kFailed };
 
   [[nodiscard]] FetchState open_known(std::string_view name, OpenedFile& file) const noexcept;
+  [[nodiscard]] FetchState open_listed(std::string_view name, const FolderNames& names,
+                                       OpenedFile& file) const noexcept;
+  [[nodiscard]] FetchState open_copy(std::string_view name, ContentEncoding encoding, OpenedFile& file) const noexcept;
   [[nodiscard]] bool has(const char* name, const FolderNames* names) const noexcept;
   [[nodiscard]] Linked put_new(const char* target, std::span<const std::span<const std::byte>> pieces, bool sync,
                                IoError& error) const noexcept;

@@ -130,7 +130,7 @@ def test_labels_that_are_missing(volume: Any, sharded: bool) -> None:
         assert source.exists([77, 5]) == {"77": None, "5": "mesh/5.index"}
 
 
-def test_a_mesh_is_replaced_and_deleted(volume: Any) -> None:
+def test_a_mesh_is_replaced_and_deleted(volume: Any, sharded: bool) -> None:
     source = volume.mesh
     source.put({5: OTHER})
     assert source.get_manifest(5).num_lods == 1

@@ -76,6 +76,13 @@ def in_order(locations: dict[int, list[str]]) -> dict[int, list[str]]:
     return {label: sorted(names, key=list(FILES).index) for label, names in locations.items()}
 
 
+def test_cells_without_labels_are_empty(vol: Any) -> None:
+    write(vol, SECOND, {})
+    index = vol.skeleton.spatial_index
+    assert index.query(index.physical_bounds) == {1, 2, LARGEST}
+    assert index.file_locations_per_label() == {label: [FIRST] for label in (1, 2, LARGEST)}
+
+
 # Names.
 
 

@@ -6,7 +6,9 @@ from __future__ import annotations
 import gzip
 import json
 import shutil
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -474,3 +476,69 @@ def test_skeletons_are_kept_in_memory() -> None:
     assert vol.skeleton.list().tolist() == [7, 8]
     vol.skeleton.delete([7, 8])
     assert vol.skeleton.list().tolist() == []
+
+
+def test_writers_of_one_shard_lose_nothing_of_each_other(sharded: CloudVolumePrecomputed) -> None:
+    labels = one_shard(sharded)
+    sharded.skeleton.upload([sample(label) for label in labels])
+    volumes = [CloudVolume(sharded.cloudpath, progress=False) for _ in labels[1:]]
+    with ThreadPoolExecutor(len(volumes)) as pool:
+        list(pool.map(lambda vol, label: vol.skeleton.delete(label), volumes, labels[1:]))
+    assert sharded.skeleton.list().tolist() == labels[:1]
+
+
+@pytest.mark.parametrize("writes", ["upload", "delete"])
+def test_writers_wait_for_the_lock_of_their_shard(
+    sharded: CloudVolumePrecomputed, writes: str
+) -> None:
+    source = sharded.skeleton
+    labels = one_shard(sharded)
+    source.upload([sample(label) for label in labels])
+    shard = int(source.reader.spec.locate(labels[:1])[0][0])
+    other = shard ^ 1
+    given = [sample(label) for label in labels[1:]] if writes == "upload" else labels[:1]
+    writing = threading.Thread(target=getattr(source, writes), args=(given,), daemon=True)
+    with source.meta.store.lock_shard(source.path, other):
+        with source.meta.store.lock_shard(source.path, shard):
+            writing.start()
+            writing.join(0.2)
+            assert writing.is_alive()
+            fresh = CloudVolume(sharded.cloudpath, progress=False)
+            assert fresh.skeleton.list().tolist() == labels
+        writing.join(60)  # nobody waits for the lock of another shard
+        assert not writing.is_alive()
+    assert source.list().tolist() == labels[1:]
+
+
+@pytest.mark.parametrize("count", [499, 500, 501, 1700])
+def test_many_skeletons_are_read_in_batches(vol: CloudVolumePrecomputed, count: int) -> None:
+    labels = np.random.default_rng(1).permutation(np.arange(1, count + 1)).tolist()
+    vol.skeleton.upload([sample(label) for label in labels])
+    found = vol.skeleton.get(labels)
+    assert [s.id for s in found] == labels
+    for skeleton in found[:: count // 7]:
+        same(skeleton, sample(skeleton.id))
+    vol.skeleton.delete(labels[-2:])
+    assert [s.id for s in vol.skeleton.get(labels, allow_missing=True)] == labels[:-2]
+    with pytest.raises(errors.SkeletonDecodeError, match=f"{labels[-2]}.*{labels[-1]}"):
+        vol.skeleton.get(labels)
+
+
+def test_many_skeletons_of_shards_are_read_in_batches(vol: CloudVolumePrecomputed) -> None:
+    vol.skeleton.to_sharded(10**6)
+    vol.skeleton.meta.commit_info()
+    sharded = CloudVolume(vol.cloudpath, progress=False)
+    spec = sharded.skeleton.reader.spec
+    groups: dict[int, list[int]] = {}
+    for label, shard in enumerate(spec.locate(np.arange(2500))[0].tolist()):
+        groups.setdefault(shard, []).append(label)
+    for members in groups.values():
+        sharded.skeleton.upload([sample(label) for label in members])
+    labels = np.random.default_rng(1).permutation(2600).tolist()
+    found = sharded.skeleton.get(labels, allow_missing=True)
+    assert [s.id for s in found] == [label for label in labels if label < 2500]
+    for skeleton in found[::300]:
+        same(skeleton, sample(skeleton.id))
+    first = next(label for label in labels if label >= 2500)
+    with pytest.raises(errors.EmptyFileException, match=f"segid {first} is missing"):
+        sharded.skeleton.get(labels)
