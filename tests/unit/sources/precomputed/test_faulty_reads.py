@@ -19,7 +19,7 @@ def test_chunks_are_exact_or_errors_have_names(
 ) -> None:
     for variable, value in BOUNDS.items():
         monkeypatch.setenv(variable, value)
-    report = run_layer(name, tmp_path, 300, threads=4, seed=7)
+    report = run_layer(name, tmp_path, 200, threads=8, seed=7)
     assert report.is_good, report.table()
     assert report.exact > report.chunk_reads // 4, report.table()
     assert len(report.faults) > len(FAULTS) // 2, report.table()
