@@ -113,6 +113,8 @@ class CloudVolume(metaclass=_CloudVolumeType):
     UnsupportedProtocolError, UnsupportedFormatError, UnsupportedOptionError, InvalidArgumentError
     """
 
+    _looks_for_plugins = True
+
     def __new__(  # type: ignore[misc]
         cls,
         cloudpath: str | os.PathLike[str],
@@ -148,51 +150,14 @@ class CloudVolume(metaclass=_CloudVolumeType):
         codec_threads: int | bool = 1,
     ) -> CloudVolumePrecomputed:
         """Open a layer; see the class."""
-        given = {
-            name: value for name, value in locals().items() if name not in ("cls", "__class__")
-        }
-        plugin = image_plugin(os.fspath(cloudpath))
-        if plugin is not None:
-            opened: CloudVolumePrecomputed = plugin(**given)
-            return opened
-        return cls.open_precomputed(**given)
-
-    @classmethod
-    def open_precomputed(
-        cls,
-        cloudpath: str | os.PathLike[str],
-        mip: MipLike = 0,
-        bounded: bool = True,
-        autocrop: bool = False,
-        fill_missing: bool = False,
-        cache: bool | str = False,
-        compress_cache: str | bool | None = None,
-        cdn_cache: bool | int | str = True,
-        progress: bool | None = None,
-        info: Info | None = None,
-        provenance: Any = None,  # dict, JSON text or DataLayerProvenance
-        compress: str | bool | None = None,
-        compress_level: int | None = None,
-        non_aligned_writes: bool = False,
-        overwrite_partial_chunks: bool = False,
-        parallel: int | bool = 1,
-        delete_black_uploads: bool = False,
-        background_color: Any = 0,  # a number of the volume's type
-        green_threads: bool = False,
-        use_https: bool = False,
-        max_redirects: int = 10,
-        mesh_dir: str | None = None,
-        skel_dir: str | None = None,
-        agglomerate: bool = False,
-        secrets: str | dict[str, Any] | None = None,
-        spatial_index_db: str | None = None,
-        lru_bytes: int = 0,
-        cache_locking: bool = True,
-        lru_encoding: str = "same",
-        timestamp: int | None = None,
-        codec_threads: int | bool = 1,
-    ) -> CloudVolumePrecomputed:
-        """Open a Precomputed layer, whatever plug-ins are registered; see the class."""
+        if cls._looks_for_plugins:
+            plugin = image_plugin(os.fspath(cloudpath))
+            if plugin is not None:
+                given = locals()
+                for own in ("cls", "plugin", "__class__"):
+                    given.pop(own, None)
+                opened: CloudVolumePrecomputed = plugin(**given)
+                return opened
         for name, value, neutral in (
             ("agglomerate", agglomerate, False),
             ("timestamp", timestamp, None),
@@ -246,6 +211,12 @@ class CloudVolume(metaclass=_CloudVolumeType):
         )
         return CloudVolumePrecomputed(meta, None, config, image, mip=config.mip)
 
+    @staticmethod
+    def open_precomputed(*args: Any, **kwargs: Any) -> CloudVolumePrecomputed:  # Any: as above
+        """Open a Precomputed layer, whatever plug-ins are registered; parameters as for the class."""
+        opened: CloudVolumePrecomputed = _WithoutPlugins(*args, **kwargs)
+        return opened
+
     @classmethod
     def create_new_info(cls, *args: Any, **kwargs: Any) -> Info:  # Any: as CloudVolumePrecomputed's
         """Return a new info; see `CloudVolumePrecomputed.create_new_info`."""
@@ -253,3 +224,7 @@ class CloudVolume(metaclass=_CloudVolumeType):
 
     from_numpy = classmethod(new_layers.from_numpy)
     from_crackle = classmethod(new_layers.from_crackle)
+
+
+class _WithoutPlugins(CloudVolume):
+    _looks_for_plugins = False

@@ -18,7 +18,7 @@ from parity.compare import differing
 from parity.expected import EXPECTED
 
 COMPARE = Path(__file__).with_name("compare.py")
-MINIMUM = 400
+MINIMUM = 1200
 
 pytestmark = [pytest.mark.slow, pytest.mark.peers, pytest.mark.xdist_group("parity")]
 
