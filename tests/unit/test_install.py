@@ -248,10 +248,6 @@ def test_child_without_the_package_says_so(tmp_path: Path) -> None:
     assert "this Python cannot import it" in done.stderr
 
 
-# Modules of this package that need not exist yet; the names of upstream's that stand for them are missing until then.
-PLANNED = ("compat.spatial_index",)
-
-
 def has_module(name: str) -> bool:
     try:
         return importlib.util.find_spec(name) is not None
@@ -269,8 +265,7 @@ def test_every_name_of_the_table_resolves() -> None:
         for name, target in targets.items():
             ours, _, attribute = target.partition(":")
             if not has_module(f"cloudvolume_fast.{ours}"):
-                if not ours.startswith(PLANNED):
-                    missing.append(f"{module}.{name}: {target}")
+                missing.append(f"{module}.{name}: {target}")
                 continue
             if not hasattr(importlib.import_module(f"cloudvolume_fast.{ours}"), attribute):
                 missing.append(f"{module}.{name}: {target}")
