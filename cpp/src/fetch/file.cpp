@@ -25,7 +25,7 @@ constexpr std::size_t kNameBytes = 256;
 
 bool compose(char (&out)[kNameBytes], std::string_view name, const char* ending) noexcept {
   const std::size_t ending_size = std::strlen(ending);
-  if (name.size() + ending_size >= kNameBytes) return false;
+  if (name.size() >= kNameBytes || name.size() + ending_size >= kNameBytes) return false;
   std::memcpy(out, name.data(), name.size());
   std::memcpy(out + name.size(), ending, ending_size + 1);
   return true;
