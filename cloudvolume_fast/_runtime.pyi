@@ -75,8 +75,17 @@ class Renumberer:
     def mapping(self) -> dict[int, int]:
         """Return bits of the original label to number, in no order."""
 
+class FolderListings:
+    """What lay in the folders of many keys at one moment, for those who read them in several batches."""
+
+    def __init__(self, root: bytes, keys: Sequence[bytes]) -> None: ...
+
 def read_objects(
-    root: bytes, keys: Sequence[bytes], limit_bytes: int, threads: int
+    root: bytes,
+    keys: Sequence[bytes],
+    limit_bytes: int,
+    threads: int,
+    listings: FolderListings | None = ...,
 ) -> tuple[list[bytes | None], list[tuple[int, str]], list[int]]:
     """Read whole objects below a folder, under whichever suffix they lie, the newest copy of each.
 
@@ -90,6 +99,8 @@ def read_objects(
         Bytes that a gzipped object may expand to.
     threads : int
         0 leaves it to the core.
+    listings : FolderListings, optional
+        Made for these keys and others.
 
     Returns
     -------

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Binary skeletons of the Precomputed format, many in one call."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
@@ -12,7 +13,9 @@ def decode_many(
     *,
     attributes: Iterable[tuple[DTypeLike, int]],
     transform: ArrayLike | None = None,
-) -> list[tuple[NDArray[np.float32], NDArray[np.uint32], list[NDArray[np.generic]]]]:
+    make: Callable[[int, NDArray[np.float32], NDArray[np.uint32], list[NDArray[np.generic]]], Any]
+    | None = None,
+) -> list[Any]:
     """Decode skeletons.
 
     Parameters
@@ -25,10 +28,13 @@ def decode_many(
         Type and number of components of each vertex attribute, in the order of the info.
     transform : array_like, shape (3, 4), optional
         Applied to the vertices, in double precision.
+    make : callable, optional
+        Called with the number of each skeleton and its arrays before they are filled; what it returns stands in the
+        result.  Tuples that live as long as the batch are what Python's garbage collector spends its time on.
 
     Returns
     -------
-    list of (vertices, edges, attributes)
+    list of (vertices, edges, attributes), or of what `make` returns
         ndarray of float32, shape (n, 3); ndarray of uint32, shape (m, 2); and of each attribute that the bytes hold an
         ndarray of its type, shape (n,) or (n, components).  All are C order and writeable.
 

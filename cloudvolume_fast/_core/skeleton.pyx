@@ -125,7 +125,7 @@ cdef uint8_t* address(object array, int flags) except? NULL:
     return begin
 
 
-def decode_many(list buffers, names, *, attributes, transform=None):
+def decode_many(list buffers, names, *, attributes, transform=None, make=None):
     cdef vector[lib.AttributeFormat] formats
     cdef vector[lib.Extents] extents
     cdef vector[const_byte_span] contents
@@ -174,7 +174,7 @@ def decode_many(list buffers, names, *, attributes, transform=None):
             values.append(ndarray(shape, dtype, memory, offset))
             targets.push_back(<byte*> buffers_out[i] + offset)
             offset += aligned(bytes_of(formats[k], found))
-        out.append((vertices, edges, values))
+        out.append((vertices, edges, values) if make is None else make(i, vertices, edges, values))
     cdef byte** first = targets.data()
     with nogil:
         for i in range(n):

@@ -168,18 +168,15 @@ def decode_skeletons(
     SkeletonDecodeError, SkeletonUnassignedEdgeError
     """
     used = None if transform is None or np.array_equal(transform, _IDENTITY) else transform
-    decoded = core.decode_many(
+    kept = _IDENTITY if transform is None else np.asarray(transform, np.float32)
+    make = _Maker(attributes, kept, "voxel" if transform is None else "physical", labels)
+    return core.decode_many(
         list(buffers),
         names,
         attributes=[(a.dtype, a.num_components) for a in attributes],
         transform=used,
+        make=make,
     )
-    kept = _IDENTITY if transform is None else np.asarray(transform, np.float32)
-    make = _Maker(attributes, kept, "voxel" if transform is None else "physical")
-    return [
-        make(vertices, edges, values, label)
-        for (vertices, edges, values), label in zip(decoded, labels, strict=True)
-    ]
 
 
 class _Maker:
@@ -189,8 +186,13 @@ class _Maker:
     """
 
     def __init__(
-        self, attributes: Sequence[VertexAttribute], transform: NDArray[np.float32], space: str
+        self,
+        attributes: Sequence[VertexAttribute],
+        transform: NDArray[np.float32],
+        space: str,
+        labels: Sequence[int | None],
     ) -> None:
+        self._labels = labels
         ids = [a.id for a in attributes]
         self._radius_at = ids.index("radius") if "radius" in ids else -1
         self._types_at = ids.index("vertex_types") if "vertex_types" in ids else -1
@@ -215,11 +217,13 @@ class _Maker:
         # Another version of osteoid may keep them otherwise; then the constructor makes all of them.
         self._is_known = [len(n) for n in names] == [1] * 5 and len(lists) == len(arrays) == 1
         self._names = [n[0] for n in names] + lists + arrays if self._is_known else []
+        self._shared = [(k, v) for k, v in self._members.items() if k not in self._names]
         self._transform, self._space = transform, space
 
     def __call__(
-        self, vertices: NDArray[Any], edges: NDArray[Any], values: list[Any], label: int | None
+        self, number: int, vertices: NDArray[Any], edges: NDArray[Any], values: list[Any]
     ) -> Skeleton:
+        label = self._labels[number]
         n, count = len(vertices), len(values)
         radius = (
             values[self._radius_at]
@@ -234,18 +238,19 @@ class _Maker:
         listed = [dict(entry) for entry in (self._listed if values else _DEFAULT_ENTRIES)]
         if self._is_known:
             skeleton: Skeleton = Skeleton.__new__(Skeleton)
-            members: dict[str, Any] = skeleton.__dict__
-            members.update(self._members)
-            v, e, r, t, i, entries, matrix = self._names
-            members[v], members[e], members[r], members[t] = vertices, edges, radius, types
-            members[i], members[entries], members[matrix] = label, listed, self._transform.copy()
+            own = (vertices, edges, radius, types, label, listed, self._transform.copy())
+            # Not into its __dict__, which would make that an object of its own.
+            for name, value in zip(self._names, own, strict=True):
+                setattr(skeleton, name, value)
+            for name, value in self._shared:
+                setattr(skeleton, name, value)
         else:
             skeleton = Skeleton(
                 vertices, edges, radius, types, label, self._transform, self._space, listed
             )
-        for number, attribute in self._others if values else ():
-            if number < count:
-                array = values[number]
+        for place, attribute in self._others if values else ():
+            if place < count:
+                array = values[place]
             else:
                 shape = (0,) if attribute.num_components == 1 else (0, attribute.num_components)
                 array = np.empty(shape, attribute.dtype)

@@ -6,7 +6,7 @@ from __future__ import annotations
 import contextlib
 import os
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from cloudvolume_fast import _runtime
 from cloudvolume_fast.errors import ChunkReadError, ChunkWriteError, DecompressionError
@@ -147,8 +147,24 @@ class FileStore:
         -----
         The core reads and inflates them, on every thread of the pool and without the GIL.
         """
+        return self._get_many(keys, None)
+
+    def reader_of(self, keys: Sequence[str]) -> Callable[[Sequence[str]], list[bytes | None]]:
+        """Return `get_many` for parts of `keys`, whose folders are listed now and not again for each part."""
+        listings = _runtime.FolderListings(
+            os.fsencode(self.root), [os.fsencode(key) for key in keys]
+        )
+        return lambda part: self._get_many(part, listings)
+
+    def _get_many(
+        self, keys: Sequence[str], listings: _runtime.FolderListings | None
+    ) -> list[bytes | None]:
         found, encoded, unclear = _runtime.read_objects(
-            os.fsencode(self.root), [os.fsencode(key) for key in keys], _LIMIT_BYTES, 0
+            os.fsencode(self.root),
+            [os.fsencode(key) for key in keys],
+            _LIMIT_BYTES,
+            0,
+            listings,
         )
         for i, suffix in encoded:
             data = found[i]

@@ -7,6 +7,7 @@
 #include <cerrno>
 #include <cstdint>
 #include <exception>
+#include <memory>
 #include <stdexcept>
 #include <string>
 #include <utility>
@@ -125,10 +126,12 @@ py::list inflate_ranges(const std::vector<py::buffer>& wholes, const Numbers<std
   return out;
 }
 
-py::tuple read_batch(const std::string& root, const Keys& keys, std::uint64_t limit_bytes, int threads) {
+py::tuple read_batch(const std::string& root, const Keys& keys, std::uint64_t limit_bytes, int threads,
+                     const rt::FolderListings* listings) {
   std::vector<rt::StoredObject> objects;
-  run(threads,
-      [&](const rt::BatchOptions& options) { return rt::read_objects(root, keys, limit_bytes, objects, options); });
+  run(threads, [&](const rt::BatchOptions& options) {
+    return rt::read_objects(root, keys, limit_bytes, objects, options, listings);
+  });
   py::list out(keys.size());
   py::list encoded;
   std::vector<std::size_t> failed;
@@ -204,7 +207,15 @@ py::object acquire_shard(cvfast::fetch::ShardLock& lock, const std::string& fold
 
 void register_objects(py::module_& module) {
   using py::arg;
-  module.def("read_objects", &read_batch, arg("root"), arg("keys"), arg("limit_bytes"), arg("threads"));
+  py::class_<rt::FolderListings>(module, "FolderListings")
+      .def(py::init([](const std::string& root, const Keys& keys) {
+             std::unique_ptr<rt::FolderListings> made;
+             cvfast::bindings::without_gil([&] { made = std::make_unique<rt::FolderListings>(root, keys); });
+             return made;
+           }),
+           arg("root"), arg("keys"));
+  module.def("read_objects", &read_batch, arg("root"), arg("keys"), arg("limit_bytes"), arg("threads"),
+             arg("listings") = py::none());
   module.def("write_objects", &write_batch, arg("root"), arg("keys"), arg("objects"), arg("suffix"), arg("level"),
              arg("sync"), arg("threads"));
   module.def("inflate_ranges", &inflate_ranges, arg("wholes"), arg("numbers"), arg("begins"), arg("sizes"),

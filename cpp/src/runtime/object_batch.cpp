@@ -155,14 +155,31 @@ bool is_plain_key(std::string_view key) noexcept {
   }
 }
 
+FolderListings::FolderListings(const std::string& root, std::span<const std::string> keys) {
+  const Runs runs(keys);
+  Listings found = list_folders(root, runs, false);
+  runs.for_each_folder(root, [&](std::size_t folder, const std::string& path, std::size_t) {
+    if (found[folder] != nullptr) names_.emplace(path, std::move(found[folder]));
+  });
+}
+
+const fetch::FolderNames* FolderListings::of(const std::string& path) const {
+  const auto found = names_.find(path);
+  return found == names_.end() ? nullptr : found->second.get();
+}
+
 bool read_objects(const std::string& root, std::span<const std::string> keys, std::uint64_t limit_bytes,
-                  std::vector<StoredObject>& out, const BatchOptions& options) {
+                  std::vector<StoredObject>& out, const BatchOptions& options, const FolderListings* listings) {
   out.clear();
   out.resize(keys.size());
   const Runs runs(keys);
-  const Listings names = list_folders(root, runs, false);
+  const Listings own = listings == nullptr ? list_folders(root, runs, false) : Listings(runs.size());
+  std::vector<const fetch::FolderNames*> names(runs.size());
+  runs.for_each_folder(root, [&](std::size_t folder, const std::string& path, std::size_t) {
+    names[folder] = listings == nullptr ? own[folder].get() : listings->of(path);
+  });
   return for_each_object(root, runs, options, [&](const fetch::Folder& folder, std::size_t i, std::size_t run) {
-    out[i].state = read_object(folder, names[runs.folder(run)].get(), name_of(keys[i]), limit_bytes, out[i]);
+    out[i].state = read_object(folder, names[runs.folder(run)], name_of(keys[i]), limit_bytes, out[i]);
     return true;
   });
 }

@@ -54,12 +54,16 @@ class UnshardedPrecomputedSkeletonSource(SkeletonSource):
     def _read(self, labels: Sequence[int], allow_missing: bool) -> list[Skeleton]:
         store, prefix, where = self.meta.store, self.path + "/", self.meta.layerpath
 
-        def read(part: Sequence[int]) -> list[bytes | None]:
-            return store.get_many([prefix + str(label) for label in part])
-
         # Behind a network all requests are best under way at once; there the store says nothing.
         most = getattr(store, "batch_keys", 0) or max(len(labels), 1)
         parts = [labels[begin : begin + most] for begin in range(0, len(labels), most)]
+        get_many = store.get_many
+        if len(parts) > 1 and hasattr(store, "reader_of"):
+            get_many = store.reader_of([prefix + str(label) for label in labels])
+
+        def read(part: Sequence[int]) -> list[bytes | None]:
+            return get_many([prefix + str(label) for label in part])
+
         out: list[Skeleton] = []
         missing: list[int] = []
         for part, buffers in fetched_ahead(read, parts):

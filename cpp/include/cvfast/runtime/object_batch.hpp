@@ -4,6 +4,8 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <map>
+#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
@@ -32,11 +34,24 @@ struct BatchOptions {
 /// Whether root/key is the path of the object as it stands.
 [[nodiscard]] bool is_plain_key(std::string_view key) noexcept;
 
+/// What lay in the folders of many keys at one moment, for those who read them in several batches.
+class FolderListings {
+ public:
+  FolderListings(const std::string& root, std::span<const std::string> keys);
+  /// Of the folder with this path; nothing where looking the keys up is quicker.
+  [[nodiscard]] const fetch::FolderNames* of(const std::string& path) const;
+
+ private:
+  std::map<std::string, std::unique_ptr<const fetch::FolderNames>> names_;
+};
+
 /// Reads objects, `out` in the order of `keys`.
 /// @param limit_bytes what a gzipped object may expand to; beyond it is an error of that object.
+/// @param listings made for these keys and others; without them folders are listed where there are many keys.
 /// @return whether poll let it finish; an error of one object does not stop the others.
 bool read_objects(const std::string& root, std::span<const std::string> keys, std::uint64_t limit_bytes,
-                  std::vector<StoredObject>& out, const BatchOptions& options);
+                  std::vector<StoredObject>& out, const BatchOptions& options,
+                  const FolderListings* listings = nullptr);
 
 /// Inflates gzipped objects, `in[i]` into all of `out[i]`; `done[i]` says whether it was exactly that long and sound.
 bool inflate_objects(std::span<const std::span<const std::byte>> in, std::span<const std::span<std::byte>> out,
