@@ -78,11 +78,11 @@ class Renumberer:
 class FolderListings:
     """What lay in the folders of many keys at one moment, for those who read them in several batches."""
 
-    def __init__(self, root: bytes, keys: Sequence[bytes]) -> None: ...
+    def __init__(self, root: bytes, keys: Sequence[str] | Sequence[bytes]) -> None: ...
 
 def read_objects(
     root: bytes,
-    keys: Sequence[bytes],
+    keys: Sequence[str] | Sequence[bytes],
     limit_bytes: int,
     threads: int,
     listings: FolderListings | None = ...,
@@ -114,7 +114,7 @@ def read_objects(
 
 def write_objects(
     root: bytes,
-    keys: Sequence[bytes],
+    keys: Sequence[str] | Sequence[bytes],
     objects: Sequence[Buffer],
     suffix: str,
     level: int,
@@ -180,10 +180,12 @@ class ShardLock:
 
     def release(self) -> None: ...
 
-def find_objects(root: bytes, keys: Sequence[bytes], threads: int) -> tuple[list[bool], list[int]]:
+def find_objects(
+    root: bytes, keys: Sequence[str] | Sequence[bytes], threads: int
+) -> tuple[list[bool], list[int]]:
     """Say which objects are there, and of which that is unclear; see `read_objects`."""
 
-def remove_objects(root: bytes, keys: Sequence[bytes], threads: int) -> list[int]:
+def remove_objects(root: bytes, keys: Sequence[str] | Sequence[bytes], threads: int) -> list[int]:
     """Remove objects under every suffix, and return which could not be removed; see `read_objects`."""
 
 _HttpRow = tuple[str, int, bytes | None, dict[str, str], int, str, str, str]
@@ -813,7 +815,7 @@ def stitch_fragments(
 
 def read_fragments(
     root: bytes,
-    keys: Sequence[bytes],
+    keys: Sequence[str] | Sequence[bytes],
     limit_bytes: int,
     transform: Sequence[float] | None,
     threads: int,

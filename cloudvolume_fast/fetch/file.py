@@ -24,6 +24,11 @@ from cloudvolume_fast.fetch.store import KeyRange
 _LIMIT_BYTES = 1 << 30
 
 
+def _encoded(keys: Sequence[str]) -> Sequence[str] | list[bytes]:
+    """Return keys as the core takes paths: as they are, if that is ASCII, which is a fifth of the work."""
+    return keys if "".join(keys).isascii() else [os.fsencode(key) for key in keys]
+
+
 class FileStore:
     """Whole objects below one folder.
 
@@ -38,7 +43,7 @@ class FileStore:
     old object or the new.
     """
 
-    batch_keys = 500
+    batch_keys = 125
     """Objects of a batch, for those who can work on one while the next is read."""
 
     def __init__(self, root: str) -> None:
@@ -151,9 +156,7 @@ class FileStore:
 
     def reader_of(self, keys: Sequence[str]) -> Callable[[Sequence[str]], list[bytes | None]]:
         """Return `get_many` for parts of `keys`, whose folders are listed now and not again for each part."""
-        listings = _runtime.FolderListings(
-            os.fsencode(self.root), [os.fsencode(key) for key in keys]
-        )
+        listings = _runtime.FolderListings(os.fsencode(self.root), _encoded(keys))
         return lambda part: self._get_many(part, listings)
 
     def _get_many(
@@ -161,7 +164,7 @@ class FileStore:
     ) -> list[bytes | None]:
         found, encoded, unclear = _runtime.read_objects(
             os.fsencode(self.root),
-            [os.fsencode(key) for key in keys],
+            _encoded(keys),
             _LIMIT_BYTES,
             0,
             listings,
@@ -210,7 +213,7 @@ class FileStore:
             stored = [compress_bytes(suffix, data, level) for data in stored]
         unclear = _runtime.write_objects(
             os.fsencode(self.root),
-            [os.fsencode(key) for key in keys],
+            _encoded(keys),
             stored,
             suffix,
             level,
@@ -251,9 +254,7 @@ class FileStore:
 
     def exists_many(self, keys: Sequence[str]) -> list[bool]:
         """Return which objects are there, under any suffix."""
-        found, unclear = _runtime.find_objects(
-            os.fsencode(self.root), [os.fsencode(key) for key in keys], 0
-        )
+        found, unclear = _runtime.find_objects(os.fsencode(self.root), _encoded(keys), 0)
         for i in unclear:
             base = self.path(keys[i])
             found[i] = any(os.path.isfile(base + suffix) for suffix in SUFFIXES)
@@ -266,9 +267,7 @@ class FileStore:
         ------
         ChunkWriteError
         """
-        unclear = _runtime.remove_objects(
-            os.fsencode(self.root), [os.fsencode(key) for key in keys], 0
-        )
+        unclear = _runtime.remove_objects(os.fsencode(self.root), _encoded(keys), 0)
         for key in [keys[i] for i in unclear]:
             for suffix in SUFFIXES:
                 try:

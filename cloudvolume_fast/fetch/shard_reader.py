@@ -524,7 +524,7 @@ class ShardReader:
         labels: Any,  # array or iterable of labels
         path: str = "",
         *,
-        most: int = 1000,
+        most: int = 125,
         progress: bool | str | None = None,
         parallel: int = 1,
     ) -> Iterator[tuple[list[int], list[bytes | None]]]:
