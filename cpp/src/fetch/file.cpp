@@ -350,16 +350,17 @@ bool Folder::has(const char* name, const FolderNames* names) const noexcept {
 }
 
 // Writes a file that has no name and links it in: a change of the folder less than renaming takes, and nothing is left
-// behind whatever happens.  kNo where the name is taken by now, or where the system or file system does not do this.
+// behind whatever happens.  kNotLinked where the name is taken by now, or where the system or file system does not do
+// this.
 Folder::Linked Folder::put_new(const char* target, std::span<const std::span<const std::byte>> pieces, bool sync,
                                IoError& error) const noexcept {
 #ifdef O_TMPFILE
   constexpr mode_t kMode = 0666;
   UniqueFd fd(::openat(fd_.get(), ".", O_WRONLY | O_TMPFILE | O_CLOEXEC, kMode));
-  if (!fd) return Linked::kNo;
+  if (!fd) return Linked::kNotLinked;
   // Kernels before 5.19 do not apply the mask to such files on every file system.
   struct stat info{};
-  if (::fstat(fd.get(), &info) != 0 || (info.st_mode & kMode) == kMode) return Linked::kNo;
+  if (::fstat(fd.get(), &info) != 0 || (info.st_mode & kMode) == kMode) return Linked::kNotLinked;
   if (const int code = write_all(fd.get(), pieces); code != 0) {
     error = {"write", code};
     return Linked::kFailed;
@@ -370,15 +371,15 @@ Folder::Linked Folder::put_new(const char* target, std::span<const std::span<con
   }
   // By the descriptor, which older kernels allow the superuser only; by its name elsewhere.
   if (::linkat(fd.get(), "", fd_.get(), target, AT_EMPTY_PATH) != 0) {
-    if (errno == EEXIST) return Linked::kNo;
+    if (errno == EEXIST) return Linked::kNotLinked;
     char path[32];
     (void)std::snprintf(path, sizeof(path), "/proc/self/fd/%d", fd.get());
-    if (::linkat(AT_FDCWD, path, fd_.get(), target, AT_SYMLINK_FOLLOW) != 0) return Linked::kNo;
+    if (::linkat(AT_FDCWD, path, fd_.get(), target, AT_SYMLINK_FOLLOW) != 0) return Linked::kNotLinked;
   }
-  return Linked::kYes;
+  return Linked::kLinked;
 #else
   (void)target, (void)pieces, (void)sync, (void)error;
-  return Linked::kNo;
+  return Linked::kNotLinked;
 #endif
 }
 
@@ -433,9 +434,9 @@ bool Folder::put(std::string_view name, ContentEncoding encoding, std::span<cons
     error = {"open", ENAMETOOLONG};
     return false;
   }
-  const Linked linked = has(target, names) ? Linked::kNo : put_new(target, pieces, sync, error);
+  const Linked linked = has(target, names) ? Linked::kNotLinked : put_new(target, pieces, sync, error);
   if (linked == Linked::kFailed) return false;
-  if (linked == Linked::kNo && !replace(name, target, pieces, sync, error)) return false;
+  if (linked == Linked::kNotLinked && !replace(name, target, pieces, sync, error)) return false;
   for (const char* ending : kSuffixes) {
     char sibling[kNameBytes];
     // Looked up first: to remove what is not there, too, takes the folder's lock, for which other threads wait.

@@ -151,7 +151,7 @@ class Folder {
   [[nodiscard]] bool sync_entries(IoError& error) const noexcept;
 
  private:
-  enum class Linked : std::uint8_t { kYes, kNo, kFailed };
+  enum class Linked : std::uint8_t { kLinked, kNotLinked, kFailed };
 
   [[nodiscard]] FetchState open_known(std::string_view name, OpenedFile& file) const noexcept;
   [[nodiscard]] FetchState open_listed(std::string_view name, const FolderNames& names,
