@@ -334,10 +334,10 @@ class _Crew:
                 return False
             if message == "ready":
                 worker.is_ready = True
-                self._failed_starts = 0
                 self._employ(worker)
             else:
                 worker.is_busy = False
+                self._failed_starts = 0
             return True
         return worker.is_alive()
 
@@ -347,13 +347,16 @@ class _Crew:
             worker.process.wait()
         self._pool.drop(worker)
         self._workers.remove(worker)
-        self._ledger.requeue_ended()
-        if not worker.is_ready:  # it ended before it began
+        # One that had claimed something is counted there, and fails it in the end.
+        if self._ledger.requeue_ended():
+            self._failed_starts = 0
+        elif not worker.is_ready or worker.is_busy:  # it ended before it began
             code = worker.process.returncode
             self._failed_starts += 1
             if self._failed_starts >= (_KILLED_STARTS if code == -signal.SIGKILL else _STARTS):
+                what = "begin with its job" if worker.is_ready else "start"
                 raise WorkerError(
-                    f"{sys.executable} -m cloudvolume_fast.worker: expected it to start, found exit status {code}",
+                    f"{sys.executable} -m cloudvolume_fast.worker: expected it to {what}, found exit status {code}",
                     key=sys.executable,
                     found=code,
                 )

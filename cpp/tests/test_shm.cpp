@@ -331,26 +331,31 @@ TEST(Segment, MemoryThatAForkedChildInheritedIsNotRecycled) {
 }
 
 TEST(Segment, WhatTheDeadLeaveBehindIsRemoved) {
-  std::array<int, 2> pipe{};
-  ASSERT_EQ(::pipe(pipe.data()), 0);
-  const pid_t pid = spawn([&] {
-    const auto segment = Segment::create(hidden_name("part"), 100);
-    const std::string name = segment->name() + "\n";
-    (void)!::write(pipe[1], name.data(), name.size());
-    ::pause();
-    return 0;
-  });
-  std::string name;
-  for (char c = 0; ::read(pipe[0], &c, 1) == 1 && c != '\n';) name += c;
-  (void)remove_abandoned();
-  EXPECT_TRUE(exists(name)) << "its owner lives";
-  ::kill(pid, SIGKILL);
-  wait_for(pid);
-  const auto removed = remove_abandoned();
-  EXPECT_NE(std::find(removed.begin(), removed.end(), name), removed.end());
-  EXPECT_FALSE(exists(name));
-  ::close(pipe[0]);
-  ::close(pipe[1]);
+  // Another process that reads into shared memory may remove it first; it does not do so every time.
+  bool is_told = false;
+  for (int turn = 0; turn < 10 && !is_told; ++turn) {
+    std::array<int, 2> pipe{};
+    ASSERT_EQ(::pipe(pipe.data()), 0);
+    const pid_t pid = spawn([&] {
+      const auto segment = Segment::create(hidden_name("part"), 100);
+      const std::string name = segment->name() + "\n";
+      (void)!::write(pipe[1], name.data(), name.size());
+      ::pause();
+      return 0;
+    });
+    std::string name;
+    for (char c = 0; ::read(pipe[0], &c, 1) == 1 && c != '\n';) name += c;
+    (void)remove_abandoned();
+    EXPECT_TRUE(exists(name)) << "its owner lives";
+    ::kill(pid, SIGKILL);
+    wait_for(pid);
+    const auto removed = remove_abandoned();
+    is_told = std::find(removed.begin(), removed.end(), name) != removed.end();
+    EXPECT_FALSE(exists(name));
+    ::close(pipe[0]);
+    ::close(pipe[1]);
+  }
+  EXPECT_TRUE(is_told);
 }
 
 TEST(ChunkLedger, TwoProcessesShareItemsAndSeeEachOthersBytes) {

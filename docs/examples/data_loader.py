@@ -17,7 +17,7 @@ from torch.utils.data import DataLoader, Dataset
 from cloudvolume_fast import CloudVolume
 
 
-class RandomCutouts(Dataset):
+class RandomCutouts(Dataset):  # type: ignore[misc,unused-ignore]  # where torch is not installed
     """Cubes of a volume at random places; the same index gives the same cube."""
 
     def __init__(self, cloudpath: str, cutout: int, count: int) -> None:

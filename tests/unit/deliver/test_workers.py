@@ -7,11 +7,13 @@ import base64
 import json
 import os
 import select
+import signal
 import subprocess
 import sys
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -27,7 +29,7 @@ from kills.runs import (
 from servers.faulty import Answer, FaultServer
 
 from cloudvolume_fast import CloudVolume, _runtime
-from cloudvolume_fast.deliver.worker_pool import pool
+from cloudvolume_fast.deliver.worker_pool import pool, run_workers
 from cloudvolume_fast.errors import (
     AuthorizationError,
     ChunkDecodeError,
@@ -35,6 +37,7 @@ from cloudvolume_fast.errors import (
     UnsupportedOptionError,
     WorkerError,
 )
+from cloudvolume_fast.sources.precomputed import image_workers
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="pids are looked up in /proc")
 
@@ -65,20 +68,29 @@ def test_killed_starters_leave_nothing(tmp_path: Path) -> None:
     assert (report.exact, report.wrong) == (3, 0)
 
 
-def test_chunks_that_kill_every_worker_are_named(tmp_path: Path) -> None:
+def test_chunks_that_kill_every_worker_are_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     # jpeg is decoded by a package, which is left to workers; a chunk takes it much longer than the killer.
     voxels = np.random.default_rng(0).integers(0, 255, (256, 256, 128), np.uint8)
     path = f"file://{tmp_path}/image"
     CloudVolume.from_numpy(voxels, vol_path=path, chunk_size=(256, 256, 64), encoding="jpeg")
     vol = CloudVolume(path, parallel=2)
     stop = threading.Event()
+    ledgers: list[_runtime.ChunkLedger] = []
+
+    def note(count: int, job: Any, ledger: _runtime.ChunkLedger, **options: Any) -> None:
+        ledgers.append(ledger)
+        run_workers(count, job, ledger, **options)
+
+    monkeypatch.setattr(image_workers, "run_workers", note)
 
     def kill_whoever_works() -> None:
         while not stop.wait(0.001):
-            for worker in list(pool()._all):
-                if worker.is_busy and worker.is_alive():
-                    time.sleep(0.003)
-                    worker.process.kill()
+            if any(job.item_state(i) == "claimed" for job in ledgers for i in range(job.items)):
+                for worker in list(pool()._all):
+                    if worker.is_busy:
+                        worker.process.kill()
 
     killer = threading.Thread(target=kill_whoever_works)
     killer.start()
@@ -92,6 +104,32 @@ def test_chunks_that_kill_every_worker_are_named(tmp_path: Path) -> None:
     assert not (SHM / vol.shared_memory_id).exists()
     assert segments_of(os.getpid()) == []
     assert vol.download_to_shared_memory(np.s_[:]).shape == (256, 256, 128, 1)
+    vol.unlink_shared_memory()
+
+
+def test_workers_that_crash_over_every_job_are_an_error(tmp_path: Path) -> None:
+    voxels = np.zeros((256, 256, 64), np.uint8)
+    path = f"file://{tmp_path}/image"
+    CloudVolume.from_numpy(voxels, vol_path=path, chunk_size=(256, 256, 64), encoding="jpeg")
+    vol = CloudVolume(path, parallel=2)
+    stop = threading.Event()
+
+    def crash_whoever_is_given_something() -> None:
+        while not stop.wait(0.0002):
+            for worker in list(pool()._all):
+                if worker.is_busy and worker.is_alive():
+                    worker.process.send_signal(signal.SIGSEGV)
+
+    killer = threading.Thread(target=crash_whoever_is_given_something)
+    killer.start()
+    try:
+        with pytest.raises(WorkerError):
+            vol.download_to_shared_memory(np.s_[:])
+    finally:
+        stop.set()
+        killer.join()
+    assert segments_of(os.getpid()) == []
+    assert vol.download_to_shared_memory(np.s_[:]).shape == (256, 256, 64, 1)
     vol.unlink_shared_memory()
 
 
