@@ -118,7 +118,7 @@ def test_workers_that_crash_over_every_job_are_an_error(tmp_path: Path) -> None:
         while not stop.wait(0.0002):
             for worker in list(pool()._all):
                 if worker.is_busy and worker.is_alive():
-                    worker.process.send_signal(signal.SIGSEGV)
+                    worker.process.send_signal(signal.SIGABRT)
 
     killer = threading.Thread(target=crash_whoever_is_given_something)
     killer.start()
