@@ -53,7 +53,8 @@ def served(layer: Path, delay_seconds: float = 0) -> Iterator[str]:
     prefix = Path(tempfile.mkdtemp(prefix="bench-nginx-"))
     try:
         with contextlib.ExitStack() as stack:
-            server = stack.enter_context(nginx.Nginx(prefix / "prefix"))
+            # As Debian's package serves: a process for each processor, and sendfile.
+            server = stack.enter_context(nginx.Nginx(prefix / "prefix", workers="auto"))
             (server.root / layer.name).symlink_to(layer, target_is_directory=True)
             url = server.url
             if delay_seconds:

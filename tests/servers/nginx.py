@@ -21,6 +21,8 @@ pid {prefix}/nginx.pid;
 error_log {prefix}/error.log warn;
 events {{ worker_connections 1024; }}
 http {{
+  sendfile on;
+  tcp_nopush on;
   access_log {prefix}/access.log;
   client_body_temp_path {prefix}/body;
   proxy_temp_path {prefix}/proxy;
@@ -84,13 +86,13 @@ class Nginx:
     ----------
     prefix : Path
         Empty folder for configuration, logs and served files (in ``www``).
-    workers : int
-        Processes that serve.
+    workers : int or "auto"
+        Processes that serve; one for each processor with "auto".
     tls : bool
         Serve over TLS too: with HTTP/2 at `https_url`, without at `https1_url`.
     """
 
-    def __init__(self, prefix: Path, *, workers: int = 1, tls: bool = False) -> None:
+    def __init__(self, prefix: Path, *, workers: int | str = 1, tls: bool = False) -> None:
         binary = find_nginx()
         if binary is None:
             raise FileNotFoundError("nginx: install it with .ci/system-packages test")

@@ -127,7 +127,7 @@ class HttpReactor {
   std::uint64_t ends_ = 0;  // how often the thread has ended
   bool is_ended_ = false;   // the process is about to end
 
-  std::timed_mutex curl_mutex_;
+  std::mutex curl_mutex_;
   HttpMemory memory_;
   HttpPoller poller_;
   std::atomic<bool> is_woken_{false};

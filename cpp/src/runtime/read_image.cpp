@@ -16,6 +16,7 @@
 
 #include "chunk_beginning.hpp"
 #include "chunk_io.hpp"
+#include "chunk_row.hpp"
 #include "cvfast/core/checked.hpp"
 #include "cvfast/paint/copy_box.hpp"
 
@@ -392,22 +393,40 @@ RunResult read_image(const ImageLayout& layout, const ReadRequest& request, std:
       return out_of_memory();
     }
   }
+  const auto count = [&](const Box3& part) {
+    progress.chunks.fetch_add(1, std::memory_order_relaxed);
+    progress.bytes.fetch_add(voxel_bytes(part.shape(), reader.channels(), layout.format.item_size),
+                             std::memory_order_relaxed);
+  };
+  const auto read_chunk = [&](const Box3& chunk, ChunkError& error) {
+    const Box3 part = intersect(chunk, inside);
+    std::int64_t offset = 0;
+    for (int i = 0; i < 3; ++i) offset += (part.min[i] - request.box.min[i]) * dst_strides[i];
+    const bool good = reader.read(chunk, part, dst + offset, dst_strides, error);
+    thread_scratch().trim();
+    if (good) count(part);
+    return good;
+  };
+  const ChunkRows rows(layout, reader.session(), request, inside, options, dst_strides);
+  if (rows.suits(threads)) {
+    return run_tasks(static_cast<std::size_t>(rows.size()), threads, options,
+                     [&](std::int64_t index, ChunkError& error) {
+                       const Box3 row = rows.at(index);
+                       const bool is_read = rows.read(row, dst);
+                       for (Int3 point = row.min; point[0] < row.max[0]; ++point[0]) {
+                         const Box3 chunk = layout.grid.chunk_box(point);
+                         if (is_read) {
+                           count(intersect(chunk, inside));
+                         } else if (!read_chunk(chunk, error)) {
+                           return false;
+                         }
+                       }
+                       return true;
+                     });
+  }
   return run_chunks(
       layout.grid, inside, threads, options,
-      [&](std::int64_t, const Box3& chunk, ChunkError& error) {
-        const Box3 part = intersect(chunk, inside);
-        std::int64_t offset = 0;
-        for (int i = 0; i < 3; ++i) offset += (part.min[i] - request.box.min[i]) * dst_strides[i];
-        const bool good = reader.read(chunk, part, dst + offset, dst_strides, error);
-        thread_scratch().trim();
-        if (good) {
-          progress.chunks.fetch_add(1, std::memory_order_relaxed);
-          progress.bytes.fetch_add(voxel_bytes(part.shape(), reader.channels(), layout.format.item_size),
-                                   std::memory_order_relaxed);
-        }
-        return good;
-      },
-      &reader.session());
+      [&](std::int64_t, const Box3& chunk, ChunkError& error) { return read_chunk(chunk, error); }, &reader.session());
 }
 
 RunResult read_points(const ImageLayout& layout, const ReadRequest& request, const std::int64_t* points, std::size_t n,
