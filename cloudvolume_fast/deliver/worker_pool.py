@@ -68,6 +68,13 @@ def idle_seconds() -> float:
         return IDLE_SECONDS
 
 
+def _is_readable(descriptor: int, timeout_ms: int) -> bool:
+    # Not select(), which takes descriptors below 1024 only.
+    poller = select.poll()
+    poller.register(descriptor, select.POLLIN)
+    return bool(poller.poll(timeout_ms))
+
+
 class Worker:
     """One worker process and the pipe to it."""
 
@@ -112,13 +119,15 @@ class Worker:
         """Return an environment in which modules are found where this process finds them."""
         return {**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
 
+    def has_spoken(self, timeout_ms: int) -> bool:
+        """Wait for a message; also true at the end of the pipe."""
+        return _is_readable(self.channel.fileno(), timeout_ms)
+
     def is_alive(self) -> bool:
         """Whether the process still runs."""
         with self._lock:
             if self.pidfd >= 0:
-                poller = select.poll()
-                poller.register(self.pidfd, select.POLLIN)
-                return not poller.poll(0)
+                return not _is_readable(self.pidfd, 0)
         return self.process.poll() is None
 
     def close(self) -> None:
@@ -327,7 +336,7 @@ class _Crew:
 
     def _hear(self, worker: Worker) -> bool:
         """Take a worker's message, if there is one; False where it has ended."""
-        if select.select([worker.channel], [], [], 0)[0]:
+        if worker.has_spoken(0):
             try:
                 message = receive(worker.channel)
             except (EOFError, OSError):
@@ -368,7 +377,7 @@ class _Crew:
         until = time.monotonic() + 0.1
         while any(w.is_busy for w in self._workers) and time.monotonic() < until:
             for worker in list(self._workers):
-                if worker.is_busy and select.select([worker.channel], [], [], 0.005)[0]:
+                if worker.is_busy and worker.has_spoken(5):
                     try:
                         receive(worker.channel)
                         worker.is_busy = False

@@ -6,6 +6,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+import resource
 import select
 import signal
 import subprocess
@@ -324,6 +325,30 @@ def test_notebook_may_use_workers(tmp_path: Path) -> None:
     assert not any(map(is_running, pids))
 
 
+def test_program_with_many_open_files_may_use_workers(tmp_path: Path) -> None:
+    enough = 1200  # select() knows descriptors below 1024 only
+    if resource.getrlimit(resource.RLIMIT_NOFILE)[1] < 2 * enough:
+        pytest.skip("not that many files may be open here")
+    path = _jpeg_layer(tmp_path, 100)
+    descriptor, total = support.run_python(
+        """
+import json, os, resource, sys
+import numpy as np
+from cloudvolume_fast import CloudVolume
+enough, path = int(sys.argv[1]), sys.argv[2]
+resource.setrlimit(resource.RLIMIT_NOFILE, (2 * enough, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+held = [os.open(os.devnull, os.O_RDONLY) for _ in range(enough)]
+vol = CloudVolume(path, parallel=2)
+image = vol.download_to_shared_memory(np.s_[:], workers=2)
+vol.unlink_shared_memory()
+print(json.dumps([held[-1], int(image.sum())]))
+""",
+        enough, path,
+    )  # fmt: skip
+    assert descriptor >= 1024
+    assert total == int(CloudVolume(path)[:].sum()) > 0
+
+
 def test_process_is_as_it_was_after_a_call(tmp_path: Path) -> None:
     path, _ = support.write_layer(tmp_path)
     same = support.run_python(
@@ -619,10 +644,9 @@ except WorkerError as error:
     assert vol is not None
 
 
-def _jpeg_layer(folder: Path) -> str:
+def _jpeg_layer(folder: Path, grey: int = 0) -> str:
     """A layer that this process may not read in place of its workers."""
     path = f"file://{folder}/jpeg"
-    CloudVolume.from_numpy(
-        np.zeros((16, 16, 16), np.uint8), vol_path=path, chunk_size=(8, 8, 8), encoding="jpeg"
-    )
+    voxels = np.full((16, 16, 16), grey, np.uint8)
+    CloudVolume.from_numpy(voxels, vol_path=path, chunk_size=(8, 8, 8), encoding="jpeg")
     return path
