@@ -17,8 +17,8 @@ import os
 import re
 import shutil
 import time
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, TypeVar
 
 from cloudvolume_fast.errors import (
     ChunkReadError,
@@ -34,6 +34,7 @@ from cloudvolume_fast.model.layer_path import LayerPath
 __all__ = ["CachedStore", "DiskCache", "cache_folder", "limit_from_environment"]
 
 _logger = logging.getLogger(__name__)
+_Wanted = TypeVar("_Wanted", str, KeyRange)
 
 # How old the time of an entry's last use may be before it is written again.
 _USE_SECONDS = 60.0
@@ -372,15 +373,8 @@ class CachedStore:
 
     def get_many(self, keys: Sequence[str]) -> list[bytes | None]:
         """Return objects, decompressed, in the order given; raises as the source does."""
-        out = [self.cache.get(key) for key in keys]
-        absent = [i for i, data in enumerate(out) if data is None]
-        if absent:
-            found = self.source.get_many([keys[i] for i in absent])
-            for i, data in zip(absent, found, strict=True):
-                out[i] = data
-                if data:
-                    self.cache.offer(keys[i], data)
-        return out
+        kept = [self.cache.get(key) for key in keys]
+        return _complete(keys, kept, self.source.get_many, self.cache.offer)
 
     def get_range(self, key: str, offset: int, size: int) -> bytes | None:
         """Return a range of an object; see the source."""
@@ -388,15 +382,8 @@ class CachedStore:
 
     def get_ranges(self, ranges: Sequence[KeyRange]) -> list[bytes | None]:
         """Return ranges of objects; see the source."""
-        out = self.cache.get_parts(ranges)
-        absent = [i for i, data in enumerate(out) if data is None]
-        if absent:
-            found = self.source.get_ranges([ranges[i] for i in absent])
-            for i, data in zip(absent, found, strict=True):
-                out[i] = data
-                if data:
-                    self.cache.offer_part(ranges[i], data)
-        return out
+        kept = self.cache.get_parts(ranges)
+        return _complete(ranges, kept, self.source.get_ranges, self.cache.offer_part)
 
     def put(self, key: str, data: bytes, *, sync: bool = False) -> None:
         """Replace an object; see the source."""
@@ -442,6 +429,23 @@ class CachedStore:
     def list(self, prefix: str = "", *, flat: bool = False) -> Iterator[str]:
         """Yield the keys that start with a prefix; see the source."""
         return self.source.list(prefix, flat=flat)
+
+
+def _complete(
+    wanted: Sequence[_Wanted],
+    kept: list[bytes | None],
+    fetch: Callable[[Sequence[_Wanted]], list[bytes | None]],
+    offer: Callable[[_Wanted, bytes], None],
+) -> list[bytes | None]:
+    """Fetch what is not kept, in one call, and offer it to the cache."""
+    absent = [i for i, data in enumerate(kept) if data is None]
+    if absent:
+        found = fetch([wanted[i] for i in absent])
+        for i, data in zip(absent, found, strict=True):
+            kept[i] = data
+            if data:
+                offer(wanted[i], data)
+    return kept
 
 
 def _is_temporary(name: str) -> bool:

@@ -6,6 +6,7 @@ Where a datum goes and what the indexes are is computed by the core, once for al
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -19,7 +20,7 @@ from cloudvolume_fast.model.labels import as_labels
 if TYPE_CHECKING:
     from cloudvolume_fast.model.sharding import ShardingSpecification
 
-__all__ = ["Labelled", "synthesize_shard_file", "synthesize_shard_files"]
+__all__ = ["Labelled", "join_shard_file", "synthesize_shard_file", "synthesize_shard_files"]
 
 Labelled = Mapping[int, bytes] | Iterable[tuple[int, bytes]]
 """Labels and their bytes: a mapping, or pairs such as ``zip(labels, blobs)``."""
@@ -136,15 +137,56 @@ def _assemble(
     progress: bool | str,
 ) -> bytes:
     pointed = None if data_offset is None else _pointed_bytes(labels, data, data_offset)
-    stored = _stored(spec, data, pointed, progress)
+    stored: list[bytes | None] = list(_stored(spec, data, pointed, progress))
+    return join_shard_file(
+        spec, labels, stored, skips=None if pointed is None else _skips(data, pointed)
+    )
+
+
+def join_shard_file(
+    spec: ShardingSpecification,
+    labels: NDArray[np.uint64],
+    stored: list[bytes | None],
+    *,
+    skips: Sequence[int] | None = None,
+) -> bytes:
+    """Join what is stored already as ``data_encoding`` says into one shard file.
+
+    Parameters
+    ----------
+    spec : ShardingSpecification
+        How labels are spread.
+    labels : ndarray of uint64, shape (n,)
+        All of one shard.
+    stored : list of bytes
+        Their bytes.  They are let go as they are copied, so that the file is not held twice: Nones are left.
+    skips : sequence of int, optional
+        Leading bytes of each that the index leaves out.
+
+    Returns
+    -------
+    bytes
+        As `synthesize_shard_file`.
+
+    Raises
+    ------
+    SpecViolation
+        If a label comes twice or belongs to another shard, or there are more than 2^30 minishards.
+    """
     index, order, minishard_indexes = sharding.assemble(
         labels,
-        [len(blob) for blob in stored],
-        skips=None if pointed is None else _skips(data, pointed),
+        [len(blob or b"") for blob in stored],
+        skips=skips,
         minishard_index_encoding=spec.minishard_index_encoding,
         **spec.bits(),
     )
-    return b"".join([index, *(stored[i] for i in order.tolist()), minishard_indexes])
+    out = io.BytesIO()
+    out.write(index)
+    for i in order.tolist():
+        out.write(stored[i] or b"")
+        stored[i] = None
+    out.write(minishard_indexes)
+    return out.getvalue()
 
 
 def _pointed_bytes(

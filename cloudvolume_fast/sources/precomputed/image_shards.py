@@ -3,14 +3,12 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cloudvolume_fast._core import sharding
 from cloudvolume_fast.deliver.source import ImageScale
 from cloudvolume_fast.deliver.write_image import encode_box
 from cloudvolume_fast.errors import AlignmentError, InvalidArgumentError, SpecViolation
@@ -25,6 +23,7 @@ from cloudvolume_fast.locate.indexing import (
     show,
 )
 from cloudvolume_fast.model.shard_params import compute_shard_params_for_image
+from cloudvolume_fast.model.shard_synthesis import join_shard_file
 from cloudvolume_fast.model.sharding import ShardEncoding, ShardingSpecification
 from cloudvolume_fast.model.vec import Vec
 from cloudvolume_fast.options import WriteOptions
@@ -217,7 +216,7 @@ def make_shard(
         return filename, wanted.synthesize_shard(chunks, progress=progress) if chunks else b""
     suffix = ".gz" if wanted.data_encoding == "gzip" else ""
     kept, stored, filename = _encode(source, img_or_dict, bbox, index, wanted, suffix, progress)
-    return filename, _join(wanted, kept, stored) if stored else b""
+    return filename, join_shard_file(wanted, kept, stored) if stored else b""
 
 
 def _encode(
@@ -295,25 +294,6 @@ def to_sharded(
 def to_unsharded(source: ImageAccess, mip: int | None = None) -> None:
     """Take the sharding specification out of a scale's info; ``commit_info`` stores it.  No chunk is touched."""
     source.meta.scales[source.to_mip(mip)].pop("sharding", None)
-
-
-def _join(
-    spec: ShardingSpecification, ids: NDArray[np.uint64], stored: list[bytes | None]
-) -> bytes:
-    """Return the file of a shard.  Chunks are let go as they are copied, so that it is not held twice."""
-    index, order, minishard_indexes = sharding.assemble(
-        ids,
-        [len(chunk or b"") for chunk in stored],
-        minishard_index_encoding=spec.minishard_index_encoding,
-        **spec.bits(),
-    )
-    out = io.BytesIO()
-    out.write(index)
-    for i in order.tolist():
-        out.write(stored[i] or b"")
-        stored[i] = None
-    out.write(minishard_indexes)
-    return out.getvalue()
 
 
 def _check_aligned(bounds: Bounds, scale: ImageScale) -> None:

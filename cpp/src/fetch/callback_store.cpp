@@ -14,7 +14,6 @@
 namespace cvfast::fetch {
 namespace {
 
-using locate::IndexExtent;
 using locate::ShardEntry;
 using locate::ShardLocation;
 
@@ -108,8 +107,8 @@ struct HeldShard {
   StoreError error;
   std::shared_ptr<const std::vector<std::byte>> bytes;
 
-  [[nodiscard]] std::span<const std::byte> index(const ShardedScale& scale) const {
-    return std::span<const std::byte>(*bytes).first(scale.index_bytes());
+  [[nodiscard]] ShardInMemory contents(const ShardedScale& scale, std::uint64_t shard) const {
+    return {scale, shard, std::span<const std::byte>(*bytes).first(scale.index_bytes()), payload(scale)};
   }
   [[nodiscard]] std::span<const std::byte> payload(const ShardedScale& scale) const {
     return std::span<const std::byte>(*bytes).subspan(scale.index_bytes());
@@ -141,27 +140,6 @@ struct ShardedPlace {
     out.bytes = std::move(bytes);
     return out;
   }
-
-  // false: error.  Entries of a minishard, none where it is empty.
-  bool entries(const HeldShard& held, const ShardLocation& at, std::vector<ShardEntry>& out, StoreError& error) const {
-    out.clear();
-    const std::uint64_t page = at.minishard / ShardedScale::kPageEntries;
-    const ByteExtent where = scale.page_extent(page);
-    const auto payload = held.payload(scale);
-    std::vector<IndexExtent> extents;
-    error.status = scale.parse_page(page, held.index(scale).subspan(where.begin, where.end - where.begin),
-                                    payload.size(), extents);
-    if (!error.status.ok()) {
-      error.name = scale.shard_name(at.shard) + ": shard index";
-      return false;
-    }
-    const IndexExtent extent = extents[at.minishard % ShardedScale::kPageEntries];
-    if (extent.begin == extent.end) return true;
-    error.status = scale.parse_minishard(payload.subspan(extent.begin, extent.end - extent.begin), payload.size(), out);
-    if (error.status.ok()) return true;
-    error.name = scale.minishard_index_name(at);
-    return false;
-  }
 };
 
 class CallbackShardedSession final : public ChunkSession {
@@ -178,8 +156,9 @@ class CallbackShardedSession final : public ChunkSession {
       error = held.error;
       return held.state;
     }
-    std::vector<ShardEntry> entries;
-    if (!place_->entries(held, at, entries, error)) return FetchState::kError;
+    ShardInMemory contents = held.contents(place_->scale, at.shard);
+    std::span<const ShardEntry> entries;
+    if (!contents.entries(at.minishard, entries, error)) return FetchState::kError;
     const ShardEntry* const entry = locate::find_entry(entries, id);
     if (entry == nullptr) return FetchState::kMissing;
     file.memory = entry->size == 0 ? &kNothing : held.payload(place_->scale).data() + entry->offset;
@@ -231,29 +210,15 @@ class CallbackShardedSession final : public ChunkSession {
       error = held.error;
       return held.state == FetchState::kMissing;
     }
-    const auto payload = held.payload(place_->scale);
-    const std::uint64_t num_minishards = place_->scale.index_bytes() / locate::kShardIndexEntryBytes;
-    std::vector<ShardEntry> entries;
-    for (std::uint64_t minishard = 0; minishard < num_minishards; ++minishard) {
-      if (!place_->entries(held, {group_->shard(), minishard}, entries, error)) return false;
-      if (!group_->keep(minishard, entries, payload.size(), error)) return false;
-    }
-    if (!group_->check_merging(merges_, error)) return false;
-    const std::vector<ShardEntry>& kept = group_->kept();
-    for (std::size_t i = 0; i < kept.size(); ++i) {
-      const auto from = payload.subspan(kept[i].offset, kept[i].size);
-      std::copy(from.begin(), from.end(), group_->kept_bytes(i).begin());
-    }
-    return true;
+    ShardInMemory contents = held.contents(place_->scale, group_->shard());
+    return group_->take_over(contents, merges_, error);
   }
 
   bool replace(StoreError& error) {
     const std::string name = place_->scale.shard_name(group_->shard());
-    std::vector<std::span<const std::byte>> pieces;
-    if (!group_->assemble(pieces, error)) return false;
-    if (pieces.empty()) return place_->place.remove(name, error);
     std::vector<std::byte> whole;
-    for (const auto& piece : pieces) whole.insert(whole.end(), piece.begin(), piece.end());
+    if (!group_->assemble(whole, error)) return false;
+    if (whole.empty()) return place_->place.remove(name, error);
     return place_->place.put(name, ContentEncoding::kNone, whole, error);
   }
 

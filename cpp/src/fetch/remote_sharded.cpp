@@ -595,54 +595,23 @@ class ShardWriteSession final : public ShardSession {
       payload = index.bytes.subspan(index_bytes);
     }
     if (index.bytes.empty()) return true;
-    const auto fail = [&](const std::string& what, const Status& status) {
-      error.status = status;
-      error.name = what;
-      return false;
-    };
     if (index.bytes.size() < index_bytes) {
-      return fail(name + ": shard index", {Code::kTruncated, index.bytes.size(), index_bytes, index.bytes.size()});
+      error.status = {Code::kTruncated, index.bytes.size(), index_bytes, index.bytes.size()};
+      error.name = name + ": shard index";
+      return false;
     }
-    const std::uint64_t num_minishards = index_bytes / locate::kShardIndexEntryBytes;
-    std::vector<IndexExtent> extents;
-    std::vector<ShardEntry> entries;
-    for (std::uint64_t minishard = 0; minishard < num_minishards; ++minishard) {
-      if (minishard % ShardedScale::kPageEntries == 0) {
-        const std::uint64_t page = minishard / ShardedScale::kPageEntries;
-        const ByteExtent where = scale.page_extent(page);
-        const Status status =
-            scale.parse_page(page, index.bytes.subspan(where.begin, where.end - where.begin), payload.size(), extents);
-        if (!status.ok()) return fail(name + ": shard index", status);
-      }
-      const IndexExtent& extent = extents[minishard % ShardedScale::kPageEntries];
-      if (extent.begin == extent.end) continue;
-      const Status status =
-          scale.parse_minishard(payload.subspan(extent.begin, extent.end - extent.begin), payload.size(), entries);
-      if (!status.ok()) return fail(scale.minishard_index_name({group_->shard(), minishard}), status);
-      if (!group_->keep(minishard, entries, payload.size(), error)) return false;
-    }
-    if (!group_->check_merging(merges_, error)) return false;
-    const std::vector<ShardEntry>& kept = group_->kept();
-    for (std::size_t i = 0; i < kept.size(); ++i) {
-      const auto from = payload.subspan(kept[i].offset, kept[i].size);
-      std::copy(from.begin(), from.end(), group_->kept_bytes(i).begin());
-    }
-    return true;
+    ShardInMemory contents(scale, group_->shard(), index.bytes.first(index_bytes), payload);
+    return group_->take_over(contents, merges_, error);
   }
 
   bool replace(StoreError& error) {
     const ShardedScale& scale = shards_->scale;
     const std::uint64_t shard = group_->shard();
-    std::vector<std::span<const std::byte>> pieces;
-    if (!group_->assemble(pieces, error)) return false;
-    if (pieces.empty()) {
+    std::vector<std::byte> whole;
+    if (!group_->assemble(whole, error)) return false;
+    if (whole.empty()) {
       if (!uploads().remove(scale.shard_name(shard), error)) return false;
     } else {
-      std::vector<std::byte> whole;
-      std::size_t size = 0;
-      for (const auto& piece : pieces) size += piece.size();
-      whole.reserve(size);
-      for (const auto& piece : pieces) whole.insert(whole.end(), piece.begin(), piece.end());
       if (!uploads().put(scale.shard_name(shard), ContentEncoding::kNone, std::move(whole), true, error)) return false;
     }
     if (!is_pair_) return true;

@@ -7,8 +7,41 @@
 
 namespace cvfast::fetch {
 
+using locate::IndexExtent;
 using locate::ShardEntry;
 using locate::ShardLocation;
+
+bool ShardInMemory::entries(std::uint64_t minishard, std::span<const ShardEntry>& out, StoreError& error) {
+  out = {};
+  const std::uint64_t page = minishard / ShardedScale::kPageEntries;
+  if (page_ != page) {
+    page_.reset();
+    const ByteExtent where = scale_.page_extent(page);
+    error.status =
+        scale_.parse_page(page, index_.subspan(where.begin, where.end - where.begin), payload_.size(), extents_);
+    if (!error.status.ok()) {
+      error.name = scale_.shard_name(shard_) + ": shard index";
+      return false;
+    }
+    page_ = page;
+  }
+  const IndexExtent extent = extents_[minishard % ShardedScale::kPageEntries];
+  if (extent.begin == extent.end) return true;
+  error.status =
+      scale_.parse_minishard(payload_.subspan(extent.begin, extent.end - extent.begin), payload_.size(), entries_);
+  if (!error.status.ok()) {
+    error.name = scale_.minishard_index_name({shard_, minishard});
+    return false;
+  }
+  out = entries_;
+  return true;
+}
+
+bool ShardInMemory::read(const ShardEntry& entry, std::span<std::byte> to, StoreError&) {
+  const auto from = payload_.subspan(entry.offset, entry.size);
+  std::copy(from.begin(), from.end(), to.begin());
+  return true;
+}
 
 ShardGroup::ShardGroup(const ShardedScale& scale, const WriteGroup& group) : scale_(scale), shard_(group.object) {
   ids_.reserve(group.grid_points.size());
@@ -63,18 +96,24 @@ bool ShardGroup::keep(std::uint64_t minishard, std::span<const ShardEntry> entri
   return true;
 }
 
-bool ShardGroup::check_merging(bool merges, StoreError& error) const {
-  if (merges || kept_.empty()) return true;
-  error.status = {Code::kInvalidArgument, 0, ids_.size(), ids_.size() + kept_.size()};
-  error.name = scale_.shard_name(shard_);
-  return false;
-}
-
-std::vector<ShardEntry>& ShardGroup::kept() {
+bool ShardGroup::take_over(ShardContents& shard, bool merges, StoreError& error) {
+  const std::uint64_t num_minishards = scale_.index_bytes() / locate::kShardIndexEntryBytes;
+  for (std::uint64_t minishard = 0; minishard < num_minishards; ++minishard) {
+    std::span<const ShardEntry> entries;
+    if (!shard.entries(minishard, entries, error)) return false;
+    if (!keep(minishard, entries, shard.payload_bytes(), error)) return false;
+  }
+  if (!merges && !kept_.empty()) {
+    error.status = {Code::kInvalidArgument, 0, ids_.size(), ids_.size() + kept_.size()};
+    error.name = scale_.shard_name(shard_);
+    return false;
+  }
   std::sort(kept_.begin(), kept_.end(), [](const ShardEntry& a, const ShardEntry& b) { return a.offset < b.offset; });
-  kept_bytes_.resize(kept_.size());
-  for (std::size_t i = 0; i < kept_.size(); ++i) kept_bytes_[i].resize(kept_[i].size);
-  return kept_;
+  kept_bytes_.reserve(kept_.size());
+  for (const ShardEntry& entry : kept_) {
+    if (!shard.read(entry, kept_bytes_.emplace_back(entry.size), error)) return false;
+  }
+  return true;
 }
 
 bool ShardGroup::assemble(std::vector<std::span<const std::byte>>& pieces, StoreError& error) {
@@ -95,6 +134,17 @@ bool ShardGroup::assemble(std::vector<std::span<const std::byte>>& pieces, Store
   pieces.emplace_back(assembled_.index);
   for (const std::size_t i : assembled_.order) pieces.push_back(data[i].bytes);
   pieces.emplace_back(assembled_.minishard_indexes);
+  return true;
+}
+
+bool ShardGroup::assemble(std::vector<std::byte>& whole, StoreError& error) {
+  whole.clear();
+  std::vector<std::span<const std::byte>> pieces;
+  if (!assemble(pieces, error)) return false;
+  std::size_t size_bytes = 0;
+  for (const auto& piece : pieces) size_bytes += piece.size();
+  whole.reserve(size_bytes);
+  for (const auto& piece : pieces) whole.insert(whole.end(), piece.begin(), piece.end());
   return true;
 }
 

@@ -235,6 +235,34 @@ class Shards {
   mutable std::unordered_map<std::uint64_t, std::shared_ptr<const OpenShard>> open_;
 };
 
+class ShardInFiles final : public ShardContents {
+ public:
+  ShardInFiles(const ShardedScale& scale, const Shards& shards, const OpenShard& shard, std::uint64_t number)
+      : scale_(scale),
+        shards_(shards),
+        shard_(shard),
+        number_(number) {}
+
+  std::uint64_t payload_bytes() const override { return shard_.payload_bytes; }
+  bool entries(std::uint64_t minishard, std::span<const ShardEntry>& out, StoreError& error) override {
+    if (!shards_.entries(shard_, {number_, minishard}, entries_, error)) return false;
+    out = entries_ ? std::span<const ShardEntry>(*entries_) : std::span<const ShardEntry>();
+    return true;
+  }
+  bool read(const ShardEntry& entry, std::span<std::byte> to, StoreError& error) override {
+    if (read_exact(shard_.data_fd(), to.data(), to.size(), shard_.payload_offset + entry.offset, error.io)) return true;
+    error.name = scale_.shard_name(number_) + ": chunk " + std::to_string(entry.id);
+    return false;
+  }
+
+ private:
+  const ShardedScale& scale_;
+  const Shards& shards_;
+  const OpenShard& shard_;
+  std::uint64_t number_;
+  ShardIndexCache::Entries entries_;
+};
+
 class ShardedSession : public ChunkSession {
  public:
   explicit ShardedSession(std::shared_ptr<const ShardedScale> shared) : shared_(std::move(shared)), shards_(*shared_) {}
@@ -355,22 +383,8 @@ class ShardedWriteSession final : public ShardedSession {
     std::shared_ptr<const OpenShard> shard;
     const FetchState state = open_shard(group_->shard(), shard, error);
     if (state != FetchState::kData) return state == FetchState::kMissing;
-    const std::uint64_t num_minishards = shard->index_bytes / locate::kShardIndexEntryBytes;
-    for (std::uint64_t minishard = 0; minishard < num_minishards; ++minishard) {
-      ShardIndexCache::Entries entries;
-      if (!shards_.entries(*shard, {group_->shard(), minishard}, entries, error)) return false;
-      if (entries && !group_->keep(minishard, *entries, shard->payload_bytes, error)) return false;
-    }
-    if (!group_->check_merging(merges_, error)) return false;
-    const std::vector<ShardEntry>& kept = group_->kept();
-    for (std::size_t i = 0; i < kept.size(); ++i) {
-      const std::span<std::byte> bytes = group_->kept_bytes(i);
-      if (!read_exact(shard->data_fd(), bytes.data(), bytes.size(), shard->payload_offset + kept[i].offset, error.io)) {
-        error.name = shared_->shard_name(group_->shard()) + ": chunk " + std::to_string(kept[i].id);
-        return false;
-      }
-    }
-    return true;
+    ShardInFiles contents(*shared_, shards_, *shard, group_->shard());
+    return group_->take_over(contents, merges_, error);
   }
 
   bool replace(bool sync, StoreError& error) {
