@@ -92,6 +92,11 @@ def peak_above_start(work: Callable[[], Any]) -> tuple[int, Any]:
     return _status_bytes("VmHWM") - before, result
 
 
+def knows_peaks() -> bool:
+    """Whether the system tells what `peak_above_start` asks for."""
+    return Path("/proc/self/clear_refs").exists()
+
+
 def _status_bytes(key: str) -> int:
     for line in Path("/proc/self/status").read_text(encoding="ascii").splitlines():
         if line.startswith(key + ":"):
