@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import measure
-from table import CV, MIB, OURS, TS, Line, Row, Run, Setup, contest_lines
+from table import CV, MIB, TS, Line, Row, Run, Setup, contest_lines, peak_lines
 
 
 def _import(setup: Setup, row: Row) -> Iterator[Line]:
@@ -73,15 +73,7 @@ def memory_lines(
         )
         for key in setup.readers(name)
     }
-    for key, theirs in above.items():
-        if key == OURS:
-            continue
-        yield Line(
-            row.name, row.title, key,
-            f"{above[OURS] / MIB:.1f} MiB", f"{theirs / MIB:.1f} MiB", "",
-            f"<= {limit_bytes // MIB}", "PASS" if above[OURS] <= limit_bytes else "short",
-            raw={"ours_bytes": above[OURS], "theirs_bytes": theirs},
-        )  # fmt: skip
+    yield from peak_lines(row, above, limit_bytes)
 
 
 def _memory(name: str) -> Run:

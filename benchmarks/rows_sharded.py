@@ -13,7 +13,7 @@ import numpy as np
 import peers
 from checks import require_equal
 from rows_local import read_boxes, read_whole, stored_size, write_whole
-from table import CV, MIB, OURS, TS, Line, Row, Run, Setup, contest_lines
+from table import CV, MIB, OURS, TS, Line, Row, Run, Setup, contest_lines, peak_lines
 
 
 def _locate(count: int, theirs_count: int) -> Run:
@@ -105,21 +105,8 @@ def _shard_memory(name: str) -> Run:
         chunks = -(-voxels.shape[0] // layer.chunk_size[0])
         row_bytes = chunks * int(np.prod(layer.chunk_size)) * voxels.itemsize
         bound = 1.5 * stored[OURS] + setup.threads * row_bytes
-        for key, theirs in above.items():
-            if key == OURS:
-                continue
-            yield Line(
-                row.name, row.title, key,
-                f"{above[OURS] / MIB:.1f} MiB", f"{theirs / MIB:.1f} MiB", "",
-                f"<= {bound / MIB:.0f}", "PASS" if above[OURS] <= bound else "short",
-                f"1.5 x shard of {stored[OURS] / MIB:.1f} + {setup.threads} rows of chunks",
-                raw={
-                    "ours_bytes": above[OURS],
-                    "theirs_bytes": theirs,
-                    "bound_bytes": bound,
-                    "stored_bytes": stored[OURS],
-                },
-            )  # fmt: skip
+        note = f"1.5 x shard of {stored[OURS] / MIB:.1f} + {setup.threads} rows of chunks"
+        yield from peak_lines(row, above, bound, note, bound_bytes=bound, stored_bytes=stored[OURS])
 
     return run
 

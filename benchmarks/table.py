@@ -132,6 +132,21 @@ def contest_lines(contest: measure.Contest, row: Row, notes: dict[str, str]) -> 
         )  # fmt: skip
 
 
+def peak_lines(
+    row: Row, peaks: dict[str, int], limit_bytes: float, note: str = "", **raw: float
+) -> Iterator[Line]:
+    """Yield our peak of memory beside each of the others', and whether it is within a bound."""
+    ours = peaks[OURS]
+    for name, theirs in peaks.items():
+        if name == OURS:
+            continue
+        yield Line(
+            row.name, row.title, name, f"{ours / MIB:.1f} MiB", f"{theirs / MIB:.1f} MiB", "",
+            f"<= {limit_bytes / MIB:.0f}", "PASS" if ours <= limit_bytes else "short", note,
+            raw={"ours_bytes": ours, "theirs_bytes": theirs, **raw},
+        )  # fmt: skip
+
+
 def milliseconds(seconds: float) -> str:
     """Show a time with three digits that say something."""
     return f"{seconds * 1e3:.{max(0, min(3, 2 - int(np.floor(np.log10(seconds * 1e3)))))}f} ms"
