@@ -8,8 +8,10 @@ import gzip
 import json
 import lzma
 import os
+import struct
 import subprocess
 import sys
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -96,6 +98,12 @@ def write_layer(folder: Path, *, compress: Any = None, **kwargs: Any) -> tuple[s
 def files_in(folder: Path) -> list[str]:
     """Names of all files below a folder, hidden ones included."""
     return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if not path.is_dir())
+
+
+def png_chunk(kind: bytes, content: bytes) -> bytes:
+    """Return a chunk of a PNG file."""
+    checksum = struct.pack(">I", zlib.crc32(kind + content))
+    return struct.pack(">I", len(content)) + kind + content + checksum
 
 
 def environment(**members: str) -> dict[str, str]:

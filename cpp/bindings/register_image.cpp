@@ -505,15 +505,26 @@ py::tuple unique_labels(const Layout& self, const Bounds& bounds, std::pair<std:
                         py::array_t<std::uint64_t>(static_cast<py::ssize_t>(labels.size()), labels.data()));
 }
 
-py::object write_box(const Layout& self, const Bounds& bounds, const py::array& src, const std::string& compression,
-                     int level, const std::string& partial, bool merge_objects, bool fill_missing,
-                     bool delete_background, bool sync, const std::string& background, int threads,
-                     std::uint64_t max_inflight_bytes, py::object progress) {
+// What writing and encoding share, checked.
+rt::WriteRequest write_request(const Layout& self, const Bounds& bounds, const py::array& src,
+                               const std::string& compression, int level, bool delete_background,
+                               const std::string& background) {
   rt::WriteRequest request;
   request.box = to_box(bounds);
   if (!contains(self.value.grid.bounds(), request.box)) throw std::invalid_argument("box: outside of the volume");
   request.compression = to_compression(compression);
   request.compression_level = level;
+  request.delete_background = delete_background;
+  request.background = to_item(background);
+  check_array(src, request.box, self.value.format.num_channels, static_cast<std::size_t>(self.value.format.item_size));
+  return request;
+}
+
+py::object write_box(const Layout& self, const Bounds& bounds, const py::array& src, const std::string& compression,
+                     int level, const std::string& partial, bool merge_objects, bool fill_missing,
+                     bool delete_background, bool sync, const std::string& background, int threads,
+                     std::uint64_t max_inflight_bytes, py::object progress) {
+  rt::WriteRequest request = write_request(self, bounds, src, compression, level, delete_background, background);
   if (partial == "merge") {
     request.partial = rt::PartialChunks::kMerge;
   } else if (partial == "overwrite") {
@@ -522,11 +533,8 @@ py::object write_box(const Layout& self, const Bounds& bounds, const py::array& 
     throw std::invalid_argument("partial: expected refuse, merge or overwrite");
   }
   request.fill_missing = fill_missing;
-  request.delete_background = delete_background;
   request.merge_objects = merge_objects;
   request.sync = sync;
-  request.background = to_item(background);
-  check_array(src, request.box, self.value.format.num_channels, static_cast<std::size_t>(self.value.format.item_size));
   const auto* const data = static_cast<const std::byte*>(src.data());
   const Int4 strides = strides_of(src);
   return Run(self, threads, max_inflight_bytes,
@@ -540,14 +548,7 @@ py::object write_box(const Layout& self, const Bounds& bounds, const py::array& 
 py::tuple encode_box(const Layout& self, const Bounds& bounds, const py::array& src, const std::string& compression,
                      int level, bool delete_background, const std::string& background, int threads,
                      std::uint64_t max_inflight_bytes, py::object progress) {
-  rt::WriteRequest request;
-  request.box = to_box(bounds);
-  if (!contains(self.value.grid.bounds(), request.box)) throw std::invalid_argument("box: outside of the volume");
-  request.compression = to_compression(compression);
-  request.compression_level = level;
-  request.delete_background = delete_background;
-  request.background = to_item(background);
-  check_array(src, request.box, self.value.format.num_channels, static_cast<std::size_t>(self.value.format.item_size));
+  const rt::WriteRequest request = write_request(self, bounds, src, compression, level, delete_background, background);
   const auto* const data = static_cast<const std::byte*>(src.data());
   const Int4 strides = strides_of(src);
   std::vector<rt::EncodedChunk> chunks;

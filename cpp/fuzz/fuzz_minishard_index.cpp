@@ -3,23 +3,20 @@
 // Eight bytes of payload size, then a decoded minishard index, against its twin; what is accepted is written and read
 // once more.
 #include <algorithm>
-#include <cstdlib>
 
 #include "cvfast/core/endian.hpp"
+#include "fuzz_input.hpp"
 #include "shard_index.hpp"
 
 namespace {
 
 constexpr std::size_t kMaxBytes = 1 << 16;
 
-void require(bool condition) {
-  if (!condition) std::abort();
-}
-
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* input, std::size_t size) {
   using namespace cvfast;
+  using fuzz::require;
   if (size < 8 || size > kMaxBytes) return 0;
   const std::span<const std::byte> data(reinterpret_cast<const std::byte*>(input), size);
   const auto payload_bytes = load_le<std::uint64_t>(data.data());

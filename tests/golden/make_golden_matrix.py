@@ -51,20 +51,7 @@ def _write_with_cloud_volume(folder: Path, cell: Cell) -> None:
     from cloudvolume import CloudVolume
 
     row = cell.row
-    info = CloudVolume.create_new_info(
-        row.channels,
-        "image",
-        row.dtype,
-        row.encoding,
-        (4, 4, 40),
-        cell.offset,
-        matrix.SIZE,
-        chunk_size=matrix.CHUNK,
-        compressed_segmentation_block_size=matrix.BLOCK,
-    )
-    compress = False if cell.compression == "none" else cell.compression
-    vol = CloudVolume(f"file://{folder}", info=info, compress=compress, progress=False)
-    vol.commit_info()
+    vol = matrix.new_volume(CloudVolume, folder, cell)
     voxels = matrix.voxels(row)
     vol[:] = voxels
     if row.encoding in matrix.LOSSY:

@@ -97,6 +97,26 @@ ROWS = [
 CELLS = [Cell(row, compression) for row in ROWS for compression in row.compressions]
 
 
+def new_volume(volume: Any, layer: Path, cell: Cell) -> Any:
+    """Make the layer of a cell by a class with the interface that upstream and we share."""
+    row = cell.row
+    info = volume.create_new_info(
+        row.channels,
+        "image",
+        row.dtype,
+        row.encoding,
+        (4, 4, 40),
+        cell.offset,
+        SIZE,
+        chunk_size=CHUNK,
+        compressed_segmentation_block_size=BLOCK,
+    )
+    compress = False if cell.compression == "none" else cell.compression
+    vol = volume(f"file://{layer}", info=info, compress=compress, progress=False)
+    vol.commit_info()
+    return vol
+
+
 def voxels(row: Row) -> np.ndarray:
     """Return what a layer holds, shape (x, y, z, channel): arithmetic only, the same with every numpy."""
     shape = (*SIZE, row.channels)

@@ -45,26 +45,13 @@ def write(layer: Path, cell: Cell) -> np.ndarray:
         The chunks have another suffix than they are to have, or an encoding without loss lost something.
     """
     row = cell.row
-    info = CloudVolume.create_new_info(
-        row.channels,
-        "image",
-        row.dtype,
-        row.encoding,
-        (4, 4, 40),
-        cell.offset,
-        matrix.SIZE,
-        chunk_size=matrix.CHUNK,
-        compressed_segmentation_block_size=matrix.BLOCK,
-    )
-    compress = False if cell.compression == "none" else cell.compression
-    vol = CloudVolume(f"file://{layer}", info=info, compress=compress, progress=False)
-    vol.commit_info()
+    vol = matrix.new_volume(CloudVolume, layer, cell)
     voxels = matrix.voxels(row)
     with warnings.catch_warnings(record=True) as told:
         warnings.simplefilter("always")
         vol[:] = voxels
     # Pictures are not compressed once more, which a caller who asks for it is told.
-    assert bool(told) == (row.encoding in matrix.PICTURES and bool(compress))
+    assert bool(told) == (row.encoding in matrix.PICTURES and cell.compression != "none")
     assert matrix.stored_suffix(layer) == cell.suffix
     found = np.asarray(CloudVolume(f"file://{layer}", progress=False)[:])
     if row.encoding not in matrix.LOSSY:

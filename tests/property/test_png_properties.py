@@ -3,9 +3,7 @@
 
 from __future__ import annotations
 
-import struct
 import tempfile
-import zlib
 from pathlib import Path
 from typing import Any
 
@@ -110,15 +108,6 @@ def test_png_volume_reads_what_was_written(
         assert np.array_equal(vol[:, :, :], changed)
 
 
-def chunk(kind: bytes, content: bytes) -> bytes:
-    return (
-        struct.pack(">I", len(content))
-        + kind
-        + content
-        + struct.pack(">I", zlib.crc32(kind + content))
-    )
-
-
 @given(st.data())
 @settings(max_examples=200)
 def test_damaged_png_is_refused_or_read_unchanged(data: st.DataObject) -> None:
@@ -139,7 +128,9 @@ def test_damaged_png_is_refused_or_read_unchanged(data: st.DataObject) -> None:
             elif kind == "append":
                 stored += data.draw(st.binary(min_size=1, max_size=9))
             elif kind == "insert" and len(stored) > 33:
-                stored[33:33] = chunk(b"tEXt", b"Comment\0" + data.draw(st.binary(max_size=9)))
+                stored[33:33] = support.png_chunk(
+                    b"tEXt", b"Comment\0" + data.draw(st.binary(max_size=9))
+                )
         path.write_bytes(stored)
         try:
             read = vol[:, :, :]

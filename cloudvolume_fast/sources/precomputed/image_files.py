@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from cloudvolume_fast.locate.indexing import Bounds, check_not_empty, clip, show
 from cloudvolume_fast.sources.precomputed.image_access import ImageAccess
 from cloudvolume_fast.sources.precomputed.image_write import write
 from cloudvolume_fast.sources.precomputed.metadata import MipLike
-from cloudvolume_fast.sources.precomputed.voxels import bounds_of
+from cloudvolume_fast.sources.precomputed.voxels import bounds_of, shape_of
 
 
 def read_to_file(
@@ -44,7 +45,7 @@ def read_to_file(
     EmptyVolumeException, ChunkReadError, DecompressionError, ChunkDecodeError
     """
     scale = source.image_scale(mip)
-    shape = (*(bounds[i + 3] - bounds[i] for i in range(3)), scale.num_channels)
+    shape = shape_of(bounds, scale)
 
     def fill(array: NDArray[Any]) -> None:
         if source.is_outside_rois(bounds, mip):
@@ -85,17 +86,46 @@ def upload_from_file(
     AlignmentError
         `cutout_bbox` leaves `bbox`, or cuts chunks.
     """
+    upload_part(
+        source,
+        bbox,
+        mip,
+        cutout_bbox,
+        lambda shape, dtype: map_file(location, shape, dtype, order),
+    )
+
+
+def upload_part(
+    source: ImageAccess,
+    bbox: Any,  # what Bbox.create takes
+    mip: MipLike | None,
+    cutout_bbox: Any,  # what Bbox.create takes
+    open_array: Callable[[tuple[int, int, int, int], np.dtype[Any]], NDArray[Any]],
+) -> None:
+    """Write a part of the voxels of a box that lie somewhere as a whole.
+
+    Parameters
+    ----------
+    bbox, mip, cutout_bbox
+        As for `upload_from_file`.
+    open_array : callable
+        Returns all of them, given shape and type.
+
+    Raises
+    ------
+    AlignmentError, SubvoxelVolumeError
+        See `_part_of`; what `open_array` raises.
+    """
     index = source.to_mip(mip)
     scale = source.image_scale(index)
     bounds = bounds_of(bbox, source.meta, index)
-    part = part_of(source, index, bounds, cutout_bbox)
-    shape = (*(bounds[i + 3] - bounds[i] for i in range(3)), scale.num_channels)
-    array = map_file(location, shape, scale.dtype, order)
+    part = _part_of(source, index, bounds, cutout_bbox)
+    array = open_array(shape_of(bounds, scale), scale.dtype)
     slices = tuple(slice(part[i] - bounds[i], part[i + 3] - bounds[i]) for i in range(3))
     write(source, part, array[slices], index)
 
 
-def part_of(
+def _part_of(
     source: ImageAccess,
     mip: int,
     bounds: Bounds,

@@ -42,18 +42,16 @@ from cloudvolume_fast.errors import (
 )
 from cloudvolume_fast.locate.indexing import Bounds
 from cloudvolume_fast.sources.precomputed.image_access import ImageAccess, renewing
-from cloudvolume_fast.sources.precomputed.image_files import part_of
+from cloudvolume_fast.sources.precomputed.image_files import upload_part
 from cloudvolume_fast.sources.precomputed.image_workers import (
     RenewingItems,
     is_within_process,
     pickled,
     run_with_workers,
     runs_of,
-    shape_of,
 )
-from cloudvolume_fast.sources.precomputed.image_write import write
 from cloudvolume_fast.sources.precomputed.metadata import MipLike
-from cloudvolume_fast.sources.precomputed.voxels import bounds_of
+from cloudvolume_fast.sources.precomputed.voxels import shape_of
 
 _LOOK_AFTER_POLLS = 5  # for participants that have ended
 
@@ -105,15 +103,12 @@ def upload_from_shared_memory(
     AlignmentError
         `cutout_bbox` leaves `bbox`, or cuts chunks.
     """
-    index = source.to_mip(mip)
-    scale = source.image_scale(index)
-    bounds = bounds_of(bbox, source.meta, index)
-    part = part_of(source, index, bounds, cutout_bbox)
-    shape = shape_of(bounds, scale)
-    segment = open_segment(checked_location(location), shape, scale.dtype, is_writable=False)
-    array = array_in(segment, shape, scale.dtype, order)
-    slices = tuple(slice(part[i] - bounds[i], part[i + 3] - bounds[i]) for i in range(3))
-    write(source, part, array[slices], index)
+
+    def open_array(shape: tuple[int, int, int, int], dtype: np.dtype[Any]) -> NDArray[Any]:
+        segment = open_segment(checked_location(location), shape, dtype, is_writable=False)
+        return array_in(segment, shape, dtype, order)
+
+    upload_part(source, bbox, mip, cutout_bbox, open_array)
 
 
 @renewing

@@ -24,14 +24,9 @@ from cloudvolume_fast.locate.chunk_runs import ChunkRuns
 from cloudvolume_fast.locate.indexing import Bounds
 from cloudvolume_fast.options import ReadOptions, WriteOptions
 from cloudvolume_fast.sources.precomputed.image_access import ImageAccess, renewing
+from cloudvolume_fast.sources.precomputed.voxels import shape_of
 
 _STAGED_RUNS = 8  # for each worker
-
-
-def shape_of(bounds: Bounds, scale: ImageScale) -> tuple[int, int, int, int]:
-    """Return the shape of an array of all channels of a box."""
-    x, y, z = (bounds[i + 3] - bounds[i] for i in range(3))
-    return x, y, z, scale.num_channels
 
 
 def runs_of(bounds: Bounds, scale: ImageScale) -> ChunkRuns:

@@ -15,6 +15,12 @@ from cloudvolume_fast.model.bbox import Bbox
 from cloudvolume_fast.sources.precomputed.metadata import PrecomputedMetadata
 
 
+def shape_of(bounds: Bounds, scale: ImageScale) -> tuple[int, int, int, int]:
+    """Return the shape of an array of all channels of a box."""
+    x, y, z = (bounds[i + 3] - bounds[i] for i in range(3))
+    return x, y, z, scale.num_channels
+
+
 def as_voxels(
     image: Any,
     bounds: Bounds,

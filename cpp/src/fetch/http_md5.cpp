@@ -4,7 +4,6 @@
 // That is why whole bodies are hashed away from the reactor's thread.
 #include "http_md5.hpp"
 
-#include <algorithm>
 #include <bit>
 #include <cstring>
 
@@ -60,28 +59,12 @@ void update_blocks(std::array<std::uint32_t, 4>& state, const std::byte* p, std:
 }  // namespace
 
 void Md5::update(std::span<const std::byte> data) noexcept {
-  if (data.empty()) return;
-  const std::size_t held = size_ % 64;
-  size_ += data.size();
-  if (held != 0) {
-    const std::size_t n = std::min(64 - held, data.size());
-    std::memcpy(tail_.data() + held, data.data(), n);
-    data = data.subspan(n);
-    if (held + n < 64) return;
-    update_blocks(state_, tail_.data(), 1);
-  }
-  update_blocks(state_, data.data(), data.size() / 64);
-  const std::size_t rest = data.size() % 64;
-  if (rest != 0) std::memcpy(tail_.data(), data.data() + (data.size() - rest), rest);
+  blocks_.update(data, [&](const std::byte* p, std::size_t blocks) { update_blocks(state_, p, blocks); });
 }
 
 Md5Digest Md5::finish() noexcept {
-  const std::uint64_t bits = size_ * 8;
-  const std::array<std::byte, 64> padding{std::byte{0x80}};
-  update(std::span(padding).first(1 + (119 - size_ % 64) % 64));
-  std::array<std::byte, 8> length;
-  store_le(length.data(), bits);
-  update(length);
+  blocks_.finish([](std::byte* p, std::uint64_t bits) { store_le(p, bits); },
+                 [&](const std::byte* p, std::size_t blocks) { update_blocks(state_, p, blocks); });
   Md5Digest digest{};
   std::memcpy(digest.data(), state_.data(), digest.size());
   return digest;

@@ -7,6 +7,7 @@
 #include <span>
 
 #include "cvfast/fetch/http_client.hpp"
+#include "hash_blocks.hpp"
 
 namespace cvfast::fetch {
 
@@ -18,8 +19,7 @@ class Md5 {
 
  private:
   std::array<std::uint32_t, 4> state_{0x67452301, 0xefcdab89, 0x98badcfe, 0x10325476};
-  std::uint64_t size_ = 0;
-  std::array<std::byte, 64> tail_{};
+  HashBlocks blocks_;
 };
 
 }  // namespace cvfast::fetch

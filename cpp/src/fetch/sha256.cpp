@@ -6,7 +6,6 @@
 
 #include <algorithm>
 #include <bit>
-#include <cstring>
 
 namespace cvfast::fetch {
 namespace {
@@ -54,28 +53,14 @@ void update_blocks(std::array<std::uint32_t, 8>& state, const std::byte* p, std:
 }  // namespace
 
 void Sha256::update(std::span<const std::byte> data) noexcept {
-  if (data.empty()) return;
-  const std::size_t held = size_ % 64;
-  size_ += data.size();
-  if (held != 0) {
-    const std::size_t n = std::min(64 - held, data.size());
-    std::memcpy(tail_.data() + held, data.data(), n);
-    data = data.subspan(n);
-    if (held + n < 64) return;
-    update_blocks(state_, tail_.data(), 1);
-  }
-  update_blocks(state_, data.data(), data.size() / 64);
-  const std::size_t rest = data.size() % 64;
-  if (rest != 0) std::memcpy(tail_.data(), data.data() + (data.size() - rest), rest);
+  blocks_.update(data, [&](const std::byte* p, std::size_t blocks) { update_blocks(state_, p, blocks); });
 }
 
 Sha256Digest Sha256::finish() noexcept {
-  const std::uint64_t bits = size_ * 8;
-  const std::array<std::byte, 64> padding{std::byte{0x80}};
-  update(std::span(padding).first(1 + (119 - size_ % 64) % 64));
-  std::array<std::byte, 8> length;
-  for (std::size_t i = 0; i < 8; ++i) length[i] = static_cast<std::byte>(bits >> (56 - 8 * i) & 0xff);
-  update(length);
+  const auto store_be = [](std::byte* p, std::uint64_t bits) {
+    for (std::size_t i = 0; i < 8; ++i) p[i] = static_cast<std::byte>(bits >> (56 - 8 * i) & 0xff);
+  };
+  blocks_.finish(store_be, [&](const std::byte* p, std::size_t blocks) { update_blocks(state_, p, blocks); });
   Sha256Digest digest{};
   for (std::size_t i = 0; i < digest.size(); ++i) {
     digest[i] = static_cast<std::byte>(state_[i / 4] >> (24 - 8 * (i % 4)) & 0xff);

@@ -7,6 +7,8 @@
 #include <span>
 #include <string>
 
+#include "hash_blocks.hpp"
+
 namespace cvfast::fetch {
 
 using Sha256Digest = std::array<std::byte, 32>;
@@ -22,8 +24,7 @@ class Sha256 {
  private:
   std::array<std::uint32_t, 8> state_{0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a,
                                       0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19};
-  std::uint64_t size_ = 0;
-  std::array<std::byte, 64> tail_{};
+  HashBlocks blocks_;
 };
 
 [[nodiscard]] Sha256Digest sha256(std::span<const std::byte> data) noexcept;

@@ -94,6 +94,20 @@ struct Job {
   }
 };
 
+// Does the caller's share, asking now and then whether to go on; returns when it asked last.
+Clock::time_point lead(Job& job, const std::function<bool()>& poll) {
+  Clock::time_point asked = Clock::now();
+  job.work(0, [&] {
+    const Clock::time_point now = Clock::now();
+    if (now - asked < kPollInterval) return true;
+    asked = now;
+    if (poll()) return true;
+    job.stopped.store(true, std::memory_order_relaxed);
+    return false;
+  });
+  return asked;
+}
+
 class Pool {
  public:
   void run(Job& job, const std::function<bool()>& poll) {
@@ -120,15 +134,7 @@ class Pool {
         work_.notify_all();
       }
     }
-    Clock::time_point asked = Clock::now();
-    job.work(0, [&] {
-      const Clock::time_point now = Clock::now();
-      if (now - asked < kPollInterval) return true;
-      asked = now;
-      if (poll()) return true;
-      job.stopped.store(true, std::memory_order_relaxed);
-      return false;
-    });
+    Clock::time_point asked = lead(job, poll);
     std::unique_lock lock(mutex_);
     jobs_.erase(std::find(jobs_.begin(), jobs_.end(), &job));
     if (job.active_helpers > 0) {
@@ -262,15 +268,7 @@ bool parallel_for(std::size_t n, int max_threads, const std::function<bool(std::
   if (threads > 1) {
     pool().run(job, poll);
   } else {
-    Clock::time_point asked = Clock::now();
-    job.work(0, [&] {
-      const Clock::time_point now = Clock::now();
-      if (now - asked < kPollInterval) return true;
-      asked = now;
-      if (poll()) return true;
-      job.stopped.store(true, std::memory_order_relaxed);
-      return false;
-    });
+    (void)lead(job, poll);
   }
   return !job.stopped.load(std::memory_order_relaxed);
 }

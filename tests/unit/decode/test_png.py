@@ -19,24 +19,15 @@ from cloudvolume_fast.errors import ChunkDecodeError, EncodingError, InfoValidat
 CHUNK = "0-6_0-4_0-2"
 
 
-def chunk(kind: bytes, content: bytes) -> bytes:
-    return (
-        struct.pack(">I", len(content))
-        + kind
-        + content
-        + struct.pack(">I", zlib.crc32(kind + content))
-    )
-
-
 def png(
     width: int, height: int, stream: bytes, depth: int = 8, colour_type: int = 0, interlace: int = 0
 ) -> bytes:
     header = struct.pack(">IIBBBBB", width, height, depth, colour_type, 0, 0, interlace)
     return (
         b"\x89PNG\r\n\x1a\n"
-        + chunk(b"IHDR", header)
-        + chunk(b"IDAT", zlib.compress(stream))
-        + chunk(b"IEND", b"")
+        + support.png_chunk(b"IHDR", header)
+        + support.png_chunk(b"IDAT", zlib.compress(stream))
+        + support.png_chunk(b"IEND", b"")
     )
 
 
