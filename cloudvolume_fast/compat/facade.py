@@ -105,7 +105,9 @@ class CloudVolume(metaclass=_CloudVolumeType):
         What is kept: ``same`` for chunks as they are stored, but for second-stage compression; ``raw`` for voxels; or
         the name of an encoding without loss, to which chunks are transcoded.
     codec_threads : int or bool
-        Threads inside one call of a codec that has its own; 0 or True for all.  Native codecs have none.
+        Threads that decode or encode; 0 or True for all.  The packages for jxl (both ways) and crackle (writing) use so
+        many within each chunk, beside other chunks as far as there are processors left.  For all other codecs it is
+        the number of chunks that are worked on side by side, where it is above 1 and ``parallel`` is not.
 
     Raises
     ------

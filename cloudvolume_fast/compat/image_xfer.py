@@ -8,6 +8,7 @@ from typing import Any
 
 from cloudvolume_fast.compat.precomputed_common import should_compress
 from cloudvolume_fast.compat.precomputed_volume import CloudVolumePrecomputed
+from cloudvolume_fast.config import parse_parallel
 from cloudvolume_fast.sources.precomputed.image import PrecomputedImageSource
 from cloudvolume_fast.sources.precomputed.transfer import open_destination
 
@@ -40,28 +41,15 @@ def create_destination(
     return CloudVolumePrecomputed.of_layer(meta, config, PrecomputedImageSource(meta, config))
 
 
-def _transfer(sharded: bool | None) -> Any:  # Any: one of the functions below
-    def transfer(
-        source: PrecomputedImageSource,
-        cloudpath: str,
-        bbox: Any,
-        mip: MipLike,
-        block_size: int | None = None,
-        compress: str | bool | None = None,
-        compress_level: int | None = None,
-        encoding: str | None = None,
-        codec_threads: int = 1,
-    ) -> Any:
-        source.config.codec_threads = codec_threads
-        return source.transfer_to(
-            cloudpath, bbox, mip, block_size, compress, compress_level, encoding, sharded
-        )
-
-    return transfer
-
-
-_to_sharded = _transfer(True)
-_to_unsharded = _transfer(False)
+def _transfer(
+    source: PrecomputedImageSource, sharded: bool, codec_threads: int, *args: Any
+) -> Any:  # a volume
+    config = source.config
+    before, config.codec_threads = config.codec_threads, parse_parallel(codec_threads)
+    try:
+        return source.transfer_to(*args, sharded)
+    finally:
+        config.codec_threads = before
 
 
 def transfer_sharded_to_sharded(
@@ -76,8 +64,17 @@ def transfer_sharded_to_sharded(
     codec_threads: int = 1,
 ) -> Any:
     """Transfer a box to shards; see `PrecomputedImageSource.transfer_to`."""
-    return _to_sharded(
-        source, cloudpath, bbox, mip, block_size, compress, compress_level, encoding, codec_threads
+    return _transfer(
+        source,
+        True,
+        codec_threads,
+        cloudpath,
+        bbox,
+        mip,
+        block_size,
+        compress,
+        compress_level,
+        encoding,
     )
 
 
@@ -93,8 +90,17 @@ def transfer_unsharded_to_unsharded(
     codec_threads: int = 1,
 ) -> Any:
     """Transfer a box to files of a chunk each; see `PrecomputedImageSource.transfer_to`."""
-    return _to_unsharded(
-        source, cloudpath, bbox, mip, block_size, compress, compress_level, encoding, codec_threads
+    return _transfer(
+        source,
+        False,
+        codec_threads,
+        cloudpath,
+        bbox,
+        mip,
+        block_size,
+        compress,
+        compress_level,
+        encoding,
     )
 
 
@@ -109,8 +115,8 @@ def transfer_unsharded_to_sharded(
     codec_threads: int = 1,
 ) -> Any:
     """Transfer a box to shards; see `PrecomputedImageSource.transfer_to`."""
-    return _to_sharded(
-        source, cloudpath, bbox, mip, None, compress, compress_level, encoding, codec_threads
+    return _transfer(
+        source, True, codec_threads, cloudpath, bbox, mip, None, compress, compress_level, encoding
     )
 
 
@@ -125,8 +131,8 @@ def transfer_any_to_unsharded(
     codec_threads: int = 1,
 ) -> Any:
     """Transfer a box to files of a chunk each; see `PrecomputedImageSource.transfer_to`."""
-    return _to_unsharded(
-        source, cloudpath, bbox, mip, None, compress, compress_level, encoding, codec_threads
+    return _transfer(
+        source, False, codec_threads, cloudpath, bbox, mip, None, compress, compress_level, encoding
     )
 
 
