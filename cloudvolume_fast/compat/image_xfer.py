@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from cloudvolume_fast.compat.precomputed_common import should_compress
@@ -41,13 +42,13 @@ def create_destination(
     return CloudVolumePrecomputed.of_layer(meta, config, PrecomputedImageSource(meta, config))
 
 
-def _transfer(
-    source: PrecomputedImageSource, sharded: bool, codec_threads: int, *args: Any
-) -> Any:  # a volume
+@contextlib.contextmanager
+def _codec_threads(source: PrecomputedImageSource, count: int | bool) -> Iterator[None]:
+    """Within the block, let codecs use so many threads."""
     config = source.config
-    before, config.codec_threads = config.codec_threads, parse_parallel(codec_threads)
+    before, config.codec_threads = config.codec_threads, parse_parallel(count)
     try:
-        return source.transfer_to(*args, sharded)
+        yield
     finally:
         config.codec_threads = before
 
@@ -61,21 +62,13 @@ def transfer_sharded_to_sharded(
     compress: str | bool | None = True,
     compress_level: int | None = None,
     encoding: str | None = None,
-    codec_threads: int = 1,
+    codec_threads: int | bool = 1,
 ) -> Any:
     """Transfer a box to shards; see `PrecomputedImageSource.transfer_to`."""
-    return _transfer(
-        source,
-        True,
-        codec_threads,
-        cloudpath,
-        bbox,
-        mip,
-        block_size,
-        compress,
-        compress_level,
-        encoding,
-    )
+    with _codec_threads(source, codec_threads):
+        return source.transfer_to(
+            cloudpath, bbox, mip, block_size, compress, compress_level, encoding, True
+        )
 
 
 def transfer_unsharded_to_unsharded(
@@ -87,21 +80,13 @@ def transfer_unsharded_to_unsharded(
     compress: str | bool | None = True,
     compress_level: int | None = None,
     encoding: str | None = None,
-    codec_threads: int = 1,
+    codec_threads: int | bool = 1,
 ) -> Any:
     """Transfer a box to files of a chunk each; see `PrecomputedImageSource.transfer_to`."""
-    return _transfer(
-        source,
-        False,
-        codec_threads,
-        cloudpath,
-        bbox,
-        mip,
-        block_size,
-        compress,
-        compress_level,
-        encoding,
-    )
+    with _codec_threads(source, codec_threads):
+        return source.transfer_to(
+            cloudpath, bbox, mip, block_size, compress, compress_level, encoding, False
+        )
 
 
 def transfer_unsharded_to_sharded(
@@ -112,12 +97,13 @@ def transfer_unsharded_to_sharded(
     compress: str | bool | None = None,
     compress_level: int | None = None,
     encoding: str | None = None,
-    codec_threads: int = 1,
+    codec_threads: int | bool = 1,
 ) -> Any:
     """Transfer a box to shards; see `PrecomputedImageSource.transfer_to`."""
-    return _transfer(
-        source, True, codec_threads, cloudpath, bbox, mip, None, compress, compress_level, encoding
-    )
+    with _codec_threads(source, codec_threads):
+        return source.transfer_to(
+            cloudpath, bbox, mip, None, compress, compress_level, encoding, True
+        )
 
 
 def transfer_any_to_unsharded(
@@ -128,12 +114,13 @@ def transfer_any_to_unsharded(
     compress: str | bool | None = None,
     compress_level: int | None = None,
     encoding: str | None = None,
-    codec_threads: int = 1,
+    codec_threads: int | bool = 1,
 ) -> Any:
     """Transfer a box to files of a chunk each; see `PrecomputedImageSource.transfer_to`."""
-    return _transfer(
-        source, False, codec_threads, cloudpath, bbox, mip, None, compress, compress_level, encoding
-    )
+    with _codec_threads(source, codec_threads):
+        return source.transfer_to(
+            cloudpath, bbox, mip, None, compress, compress_level, encoding, False
+        )
 
 
 transfer_by_rerendering = transfer_any_to_unsharded

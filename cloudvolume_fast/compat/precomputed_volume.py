@@ -14,7 +14,7 @@ from cloudvolume_fast.compat.options import (
     checked_parallel,
     unchecked,
 )
-from cloudvolume_fast.compat.sources import PrecomputedImageSource, PrecomputedMetadata, use_cache
+from cloudvolume_fast.compat.sources import PrecomputedImageSource, PrecomputedMetadata
 from cloudvolume_fast.config import VolumeConfig
 from cloudvolume_fast.model.bbox import Bbox
 from cloudvolume_fast.model.info import Info
@@ -22,6 +22,7 @@ from cloudvolume_fast.model.info_creation import create_info
 from cloudvolume_fast.model.vec import Vec
 from cloudvolume_fast.sources.precomputed import image as image_source
 from cloudvolume_fast.sources.precomputed import metadata
+from cloudvolume_fast.sources.precomputed.given_cache import use_cache
 from cloudvolume_fast.sources.precomputed.metadata import MipLike
 from cloudvolume_fast.volume import Volume
 

@@ -14,6 +14,7 @@ from cloudvolume_fast.errors import InvalidArgumentError, UnsupportedOptionError
 from cloudvolume_fast.model.labels import as_label, as_labels, is_scalar
 from cloudvolume_fast.model.mesh import Mesh
 from cloudvolume_fast.model.sharding import ShardEncoding
+from cloudvolume_fast.sources.precomputed.given_cache import use_cache
 from cloudvolume_fast.sources.precomputed.mesh.metadata import PrecomputedMeshMetadata
 
 if TYPE_CHECKING:
@@ -51,8 +52,8 @@ class MeshSource:
     Parameters
     ----------
     meta : PrecomputedMeshMetadata
-    cache : None
-        For upstream's callers.
+    cache : CacheService, bool or str, optional
+        What reads go through; see `use_cache`.
     config : VolumeConfig
     readonly : bool
         Whether writes raise.
@@ -65,6 +66,7 @@ class MeshSource:
         config: VolumeConfig | None = None,
         readonly: bool = False,
     ) -> None:
+        use_cache(meta.meta, cache)
         self.meta = meta
         self.cache = cache
         self.config = config or meta.config

@@ -19,6 +19,7 @@ from cloudvolume_fast.errors import (
 )
 from cloudvolume_fast.model.labels import as_label, as_labels, is_scalar
 from cloudvolume_fast.model.sharding import ShardEncoding
+from cloudvolume_fast.sources.precomputed.given_cache import use_cache
 from cloudvolume_fast.sources.precomputed.skeleton.metadata import PrecomputedSkeletonMetadata
 from cloudvolume_fast.sources.precomputed.spatial_index import SpatialIndex, layer_spatial_index
 
@@ -65,8 +66,8 @@ class SkeletonSource:
     Parameters
     ----------
     meta : PrecomputedSkeletonMetadata
-    cache : object, optional
-        Kept for callers.
+    cache : CacheService, bool or str, optional
+        What reads go through; see `use_cache`.
     config : VolumeConfig
     readonly : bool
         Refuse to write.
@@ -79,10 +80,11 @@ class SkeletonSource:
     def __init__(
         self,
         meta: PrecomputedSkeletonMetadata,
-        cache: Any = None,  # Any: whatever the caller caches with
+        cache: Any = None,  # Any: see `use_cache`
         config: VolumeConfig | None = None,
         readonly: bool = False,
     ) -> None:
+        use_cache(meta.meta, cache)
         self.meta = meta
         self.cache = cache
         self.config = meta.config if config is None else config
