@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cloudvolume_fast.config import VolumeConfig
+from cloudvolume_fast.deliver.green import WaitsGreen
 from cloudvolume_fast.errors import InvalidArgumentError, UnsupportedOptionError
 from cloudvolume_fast.model.labels import as_label, as_labels, is_scalar
 from cloudvolume_fast.model.mesh import Mesh
@@ -46,7 +47,7 @@ def labels_of(segids: Any) -> list[int]:  # Any: a label, a string of digits, or
     return list(dict.fromkeys(as_labels(each).tolist()))
 
 
-class MeshSource:
+class MeshSource(WaitsGreen):
     """Meshes of a layer.
 
     Parameters
@@ -58,6 +59,8 @@ class MeshSource:
     readonly : bool
         Whether writes raise.
     """
+
+    waiting = frozenset({"delete", "exists", "get", "get_bbox", "get_manifest", "put", "save"})
 
     def __init__(
         self,

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cloudvolume_fast.config import VolumeConfig
+from cloudvolume_fast.deliver.green import WaitsGreen
 from cloudvolume_fast.errors import (
     InvalidArgumentError,
     SkeletonAttributeMixingError,
@@ -60,7 +61,7 @@ class NamesOf(Sequence[str]):
         return self._name_of(self._labels[number])
 
 
-class SkeletonSource:
+class SkeletonSource(WaitsGreen):
     """Skeletons of one folder.
 
     Parameters
@@ -76,6 +77,8 @@ class SkeletonSource:
     ----------
     spatial_index : SpatialIndex or None
     """
+
+    waiting = frozenset({"delete", "exists", "get", "get_bbox", "list", "upload", "upload_raw"})
 
     def __init__(
         self,
