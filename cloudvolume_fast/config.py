@@ -52,6 +52,8 @@ class VolumeConfig:
         Index of the current scale.
     parallel : int
         Above 1, the number of threads to use.  1 uses as many as the process may, since native codecs run on threads.
+    codec_threads : int
+        See `ImageAccess.threads`.
     partial_shard_writes : bool
         Whether a write of some of a shard's chunks is merged with those that it holds, or refused.
     """

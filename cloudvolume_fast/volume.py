@@ -649,6 +649,7 @@ class Volume:
         self.meta.info = value
 
     @property
+    @waits_green
     def provenance(self) -> Any:  # a DataLayerProvenance
         """The provenance, live."""
         return self.meta.provenance
@@ -657,18 +658,22 @@ class Volume:
     def provenance(self, value: Any) -> None:
         self.meta.provenance = value
 
+    @waits_green
     def refresh_info(self) -> Info:
         """Read the info again and return it."""
         return self.meta.refresh_info()
 
+    @waits_green
     def commit_info(self) -> None:
         """Write the info."""
         self.meta.commit_info()
 
+    @waits_green
     def refresh_provenance(self) -> Any:  # a DataLayerProvenance
         """Read the provenance again and return it."""
         return self.meta.refresh_provenance()
 
+    @waits_green
     def commit_provenance(self) -> None:
         """Write the provenance."""
         self.meta.commit_provenance()

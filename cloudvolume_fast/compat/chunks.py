@@ -3,6 +3,10 @@
 
 Volumes do not pass here: the core works on whole boxes.  What the core alone decodes (png, compresso, crackle) is given
 to it as a layer of one chunk.
+
+``num_threads``, 0 for all that the process may use, is how many threads work on a chunk: those of the packages where
+they can (jxl, writing crackle), else threads that decode layers of it (`_LAYERED`).  The other encodings are one stream
+each, which one thread works on, as upstream's do.
 """
 
 from __future__ import annotations
@@ -11,15 +15,18 @@ import io
 import os
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from cloudvolume_fast._core import compressed_segmentation
-from cloudvolume_fast.config import VolumeConfig
+from cloudvolume_fast.config import VolumeConfig, parse_parallel
 from cloudvolume_fast.decode import registry
 from cloudvolume_fast.decode.codec import ChunkSpec
+from cloudvolume_fast.deliver.read_image import read_box
 from cloudvolume_fast.deliver.write_image import encode_box
 from cloudvolume_fast.errors import (
     ChunkDecodeError,
@@ -27,7 +34,7 @@ from cloudvolume_fast.errors import (
     InvalidArgumentError,
     UnsupportedEncodingError,
 )
-from cloudvolume_fast.options import WriteOptions
+from cloudvolume_fast.options import ReadOptions, WriteOptions
 from cloudvolume_fast.sources.precomputed.image import PrecomputedImageSource
 from cloudvolume_fast.sources.precomputed.metadata import PrecomputedMetadata
 
@@ -79,6 +86,9 @@ DEFAULT_CSEG_BLOCK_SIZE = (8, 8, 8)
 NEEDS_INSTALL: dict[str, str] = {}
 """Encoding to what must be installed, where something must."""
 
+_LAYERED = ("compressed_segmentation", "compresso", "crackle")
+"""Encodings of which a layer can be decoded without the others."""
+
 _LABELLED = ("raw", "compressed_segmentation", "compresso", "crackle")
 _EMPTY: Mapping[str, Any] = {}
 _MEMBERS = {
@@ -125,6 +135,7 @@ def _source(
     dtype: np.dtype[Any],
     block_size: Sequence[int] | None,
     params: Mapping[str, Any] = _EMPTY,
+    threads: int = 1,
 ) -> PrecomputedImageSource:
     """Return a layer of one chunk, in a folder that need not exist."""
     extents = [int(extent) for extent in shape[:3]]
@@ -148,7 +159,7 @@ def _source(
         "scales": [scale],
     }
     meta = PrecomputedMetadata(f"file://{folder}", info)
-    return PrecomputedImageSource(meta, VolumeConfig())
+    return PrecomputedImageSource(meta, VolumeConfig(codec_threads=threads))
 
 
 def encode(
@@ -156,7 +167,7 @@ def encode(
     encoding: str,
     block_size: Sequence[int] | None = None,
     compression_params: Mapping[str, Any] = _EMPTY,
-    num_threads: int = 1,
+    num_threads: int | bool = 1,
 ) -> bytes:
     """Encode a chunk.
 
@@ -170,8 +181,8 @@ def encode(
     compression_params : dict
         ``level`` for jpeg, png, jxl and fpzip; ``effort``, ``decodingspeed`` for jxl; ``tolerance``, ``rate``,
         ``precision``, ``correlated_dims`` for zfpc.
-    num_threads : int
-        At least 0; one chunk is encoded by one thread.
+    num_threads : int or bool
+        See the module.
 
     Raises
     ------
@@ -179,21 +190,49 @@ def encode(
     """
     if encoding == "npz":
         return encode_npz(img_chunk)
-    _check_threads(num_threads)
+    threads = _threads(num_threads)
     name = _codec(encoding).name
     voxels = img_chunk[..., np.newaxis] if img_chunk.ndim == 3 else img_chunk
-    source = _source("/nowhere", name, voxels.shape, voxels.dtype, block_size, compression_params)
+    source = _source(
+        "/nowhere", name, voxels.shape, voxels.dtype, block_size, compression_params, threads
+    )
     scale = source.image_scale(0)
     _, chunks = encode_box(scale, scale.bounds, voxels, WriteOptions(threads=1))
     data = chunks[0]
     return b"" if data is None else bytes(data)
 
 
-def _check_threads(num_threads: int) -> None:
+def _threads(num_threads: int | bool) -> int:
     if num_threads < 0:
         raise InvalidArgumentError(
-            f"num_threads: expected at least 0, found {num_threads}", key="num_threads"
+            f"num_threads: expected at least 0, found {num_threads}",
+            key="num_threads",
+            expected=">= 0",
+            found=num_threads,
         )
+    return parse_parallel(num_threads)
+
+
+def _decode_layers(
+    decode_layer: Callable[[int, int, Array], object],
+    shape: tuple[int, ...],
+    dtype: np.dtype[Any],
+    depth: int,
+    threads: int,
+) -> Array:
+    """Return a chunk of which threads decode a layer each; `depth` is that of the parts that the encoding has."""
+    out = np.empty(shape, dtype, order="F")
+    parts = -(-shape[2] // depth)
+    count = max(1, min(threads, parts))
+    cuts = [min(shape[2], parts * i // count * depth) for i in range(count + 1)]
+    layers = [(begin, end, out[:, :, begin:end]) for begin, end in pairwise(cuts)]
+    if count == 1:
+        decode_layer(*layers[0])
+    else:
+        with ThreadPoolExecutor(count) as pool:
+            for done in [pool.submit(decode_layer, *layer) for layer in layers]:
+                done.result()
+    return out
 
 
 def _require(
@@ -216,7 +255,7 @@ def decode(
     dtype: DTypeLike | None = None,
     block_size: Sequence[int] | None = None,
     background_color: float = 0,
-    num_threads: int = 1,
+    num_threads: int | bool = 1,
 ) -> Array:
     """Decode a chunk.
 
@@ -231,8 +270,8 @@ def decode(
     block_size : sequence of 3 int, optional
         For compressed_segmentation; default (8, 8, 8).
     background_color : number
-    num_threads : int
-        At least 0; one chunk is decoded by one thread.
+    num_threads : int or bool
+        See the module.
 
     Returns
     -------
@@ -244,22 +283,34 @@ def decode(
     """
     if encoding == "npz":
         return decode_npz(b"" if filedata is None else filedata)
-    _check_threads(num_threads)
+    threads = _threads(num_threads)
     name = _codec(encoding).name
     extents, kind = _require(shape, dtype)
     if not filedata:
         return np.full(extents, background_color, kind, order="F")
     if name == "raw":
         return decode_raw(filedata, extents, kind)
+    x, y, z = extents[:3]
     if name == "compressed_segmentation":
-        return decode_compressed_segmentation(filedata, extents, kind, block_size)
+        block = DEFAULT_CSEG_BLOCK_SIZE if block_size is None else tuple(map(int, block_size))
+
+        def decode_blocks(begin: int, end: int, out: Array) -> None:
+            compressed_segmentation.decode(
+                filedata,
+                extents[:3],
+                kind,
+                block_shape=block,
+                num_channels=extents[3],
+                box=((0, 0, begin), (x, y, end)),
+                out=out,
+            )
+
+        return _decode_layers(decode_blocks, extents, kind, block[2], threads)
     codec = registry.lookup(name, "encoding")
     if not codec.is_native:
         implementation: Any = codec.load()  # a ChunkCodec, as the core does not decode it
-        x, y, z = extents[:3]
-        found = implementation.decode(
-            memoryview(filedata), (x, y, z), (0, 0, 0, x, y, z), ChunkSpec(kind, extents[3], {})
-        )
+        spec = ChunkSpec(kind, extents[3], {}, threads)
+        found = implementation.decode(memoryview(filedata), (x, y, z), (0, 0, 0, x, y, z), spec)
         return np.asfortranarray(found)
     with tempfile.TemporaryDirectory(prefix="cvfast-chunk-") as folder:
         source = _source(folder, name, extents, kind, block_size)
@@ -267,9 +318,12 @@ def decode(
         os.makedirs(os.path.dirname(path))
         with open(path, "wb") as file:
             file.write(filedata)
-        x, y, z = extents[:3]
-        voxels: Array = source.read((0, 0, 0, x, y, z), 0)
-        return voxels
+        scale = source.image_scale(0)
+
+        def read_layer(begin: int, end: int, out: Array) -> None:
+            read_box(scale, (0, 0, begin, x, y, end), ReadOptions(threads=1), out=out)
+
+        return _decode_layers(read_layer, extents, kind, 1, threads if name in _LAYERED else 1)
 
 
 def _require_labelled(encoding: str) -> None:
@@ -329,7 +383,7 @@ def decode_binary_image(
     dtype: DTypeLike | None = None,
     block_size: Sequence[int] | None = None,
     background_color: float = 0,
-    num_threads: int = 0,
+    num_threads: int | bool = 0,
 ) -> Array:
     """Return where a chunk has a label, as bool; parameters as for `decode`."""
     voxels = decode(filedata, encoding, shape, dtype, block_size, background_color, num_threads)
@@ -423,7 +477,7 @@ def transcode(
     compression_params: Mapping[str, Any] = _EMPTY,
     force: bool = False,
     total: int | None = None,
-    num_threads: int = 1,
+    num_threads: int | bool = 1,
     dest_chunk_size_fn: Callable[[Any], tuple[int, ...]] | None = None,
 ) -> Iterator[tuple[Any, bytes]]:
     """Yield chunks in another encoding.
@@ -470,8 +524,9 @@ def transcode(
         if same:
             yield name, data
             continue
+        shape = src_chunk_size_fn(name)
         voxels = decode(
-            data, src_encoding, src_chunk_size_fn(name), dtype, src_block_size, background_color
+            data, src_encoding, shape, dtype, src_block_size, background_color, num_threads
         )
         if dest_chunk_size_fn is not None:
             voxels = _resized(voxels, dest_chunk_size_fn(name), background_color)

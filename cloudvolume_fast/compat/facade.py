@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from typing import Any
 
@@ -16,6 +17,7 @@ from cloudvolume_fast.compat.precomputed_volume import CloudVolumePrecomputed
 from cloudvolume_fast.compat.registry import image_plugin
 from cloudvolume_fast.compat.sources import PrecomputedImageSource, PrecomputedMetadata
 from cloudvolume_fast.config import VolumeConfig, is_interactive, parse_parallel
+from cloudvolume_fast.deliver.green import is_real_thread, run_green
 from cloudvolume_fast.errors import UnsupportedFormatError
 from cloudvolume_fast.fetch.content_encoding import suffix_of
 from cloudvolume_fast.model.info import Info
@@ -105,7 +107,9 @@ class CloudVolume(metaclass=_CloudVolumeType):
         What is kept: ``same`` for chunks as they are stored, but for second-stage compression; ``raw`` for voxels; or
         the name of an encoding without loss, to which chunks are transcoded.
     codec_threads : int or bool
-        Threads inside one call of a codec that has its own; 0 or True for all.  Native codecs have none.
+        Threads that decode or encode; 0 or True for all.  The packages for jxl (both ways) and crackle (writing) use so
+        many within each chunk, beside other chunks as far as there are processors left.  For all other codecs it is
+        the number of chunks that are worked on side by side, where it is above 1 and ``parallel`` is not.
 
     Raises
     ------
@@ -191,7 +195,8 @@ class CloudVolume(metaclass=_CloudVolumeType):
             codec_threads=parse_parallel(codec_threads),
             spatial_index_db=spatial_index_db,
         )
-        meta = PrecomputedMetadata(
+        make = functools.partial(
+            PrecomputedMetadata,
             path.cloudpath,
             config,
             cache,
@@ -202,6 +207,7 @@ class CloudVolume(metaclass=_CloudVolumeType):
             secrets=secrets,
             compress_cache=compress_cache,
         )
+        meta = run_green(make) if config.green_threads and not is_real_thread() else make()
         _override_folder(meta, "mesh", mesh_dir)
         _override_folder(meta, "skeletons", skel_dir)
         config.mip = meta.to_mip(mip)

@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 
 from cloudvolume_fast.compat import chunks
 from cloudvolume_fast.compat.image_tx import check_reader
-from cloudvolume_fast.compat.sources import PrecomputedImageSource, PrecomputedMetadata, use_cache
+from cloudvolume_fast.compat.sources import PrecomputedImageSource, PrecomputedMetadata
 from cloudvolume_fast.config import VolumeConfig
 from cloudvolume_fast.errors import EmptyVolumeException
 from cloudvolume_fast.model.bbox import Bbox
+from cloudvolume_fast.sources.precomputed.given_cache import use_cache
 
 __all__ = ["decode", "decode_binary_image", "decode_single_voxel", "decode_unique", "download"]
 

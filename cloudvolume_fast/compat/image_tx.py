@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 
 from cloudvolume_fast.compat import image_common
 from cloudvolume_fast.compat.options import checked_cdn_cache
-from cloudvolume_fast.compat.sources import PrecomputedImageSource, PrecomputedMetadata, use_cache
+from cloudvolume_fast.compat.sources import PrecomputedImageSource, PrecomputedMetadata
 from cloudvolume_fast.config import VolumeConfig
 from cloudvolume_fast.errors import AlignmentError, InvalidArgumentError, UnsupportedOptionError
 from cloudvolume_fast.model.bbox import Bbox
+from cloudvolume_fast.sources.precomputed.given_cache import use_cache
 
 __all__ = [
     "child_upload_process",

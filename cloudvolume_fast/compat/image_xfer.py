@@ -3,11 +3,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from cloudvolume_fast.compat.precomputed_common import should_compress
 from cloudvolume_fast.compat.precomputed_volume import CloudVolumePrecomputed
+from cloudvolume_fast.config import parse_parallel
 from cloudvolume_fast.sources.precomputed.image import PrecomputedImageSource
 from cloudvolume_fast.sources.precomputed.transfer import open_destination
 
@@ -40,28 +42,15 @@ def create_destination(
     return CloudVolumePrecomputed.of_layer(meta, config, PrecomputedImageSource(meta, config))
 
 
-def _transfer(sharded: bool | None) -> Any:  # Any: one of the functions below
-    def transfer(
-        source: PrecomputedImageSource,
-        cloudpath: str,
-        bbox: Any,
-        mip: MipLike,
-        block_size: int | None = None,
-        compress: str | bool | None = None,
-        compress_level: int | None = None,
-        encoding: str | None = None,
-        codec_threads: int = 1,
-    ) -> Any:
-        source.config.codec_threads = codec_threads
-        return source.transfer_to(
-            cloudpath, bbox, mip, block_size, compress, compress_level, encoding, sharded
-        )
-
-    return transfer
-
-
-_to_sharded = _transfer(True)
-_to_unsharded = _transfer(False)
+@contextlib.contextmanager
+def _codec_threads(source: PrecomputedImageSource, count: int | bool) -> Iterator[None]:
+    """Within the block, let codecs use so many threads."""
+    config = source.config
+    before, config.codec_threads = config.codec_threads, parse_parallel(count)
+    try:
+        yield
+    finally:
+        config.codec_threads = before
 
 
 def transfer_sharded_to_sharded(
@@ -73,12 +62,13 @@ def transfer_sharded_to_sharded(
     compress: str | bool | None = True,
     compress_level: int | None = None,
     encoding: str | None = None,
-    codec_threads: int = 1,
+    codec_threads: int | bool = 1,
 ) -> Any:
     """Transfer a box to shards; see `PrecomputedImageSource.transfer_to`."""
-    return _to_sharded(
-        source, cloudpath, bbox, mip, block_size, compress, compress_level, encoding, codec_threads
-    )
+    with _codec_threads(source, codec_threads):
+        return source.transfer_to(
+            cloudpath, bbox, mip, block_size, compress, compress_level, encoding, True
+        )
 
 
 def transfer_unsharded_to_unsharded(
@@ -90,12 +80,13 @@ def transfer_unsharded_to_unsharded(
     compress: str | bool | None = True,
     compress_level: int | None = None,
     encoding: str | None = None,
-    codec_threads: int = 1,
+    codec_threads: int | bool = 1,
 ) -> Any:
     """Transfer a box to files of a chunk each; see `PrecomputedImageSource.transfer_to`."""
-    return _to_unsharded(
-        source, cloudpath, bbox, mip, block_size, compress, compress_level, encoding, codec_threads
-    )
+    with _codec_threads(source, codec_threads):
+        return source.transfer_to(
+            cloudpath, bbox, mip, block_size, compress, compress_level, encoding, False
+        )
 
 
 def transfer_unsharded_to_sharded(
@@ -106,12 +97,13 @@ def transfer_unsharded_to_sharded(
     compress: str | bool | None = None,
     compress_level: int | None = None,
     encoding: str | None = None,
-    codec_threads: int = 1,
+    codec_threads: int | bool = 1,
 ) -> Any:
     """Transfer a box to shards; see `PrecomputedImageSource.transfer_to`."""
-    return _to_sharded(
-        source, cloudpath, bbox, mip, None, compress, compress_level, encoding, codec_threads
-    )
+    with _codec_threads(source, codec_threads):
+        return source.transfer_to(
+            cloudpath, bbox, mip, None, compress, compress_level, encoding, True
+        )
 
 
 def transfer_any_to_unsharded(
@@ -122,12 +114,13 @@ def transfer_any_to_unsharded(
     compress: str | bool | None = None,
     compress_level: int | None = None,
     encoding: str | None = None,
-    codec_threads: int = 1,
+    codec_threads: int | bool = 1,
 ) -> Any:
     """Transfer a box to files of a chunk each; see `PrecomputedImageSource.transfer_to`."""
-    return _to_unsharded(
-        source, cloudpath, bbox, mip, None, compress, compress_level, encoding, codec_threads
-    )
+    with _codec_threads(source, codec_threads):
+        return source.transfer_to(
+            cloudpath, bbox, mip, None, compress, compress_level, encoding, False
+        )
 
 
 transfer_by_rerendering = transfer_any_to_unsharded

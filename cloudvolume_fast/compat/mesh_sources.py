@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from cloudvolume_fast.config import VolumeConfig
-from cloudvolume_fast.errors import InvalidArgumentError, UnsupportedOptionError
+from cloudvolume_fast.errors import InvalidArgumentError
 from cloudvolume_fast.model.info import Info
+from cloudvolume_fast.sources.precomputed.given_cache import use_cache
 from cloudvolume_fast.sources.precomputed.mesh.base import MeshSource
 from cloudvolume_fast.sources.precomputed.mesh.open import mesh_source
 from cloudvolume_fast.sources.precomputed.metadata import PrecomputedMetadata
@@ -25,8 +26,8 @@ class PrecomputedMeshSource:
     ----------
     meta : PrecomputedMetadata
         Of the layer.
-    cache : object, optional
-        Kept for upstream's callers.
+    cache : CacheService, bool or str, optional
+        What reads go through; see `use_cache`.
     config : VolumeConfig, optional
     readonly : bool
         Whether writes raise.
@@ -41,12 +42,13 @@ class PrecomputedMeshSource:
     def __new__(  # type: ignore[misc]
         cls,
         meta: PrecomputedMetadata,
-        cache: Any = None,  # Any: whatever the caller caches with
+        cache: Any = None,  # Any: see `use_cache`
         config: VolumeConfig | None = None,
         readonly: bool = False,
         info: Info | None = None,
     ) -> MeshSource:
         """Open the meshes of a layer whose metadata is at hand."""
+        use_cache(meta, cache)
         source = mesh_source(meta, config, info=info, readonly=readonly)
         source.cache = source.meta.cache = cache
         return source
@@ -63,17 +65,9 @@ class PrecomputedMeshSource:
 
         Raises
         ------
-        InfoUnavailableError, InfoValidationError
-        UnsupportedOptionError
-            For `cache`: meshes are cached by volumes that have a disk cache.
+        InfoUnavailableError, InfoValidationError, ChunkWriteError
         """
-        if cache:
-            raise UnsupportedOptionError(
-                f"cache: expected none, as only volumes have a disk cache, found {cache!r}",
-                key="cache",
-                found=cache,
-            )
-        meta = PrecomputedMetadata(cloudpath, secrets=secrets)
+        meta = PrecomputedMetadata(cloudpath, secrets=secrets, cache=cache)
         return cls(meta, None, VolumeConfig(progress=bool(progress)))
 
 

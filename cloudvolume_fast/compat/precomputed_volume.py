@@ -14,14 +14,16 @@ from cloudvolume_fast.compat.options import (
     checked_parallel,
     unchecked,
 )
-from cloudvolume_fast.compat.sources import PrecomputedImageSource, PrecomputedMetadata, use_cache
+from cloudvolume_fast.compat.sources import PrecomputedImageSource, PrecomputedMetadata
 from cloudvolume_fast.config import VolumeConfig
+from cloudvolume_fast.deliver.green import waits_green
 from cloudvolume_fast.model.bbox import Bbox
 from cloudvolume_fast.model.info import Info
 from cloudvolume_fast.model.info_creation import create_info
 from cloudvolume_fast.model.vec import Vec
 from cloudvolume_fast.sources.precomputed import image as image_source
 from cloudvolume_fast.sources.precomputed import metadata
+from cloudvolume_fast.sources.precomputed.given_cache import use_cache
 from cloudvolume_fast.sources.precomputed.metadata import MipLike
 from cloudvolume_fast.volume import Volume
 
@@ -133,14 +135,21 @@ class CloudVolumePrecomputed(Volume):
         """The meshes of the layer, opened when they are first asked for; another source when their kind changes."""
         if self._given_mesh is not None:
             return self._given_mesh
-        from cloudvolume_fast.sources.precomputed.mesh.open import mesh_source, suited_source
+        from cloudvolume_fast.sources.precomputed.mesh.open import suited_source
 
         source: MeshSource | None = self.__dict__.get("_mesh")
         if source is None:
-            source = self._mesh = mesh_source(self.meta, self.config)
-            source.meta.cv = self
+            source = self._mesh = self._open_meshes()
         elif not source.is_current:
             source = self._mesh = suited_source(source.meta)
+        return source
+
+    @waits_green
+    def _open_meshes(self) -> MeshSource:
+        from cloudvolume_fast.sources.precomputed.mesh.open import mesh_source
+
+        source = mesh_source(self.meta, self.config)
+        source.meta.cv = self
         return source
 
     # The whole layer.
@@ -206,8 +215,16 @@ class CloudVolumePrecomputed(Volume):
             return self._given_skeleton
         from cloudvolume_fast.sources.precomputed.skeleton import skeletons_of_volume
 
+        if self._skeleton is None:
+            self._skeleton = self._open_skeletons()
         self._skeleton = skeletons_of_volume(self, self._skeleton)
         return self._skeleton
+
+    @waits_green
+    def _open_skeletons(self) -> SkeletonSource:
+        from cloudvolume_fast.sources.precomputed.skeleton import skeletons_of_volume
+
+        return skeletons_of_volume(self, None)
 
     # Any scale.
 

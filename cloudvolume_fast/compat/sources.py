@@ -6,33 +6,13 @@ from __future__ import annotations
 from typing import Any
 
 from cloudvolume_fast.config import VolumeConfig
-from cloudvolume_fast.errors import InvalidArgumentError, ReadOnlyException
+from cloudvolume_fast.errors import ReadOnlyException
 from cloudvolume_fast.model.bbox import Bbox
 from cloudvolume_fast.model.info import Info
 from cloudvolume_fast.sources.precomputed import image as image_source
 from cloudvolume_fast.sources.precomputed import metadata
+from cloudvolume_fast.sources.precomputed.given_cache import use_cache
 from cloudvolume_fast.sources.precomputed.voxels import bounds_of
-
-
-def use_cache(meta: metadata.PrecomputedMetadata, cache: Any) -> None:
-    """Make a layer's reads go through the disk cache of a `CacheService`; None changes nothing.
-
-    Raises
-    ------
-    InvalidArgumentError
-        It is of another layer.
-    """
-    if cache is None or cache.meta is meta:
-        return
-    if cache.meta.cloudpath != meta.cloudpath:
-        raise InvalidArgumentError(
-            f"cache: expected that of {meta.cloudpath}, found that of {cache.meta.cloudpath}",
-            key="cache",
-            expected=meta.cloudpath,
-            found=cache.meta.cloudpath,
-        )
-    if meta.cache_base != cache.enabled:
-        meta.cache_base = cache.enabled
 
 
 class PrecomputedMetadata(metadata.PrecomputedMetadata):

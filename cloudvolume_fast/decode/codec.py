@@ -28,11 +28,14 @@ class ChunkSpec:
     num_channels : int
     scale : dict
         The entry of ``info["scales"]``, for the encoding's own members (``jpeg_quality`` and the like).
+    threads : int
+        How many threads a package may use within one call, where it can (``codec_threads`` of a volume).
     """
 
     dtype: np.dtype[Any]
     num_channels: int
     scale: Mapping[str, Any]
+    threads: int = 1
 
     def shape(self, chunk_shape: Triple) -> tuple[int, int, int, int]:
         """Return the (x, y, z, channel) shape of a chunk."""

@@ -22,7 +22,7 @@ class CrackleEncoder:
         labels = np.asfortranarray(voxels[..., 0])
         if labels.dtype == np.bool_:
             labels = labels.view(np.uint8)
-        return bytes(package.compress(labels, parallel=1))
+        return bytes(package.compress(labels, parallel=spec.threads))
 
 
 CODEC = CrackleEncoder()

@@ -20,7 +20,7 @@ def jpeg_to_jxl(data: bytes, chunk_shape: Triple, spec: ChunkSpec) -> bytes | No
     """Return a jxl file that holds a jpeg; None where that cannot be done, be it damage or a form that jxl has not."""
     try:
         jpeg.check_header(data, chunk_shape, spec)
-        return bytes(imagecodecs.jpegxl_encode_jpeg(data, numthreads=1))
+        return bytes(imagecodecs.jpegxl_encode_jpeg(data, numthreads=spec.threads))
     except (CloudVolumeError, ValueError, RuntimeError):
         return None
 
@@ -33,7 +33,7 @@ def jxl_to_jpeg(data: bytes, chunk_shape: Triple, spec: ChunkSpec) -> bytes | No
             return None
         # Few bytes can stand for many of metadata: there is no more room than a jpeg of the chunk needs.
         room = _HEADER_BYTES + 2 * spec.chunk_bytes(chunk_shape)
-        found = bytes(imagecodecs.jpegxl_decode_jpeg(data, numthreads=1, out=room))
+        found = bytes(imagecodecs.jpegxl_decode_jpeg(data, numthreads=spec.threads, out=room))
         jpeg.check_header(found, chunk_shape, spec)
     except (CloudVolumeError, ValueError, RuntimeError):
         return None

@@ -224,7 +224,9 @@ class JxlCodec(DecodedCodec):
         raw = bytes(data)
         shape, is_planar = _pixels_shape(picture_header(raw), chunk_shape, spec.num_channels)
         # Given the array, the package raises when the picture has another shape, instead of allocating what it claims.
-        pixels = imagecodecs.jpegxl_decode(raw, numthreads=1, out=np.empty(shape, np.uint8))
+        pixels = imagecodecs.jpegxl_decode(
+            raw, numthreads=spec.threads, out=np.empty(shape, np.uint8)
+        )
         if is_planar and spec.num_channels > 1:
             pixels = np.moveaxis(pixels.reshape(spec.num_channels, -1), 0, -1)
             x, y, z = chunk_shape
@@ -251,7 +253,7 @@ class JxlCodec(DecodedCodec):
                 lossless=is_lossless,
                 effort=None if effort is None else int(effort),
                 decodingspeed=None if speed is None else int(speed),
-                numthreads=1,
+                numthreads=spec.threads,
             )
         )
 

@@ -46,6 +46,8 @@ class Codec:
         the core does around the call (files, second-stage compression, copies) still overlaps; but the calls follow
         each other, and the program's other threads wait.  Whatever is not named here releases the GIL, runs on every
         thread, and is measured by a test.
+    takes_threads : frozenset of {"decode", "encode"}
+        What `implementation` does on several threads within one call where it is told to (`ChunkSpec.threads`).
     """
 
     name: str
@@ -57,6 +59,7 @@ class Codec:
     native_decode: bool = False
     is_lossless: bool = True
     holds_gil: frozenset[Literal["decode", "encode"]] = frozenset()
+    takes_threads: frozenset[Literal["decode", "encode"]] = frozenset()
 
     @property
     def is_native(self) -> bool:
@@ -183,6 +186,7 @@ register(
         is_compressible=False,
         implementation=f"{_HERE}.jxl:CODEC",
         is_lossless=False,
+        takes_threads=frozenset({"decode", "encode"}),
     )
 )
 register(
@@ -204,6 +208,7 @@ register(
         default_compress="gzip",
         implementation=f"{_HERE}.crackle:CODEC",
         native_decode=True,
+        takes_threads=frozenset({"encode"}),
     )
 )
 register(Codec("fpzip", frozenset({"float32", "float64"}), implementation=f"{_HERE}.fpzip:FPZIP"))

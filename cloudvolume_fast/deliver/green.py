@@ -6,7 +6,7 @@ from __future__ import annotations
 import functools
 import threading
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 T = TypeVar("T")
 F = TypeVar("F", bound=Callable[..., Any])
@@ -64,3 +64,15 @@ def waits_green(method: F) -> F:
         return method(self, *args, **kwargs)
 
     return waiting  # type: ignore[return-value]
+
+
+class WaitsGreen:
+    """Base of sources: the methods that `waiting` names wait as by `waits_green`, in whichever subclass they are."""
+
+    waiting: ClassVar[frozenset[str]] = frozenset()
+    config: Any  # Any: settings that have green_threads
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        for name in cls.waiting & cls.__dict__.keys():
+            setattr(cls, name, waits_green(cls.__dict__[name]))

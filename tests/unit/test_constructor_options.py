@@ -62,7 +62,7 @@ TESTED = {
     "cache_locking": "test_locking_of_no_cache_is_no_matter",
     "lru_encoding": "test_encoding_of_no_cache_is_no_matter",
     "timestamp": "test_option_that_is_not_available_is_refused",
-    "codec_threads": "test_codec_threads_are_checked",
+    "codec_threads": "test_codec_threads_are_checked",  # what they do: compat/test_codec_threads.py
 }
 
 

@@ -21,6 +21,7 @@ from cloudvolume_fast.fetch.store import ObjectStore
 from cloudvolume_fast.model.info import Info
 from cloudvolume_fast.model.shard_params import compute_shard_params_for_hashed
 from cloudvolume_fast.model.sharding import ShardEncoding, ShardingSpecification
+from cloudvolume_fast.sources.precomputed.given_cache import use_cache
 from cloudvolume_fast.sources.precomputed.metadata import PrecomputedMetadata
 
 __all__ = ["FolderMetadata", "plain"]
@@ -33,8 +34,8 @@ class FolderMetadata:
     ----------
     meta : PrecomputedMetadata
         Of the layer.
-    cache : object, optional
-        Kept for upstream's callers; bytes are cached by the store.
+    cache : CacheService, bool or str, optional
+        What reads go through; see `use_cache`.
     config : VolumeConfig, optional
         Of the volume.
     info : dict, optional
@@ -60,11 +61,12 @@ class FolderMetadata:
     def __init__(
         self,
         meta: PrecomputedMetadata,
-        cache: Any = None,  # Any: whatever the caller caches with
+        cache: Any = None,  # Any: see `use_cache`
         config: VolumeConfig | None = None,
         info: Info | None = None,
         readonly: bool = False,
     ) -> None:
+        use_cache(meta, cache)
         self.meta = meta
         self.cache = cache
         self.config = VolumeConfig() if config is None else config

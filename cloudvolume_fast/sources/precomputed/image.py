@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from cloudvolume_fast.config import VolumeConfig
 from cloudvolume_fast.deliver.chunk_lru import ChunkLRU
 from cloudvolume_fast.deliver.cutout import VolumeCutout
+from cloudvolume_fast.deliver.green import WaitsGreen
 from cloudvolume_fast.errors import DimensionError, InvalidArgumentError, UnsupportedOptionError
 from cloudvolume_fast.fetch.content_encoding import suffix_of
 from cloudvolume_fast.locate.indexing import check_bounds, clip, expand_to_chunks
@@ -50,7 +51,7 @@ class _Lazy:
         return function if image is None else function.__get__(image, owner)
 
 
-class PrecomputedImageSource(ImageAccess):
+class PrecomputedImageSource(WaitsGreen, ImageAccess):
     """Voxels of a Precomputed layer.
 
     Parameters
@@ -88,6 +89,22 @@ class PrecomputedImageSource(ImageAccess):
     ) -> None:
         super().__init__(meta, config, ChunkLRU(lru_bytes, lru_encoding))
         self._volume_type = volume_type
+
+    # `read` and `write` are what volumes call, which wait themselves.
+    waiting = frozenset(
+        {
+            "delete",
+            "download",
+            "download_files",
+            "download_points",
+            "exists",
+            "has_data",
+            "memory_cutout",
+            "transfer_to",
+            "unique",
+            "upload",
+        }
+    )
 
     # Each of these is a method whose first argument is this image.
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, Literal, ParamSpec, TypeVar
 
 import numpy as np
 
 from cloudvolume_fast import _runtime
 from cloudvolume_fast.config import VolumeConfig
+from cloudvolume_fast.decode import registry
 from cloudvolume_fast.deliver.chunk_lru import ChunkLRU
 from cloudvolume_fast.deliver.cutout import CutoutOrigin
 from cloudvolume_fast.deliver.source import ImageScale
@@ -154,10 +155,13 @@ class ImageAccess:
             and cached[3] is meta.path
             and cached[4] == self.config.cdn_cache
             and cached[5] is meta.disk_cache
+            and cached[6] == self.config.codec_threads
         ):
-            return cached[6]  # type: ignore[no-any-return]
-        cdn_cache = self.config.cdn_cache
-        scale = image_layout.open_scale(meta, parsed, self.lru, self._shard_indexes, cdn_cache)
+            return cached[7]  # type: ignore[no-any-return]
+        cdn_cache, codec_threads = self.config.cdn_cache, self.config.codec_threads
+        scale = image_layout.open_scale(
+            meta, parsed, self.lru, self._shard_indexes, cdn_cache, codec_threads
+        )
         self._scales[mip] = (
             parsed,
             data_type,
@@ -165,6 +169,7 @@ class ImageAccess:
             meta.path,
             cdn_cache,
             meta.disk_cache,
+            codec_threads,
             scale,
         )
         return scale
@@ -227,6 +232,19 @@ class ImageAccess:
         self._background = (color, dtype, out)
         return out
 
+    def threads(self, scale: ImageScale, work: Literal["decode", "encode"]) -> int:
+        """Return how many chunks are worked on side by side; 0 leaves it to the core.
+
+        ``parallel`` above 1 decides, then ``codec_threads`` above 1: so many threads in all, be they of the core, one
+        for each chunk, or of a package that uses them within a chunk, beside as many others as there are processors.
+        """
+        config = self.config
+        if config.parallel > 1 or config.codec_threads <= 1:
+            return config.threads
+        if work in registry.lookup(scale.encoding, scale.folder).takes_threads:
+            return max(1, _runtime.default_threads() // config.codec_threads)
+        return config.codec_threads
+
     def read_options(
         self, scale: ImageScale, threads: int | None = None, title: str | None = None
     ) -> ReadOptions:
@@ -235,7 +253,7 @@ class ImageAccess:
         return ReadOptions(
             config.fill_missing,
             self.background_bytes(scale.dtype),
-            config.threads if threads is None else threads,
+            self.threads(scale, "decode") if threads is None else threads,
             (config.progress_title or title or "Downloading") if config.progress else None,
         )
 

@@ -30,6 +30,7 @@ def open_scale(
     lru: ChunkLRU,
     shard_indexes: _runtime.ShardIndexCache,
     cdn_cache: bool | int | str = True,
+    codec_threads: int = 1,
 ) -> ImageScale:
     """Describe a scale to the core.
 
@@ -44,6 +45,8 @@ def open_scale(
         Where the core holds indexes of shards.
     cdn_cache : bool, int or str
         See `upload_headers`.
+    codec_threads : int
+        See `ChunkSpec.threads`.
 
     Raises
     ------
@@ -61,7 +64,7 @@ def open_scale(
     codec.check(dtype, channels, folder)
     if not codec.is_native:
         codec.load()  # a package that is missing is told before any chunk is touched
-    spec = ChunkSpec(dtype, channels, parsed.raw)
+    spec = ChunkSpec(dtype, channels, parsed.raw, codec_threads)
     level = png_level(parsed.raw)  # a wrong one is no reason not to read
     path = folder_path(meta, parsed.key)
     layout = _runtime.ImageLayout(
@@ -224,7 +227,7 @@ def _attach_lru(
     is_external = codec is not None and not codec.is_native
     needs_package = codec is not None and codec.implementation is not None
     # Without the scale's members, such as a precision that loses bits of what is to be held.
-    entry_spec = ChunkSpec(spec.dtype, spec.num_channels, {})
+    entry_spec = ChunkSpec(spec.dtype, spec.num_channels, {}, spec.threads)
     lru.attach(
         layout,
         key=parsed.key,

@@ -239,7 +239,7 @@ def _encode(
         level=level_of(suffix, config.compress_level),
         delete_background=config.delete_black_uploads,
         background=source.background_bytes(scale.dtype),
-        threads=config.threads,
+        threads=source.threads(scale, "encode"),
         progress=title if progress else None,
     )
     array = as_voxels(img, bounds, scale, scale.num_channels)

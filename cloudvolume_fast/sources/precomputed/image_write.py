@@ -72,7 +72,7 @@ def write(
         delete_background=config.delete_black_uploads,
         fill_missing=config.fill_missing,
         background=source.background_bytes(scale.dtype),
-        threads=config.threads if threads is None else threads,
+        threads=source.threads(scale, "encode") if threads is None else threads,
         progress=(config.progress_title or "Uploading") if config.progress else None,
     )
     workers = (config.parallel if threads is None else threads) or 1

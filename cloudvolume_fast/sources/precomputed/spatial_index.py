@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cloudvolume_fast.config import VolumeConfig
+from cloudvolume_fast.deliver.green import WaitsGreen
 from cloudvolume_fast.errors import (
     DecodingError,
     InfoValidationError,
@@ -62,7 +63,7 @@ class IndexPaths:
         return (self[number] for number in range(len(self)))
 
 
-class SpatialIndex:
+class SpatialIndex(WaitsGreen):
     """The spatial index of a folder of meshes or skeletons.
 
     Parameters
@@ -99,6 +100,8 @@ class SpatialIndex:
     -----
     Upstream behaviour ``SpatialIndex``.
     """
+
+    waiting = frozenset({"file_locations_per_label", "get_bbox", "query"})
 
     def __init__(
         self,

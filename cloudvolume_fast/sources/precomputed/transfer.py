@@ -245,11 +245,17 @@ def transfer(
     if path is not None:
         make_folder(path, there.folder)
     core = common_chunks(bounds, here, there)
-    spec = ChunkSpec(there.dtype, there.num_channels, destination.meta.scale(destination_mip))
+    spec = ChunkSpec(
+        there.dtype,
+        there.num_channels,
+        destination.meta.scale(destination_mip),
+        source.config.codec_threads,
+    )
     # Files are written one by one there.
     recode = None
     if there.sharding is None:
         recode = registry.recoder(here.encoding, there.encoding, spec)
+    threads = _threads(source, here, destination, there)
     if core is not None and recode is not None:
         key = destination.meta.key(destination_mip)
         store = destination.meta.store
@@ -264,7 +270,7 @@ def transfer(
                 cache_control=headers.get("Cache-Control"),
             )
 
-        for box in _recode_chunks(source, here, put, spec, recode, core, options):
+        for box in _recode_chunks(source, here, put, spec, recode, core, options, threads):
             _transfer_chunks(source, mip, destination, destination_mip, box, options)
     elif core is not None:
         _transfer_chunks(source, mip, destination, destination_mip, core, options)
@@ -367,6 +373,14 @@ def _own_compression(scale: ImageScale, options: TransferOptions) -> tuple[str, 
     return suffix, level
 
 
+def _threads(
+    source: ImageAccess, here: ImageScale, destination: ImageAccess, there: ImageScale
+) -> int:
+    """Return how many chunks are decoded and encoded side by side; 0 leaves it to the core."""
+    wanted = (source.threads(here, "decode"), destination.threads(there, "encode"))
+    return min(filter(None, wanted), default=0)
+
+
 def _transfer_chunks(
     source: ImageAccess,
     mip: int,
@@ -392,7 +406,7 @@ def _transfer_chunks(
             level,
             read_options.fill_missing,
             sync_writes(),
-            read_options.threads,
+            read_options.threads if is_copy else _threads(source, here, destination, there),
             max_inflight_bytes(),
             progress.callback,
         )
@@ -408,6 +422,7 @@ def _recode_chunks(
     recode: registry.Recode,
     bounds: Bounds,
     options: TransferOptions,
+    threads: int,
 ) -> Iterator[Bounds]:
     """Write chunks in the other encoding without their voxels; yield the boxes of those that need another way.
 
@@ -428,7 +443,7 @@ def _recode_chunks(
         put(name, recoded)
         return None
 
-    with ThreadPoolExecutor(read_options.threads or default_threads()) as pool:
+    with ThreadPoolExecutor(threads or default_threads()) as pool:
         for block in blocks(bounds, here, options.block_size):
             files = read_files(here, block, read_options)
             for box in pool.map(pass_on, files.keys(), files.values()):
@@ -461,7 +476,7 @@ def _render(
         partial="merge",
         fill_missing=True,  # where the destination has no chunk yet the rest of it is background
         background=read_options.background,
-        threads=read_options.threads,
+        threads=destination.threads(there, "encode"),
     )
     path = destination.folder_path(destination.meta.key(destination_mip))
     for block in _write_blocks(bounds, there, options.block_size):

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import gzip
+import json
 import multiprocessing
 import pickle
 from pathlib import Path
@@ -13,6 +14,7 @@ import meshes
 import numpy as np
 import pytest
 import support
+from servers.latency import LatencyProxy
 
 from cloudvolume_fast import CloudVolume, Skeleton
 
@@ -133,6 +135,73 @@ gevent.joinall(others)
 other.kill()
 print(json.dumps([yielded, [job.value == expected for job in jobs], expected, [job.value for job in others]]))
 """
+
+
+SLOW = """
+import json, time
+from gevent import monkey
+monkey.patch_all()
+import gevent
+from cloudvolume_fast import CloudVolume
+ticks = 0
+def counts():
+    global ticks
+    while True:
+        gevent.sleep(0.01)
+        ticks += 1
+other = gevent.spawn(counts)
+gevent.sleep(0.02)
+found = {{}}
+def measure(name, work):
+    before, begin = ticks, time.monotonic()
+    value = work()
+    found[name] = [ticks - before, time.monotonic() - begin]
+    return value
+path = {path!r}
+vol = measure("open", lambda: CloudVolume(path, progress=False, green_threads=True))
+measure("refresh", vol.refresh_info)
+measure("provenance", lambda: vol.refresh_provenance())
+mesh = measure("mesh", lambda: vol.mesh)
+skeleton = measure("skeleton", lambda: vol.skeleton)
+measure("mesh.get", lambda: mesh.get(5))
+measure("mesh.exists", lambda: mesh.exists([5]))
+measure("skeleton.get", lambda: skeleton.get(5))
+measure("skeleton.exists", lambda: skeleton.exists([5]))
+measure("skeleton.get_bbox", lambda: skeleton.get_bbox(vol.bounds * vol.resolution))
+measure("spatial_index.query", lambda: skeleton.spatial_index.query(vol.bounds * vol.resolution))
+measure("box", lambda: vol[:])
+measure("voxel", lambda: vol[0, 0, 0])
+measure("points", lambda: vol.scattered_points([(0, 0, 0), (39, 29, 19)]))
+measure("unique", lambda: vol.unique(vol.bounds))
+measure("exists", lambda: vol.exists(vol.bounds))
+measure("image.download", lambda: vol.image.download(vol.bounds, 0))
+measure("image.exists", lambda: vol.image.exists(vol.bounds, 0))
+other.kill()
+print(json.dumps(found))
+"""
+
+
+def test_other_green_threads_go_on_while_a_server_takes_its_time(
+    remote: Any, nginx: Any, nginx_folder: Path
+) -> None:
+    pytest.importorskip("gevent")
+    index = {"resolution": [1, 1, 1], "chunk_size": [1000, 1000, 1000]}
+    info = {"@type": "neuroglancer_skeletons", "spatial_index": index}
+    skeletons = nginx_folder / "layer" / "skeletons"
+    stored = json.loads((skeletons / "info").read_text())
+    (skeletons / "info").write_text(json.dumps({**stored, **info}))
+    (skeletons / "info.gz").unlink(missing_ok=True)
+    local: Any = CloudVolume(f"file://{nginx_folder}/layer", progress=False)
+    name = local.skeleton.spatial_index.filename_of((0, 0, 0))
+    (skeletons / name).write_text('{"5": [0, 0, 0, 6, 7, 8]}')
+    delay = 0.25
+    with LatencyProxy(nginx.url, delay) as proxy:
+        path = remote.cloudpath.replace(nginx.url, proxy.url)
+        found = support.run_python(SLOW.format(path=path))
+    assert len(found) == 18
+    # A tick is 10 ms; this asks for a quarter of those that fit into one delay.
+    silent = {what: seen for what, seen in found.items() if seen[1] < delay or seen[0] < 6}
+    assert not silent
 
 
 def test_green_threads_read_from_a_server(remote: Any) -> None:

@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cloudvolume_fast.config import VolumeConfig
+from cloudvolume_fast.deliver.green import WaitsGreen
 from cloudvolume_fast.errors import InvalidArgumentError, UnsupportedOptionError
 from cloudvolume_fast.model.labels import as_label, as_labels, is_scalar
 from cloudvolume_fast.model.mesh import Mesh
 from cloudvolume_fast.model.sharding import ShardEncoding
+from cloudvolume_fast.sources.precomputed.given_cache import use_cache
 from cloudvolume_fast.sources.precomputed.mesh.metadata import PrecomputedMeshMetadata
 
 if TYPE_CHECKING:
@@ -45,18 +47,20 @@ def labels_of(segids: Any) -> list[int]:  # Any: a label, a string of digits, or
     return list(dict.fromkeys(as_labels(each).tolist()))
 
 
-class MeshSource:
+class MeshSource(WaitsGreen):
     """Meshes of a layer.
 
     Parameters
     ----------
     meta : PrecomputedMeshMetadata
-    cache : None
-        For upstream's callers.
+    cache : CacheService, bool or str, optional
+        What reads go through; see `use_cache`.
     config : VolumeConfig
     readonly : bool
         Whether writes raise.
     """
+
+    waiting = frozenset({"delete", "exists", "get", "get_bbox", "get_manifest", "put", "save"})
 
     def __init__(
         self,
@@ -65,6 +69,7 @@ class MeshSource:
         config: VolumeConfig | None = None,
         readonly: bool = False,
     ) -> None:
+        use_cache(meta.meta, cache)
         self.meta = meta
         self.cache = cache
         self.config = config or meta.config

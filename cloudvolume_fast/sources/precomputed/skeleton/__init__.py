@@ -6,7 +6,6 @@ from __future__ import annotations
 from typing import Any
 
 from cloudvolume_fast.config import VolumeConfig
-from cloudvolume_fast.errors import UnsupportedOptionError
 from cloudvolume_fast.model.info import Info
 from cloudvolume_fast.model.layer_path import parse_layer_path
 from cloudvolume_fast.sources.precomputed.metadata import PrecomputedMetadata
@@ -87,16 +86,9 @@ class PrecomputedSkeletonSource:
 
         Raises
         ------
-        InfoUnavailableError, InfoValidationError
-        UnsupportedOptionError
-            For `cache`, which is not available in this version.
+        InfoUnavailableError, InfoValidationError, ChunkWriteError
         """
-        if cache:
-            raise UnsupportedOptionError(
-                f"cache: expected none, as it is not available in this version, found {cache!r}",
-                key="cache",
-                found=cache,
-            )
-        meta = PrecomputedMetadata(parse_layer_path(cloudpath).cloudpath, secrets=secrets)
+        path = parse_layer_path(cloudpath).cloudpath
+        meta = PrecomputedMetadata(path, secrets=secrets, cache=cache)
         config = VolumeConfig(progress=bool(progress), spatial_index_db=spatial_index_db)
         return cls(meta, None, config)

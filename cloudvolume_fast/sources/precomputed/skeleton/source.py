@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cloudvolume_fast.config import VolumeConfig
+from cloudvolume_fast.deliver.green import WaitsGreen
 from cloudvolume_fast.errors import (
     InvalidArgumentError,
     SkeletonAttributeMixingError,
@@ -19,6 +20,7 @@ from cloudvolume_fast.errors import (
 )
 from cloudvolume_fast.model.labels import as_label, as_labels, is_scalar
 from cloudvolume_fast.model.sharding import ShardEncoding
+from cloudvolume_fast.sources.precomputed.given_cache import use_cache
 from cloudvolume_fast.sources.precomputed.skeleton.metadata import PrecomputedSkeletonMetadata
 from cloudvolume_fast.sources.precomputed.spatial_index import SpatialIndex, layer_spatial_index
 
@@ -59,14 +61,14 @@ class NamesOf(Sequence[str]):
         return self._name_of(self._labels[number])
 
 
-class SkeletonSource:
+class SkeletonSource(WaitsGreen):
     """Skeletons of one folder.
 
     Parameters
     ----------
     meta : PrecomputedSkeletonMetadata
-    cache : object, optional
-        Kept for callers.
+    cache : CacheService, bool or str, optional
+        What reads go through; see `use_cache`.
     config : VolumeConfig
     readonly : bool
         Refuse to write.
@@ -76,13 +78,16 @@ class SkeletonSource:
     spatial_index : SpatialIndex or None
     """
 
+    waiting = frozenset({"delete", "exists", "get", "get_bbox", "list", "upload", "upload_raw"})
+
     def __init__(
         self,
         meta: PrecomputedSkeletonMetadata,
-        cache: Any = None,  # Any: whatever the caller caches with
+        cache: Any = None,  # Any: see `use_cache`
         config: VolumeConfig | None = None,
         readonly: bool = False,
     ) -> None:
+        use_cache(meta.meta, cache)
         self.meta = meta
         self.cache = cache
         self.config = meta.config if config is None else config

@@ -330,8 +330,6 @@ def test_info_without_members_stands_for_the_defaults(vol: CloudVolumePrecompute
 def test_layers_are_opened_by_their_path(vol: CloudVolumePrecomputed) -> None:
     vol.skeleton.upload(sample(7))
     same(PrecomputedSkeletonSource.from_cloudpath(vol.cloudpath).get(7), sample(7))
-    with pytest.raises(errors.UnsupportedOptionError, match="cache"):
-        PrecomputedSkeletonSource.from_cloudpath(vol.cloudpath, cache=True)
 
 
 # Shards.
