@@ -75,17 +75,11 @@ class Renumberer:
     def mapping(self) -> dict[int, int]:
         """Return bits of the original label to number, in no order."""
 
-class FolderListings:
-    """What lay in the folders of many keys at one moment, for those who read them in several batches."""
-
-    def __init__(self, root: bytes, keys: Sequence[str] | Sequence[bytes]) -> None: ...
-
 def read_objects(
     root: bytes,
     keys: Sequence[str] | Sequence[bytes],
     limit_bytes: int,
     threads: int,
-    listings: FolderListings | None = ...,
 ) -> tuple[list[bytes | None], list[tuple[int, str]], list[int]]:
     """Read whole objects below a folder, under whichever suffix they lie, the newest copy of each.
 
@@ -99,8 +93,6 @@ def read_objects(
         Bytes that a gzipped object may expand to.
     threads : int
         0 leaves it to the core.
-    listings : FolderListings, optional
-        Made for these keys and others.
 
     Returns
     -------
@@ -110,6 +102,52 @@ def read_objects(
         Which of them are still compressed, and the suffix that tells how.
     unclear : list of int
         Which could not be read, or have keys that are not plain paths: to be looked at one by one.
+    """
+
+class ObjectsAhead:
+    """Batches of objects that threads without the GIL prepare while the caller works on those before them.
+
+    Notes
+    -----
+    Where no batch is ready, whoever asks for one prepares one too.  At most a few for each thread wait, and no more are
+    begun once they take 64 MiB.  A forked child prepares those that its parent had not been given itself.
+    """
+
+    def next(self) -> tuple[list[bytes | None], list[tuple[int, str]], list[int]] | None:
+        """Wait for the next batch, as `read_objects` returns it, or return None behind the last.
+
+        Signals are handled meanwhile (Ctrl-C).
+
+        Raises
+        ------
+        RuntimeError
+            Another thread is using it.
+        """
+
+    def close(self) -> None:
+        """Stop, and wait until no thread is left; so does letting go of it."""
+
+def read_objects_ahead(
+    root: bytes,
+    keys: Sequence[str] | Sequence[bytes],
+    batch_keys: int,
+    limit_bytes: int,
+    threads: int,
+) -> ObjectsAhead:
+    """Read whole objects below a folder, `batch_keys` to a batch; see `read_objects`."""
+
+def inflate_ranges_ahead(
+    wholes: Sequence[Buffer],
+    numbers: NDArray[np.int64],
+    begins: NDArray[np.uint64],
+    sizes: NDArray[np.uint64],
+    batch_ranges: int,
+    limit_bytes: int,
+    threads: int,
+) -> ObjectsAhead:
+    """Inflate gzipped parts of some buffers, `batch_ranges` to a batch; see `inflate_ranges`.
+
+    What cannot be inflated as its end claims is unclear.
     """
 
 def write_objects(

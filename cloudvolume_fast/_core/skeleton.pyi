@@ -7,14 +7,53 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
+class Maker:
+    """Makes skeletons of arrays.
+
+    Parameters
+    ----------
+    cls : type
+        Made without calling its constructor, unless `construct` is given.
+    construct : callable, optional
+        Called with vertices, edges, radius, vertex types, label and the list of attributes.
+    names : sequence of str
+        Of the members that are each skeleton's own: those six, and its copy of the transform.
+    shared : sequence of (str, object)
+        The other members.
+    transform : ndarray
+    listed, listed_without : sequence of dict
+        What a skeleton's list of attributes is copied from, with and without stored ones.
+    radius_at, types_at : int
+        Their places among the stored attributes, or -1.
+    unknown : (float, int)
+        Radius and type where none are stored.
+    others : sequence of (int, str, tuple, dtype)
+        The other attributes: place, name; shape and type where they are not stored.
+    """
+
+    def __init__(
+        self,
+        cls: type[Any],
+        construct: Callable[..., Any] | None,
+        names: Sequence[str],
+        shared: Iterable[tuple[str, Any]],
+        transform: NDArray[np.float32],
+        listed: Iterable[dict[str, Any]],
+        listed_without: Iterable[dict[str, Any]],
+        radius_at: int,
+        types_at: int,
+        unknown: tuple[float, float],
+        others: Iterable[tuple[int, str, tuple[int, ...], np.dtype[Any]]],
+    ) -> None: ...
+
 def decode_many(
     buffers: list[bytes],
     names: Sequence[str],
     *,
     attributes: Iterable[tuple[DTypeLike, int]],
     transform: ArrayLike | None = None,
-    make: Callable[[int, NDArray[np.float32], NDArray[np.uint32], list[NDArray[np.generic]]], Any]
-    | None = None,
+    labels: Sequence[int | None] | None = None,
+    make: Maker | None = None,
 ) -> list[Any]:
     """Decode skeletons.
 
@@ -28,9 +67,10 @@ def decode_many(
         Type and number of components of each vertex attribute, in the order of the info.
     transform : array_like, shape (3, 4), optional
         Applied to the vertices, in double precision.
-    make : callable, optional
-        Called with the number of each skeleton and its arrays before they are filled; what it returns stands in the
-        result.  Tuples that live as long as the batch are what Python's garbage collector spends its time on.
+    labels : sequence of int or None
+        Of each skeleton; needed if `make` is given.
+    make : Maker, optional
+        What it makes of the arrays, before they are filled, stands in the result.
 
     Returns
     -------

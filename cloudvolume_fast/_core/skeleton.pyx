@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # cython: language_level=3, freethreading_compatible=True, boundscheck=False
 from cpython.buffer cimport PyBUF_SIMPLE, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
+from cpython.object cimport PyObject_SetAttr
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from libc.stdint cimport uint8_t, uint32_t
 from libcpp.vector cimport vector
@@ -125,7 +126,60 @@ cdef uint8_t* address(object array, int flags) except? NULL:
     return begin
 
 
-def decode_many(list buffers, names, *, attributes, transform=None, make=None):
+cdef class Maker:
+    cdef object cls, new, construct, transform, full, empty
+    cdef tuple names, shared, others
+    cdef list listed, listed_without
+    cdef Py_ssize_t radius_at, types_at
+    cdef object no_radius, no_type, single, byte
+
+    def __init__(
+        self, cls, construct, names, shared, transform, listed, listed_without, Py_ssize_t radius_at,
+        Py_ssize_t types_at, unknown, others
+    ):
+        if construct is None and len(names) != 7:
+            raise InvalidArgumentError(f"names: expected 7, found {len(names)}")
+        self.cls, self.new, self.construct, self.transform = cls, cls.__new__, construct, transform
+        self.names, self.shared, self.others = tuple(names), tuple(shared), tuple(others)
+        self.listed, self.listed_without = list(listed), list(listed_without)
+        self.radius_at, self.types_at = radius_at, types_at
+        self.no_radius, self.no_type = unknown
+        self.full, self.empty = np.full, np.empty
+        self.single, self.byte = np.dtype(np.float32), np.dtype(np.uint8)
+
+    cdef object make(self, object label, object vertices, object edges, list values):
+        cdef Py_ssize_t count = len(values), place
+        cdef dict entry
+        if 0 <= self.radius_at < count:
+            radius = values[self.radius_at]
+        else:
+            radius = self.full(len(vertices), self.no_radius, self.single)
+        if 0 <= self.types_at < count:
+            types = values[self.types_at]
+        else:
+            types = self.full(len(vertices), self.no_type, self.byte)
+        cdef list listed = [entry.copy() for entry in (self.listed if count else self.listed_without)]
+        if self.construct is not None:
+            skeleton = self.construct(vertices, edges, radius, types, label, listed)
+        else:
+            # Not into its __dict__, which would make that an object of its own.
+            skeleton = self.new(self.cls)
+            PyObject_SetAttr(skeleton, self.names[0], vertices)
+            PyObject_SetAttr(skeleton, self.names[1], edges)
+            PyObject_SetAttr(skeleton, self.names[2], radius)
+            PyObject_SetAttr(skeleton, self.names[3], types)
+            PyObject_SetAttr(skeleton, self.names[4], label)
+            PyObject_SetAttr(skeleton, self.names[5], listed)
+            PyObject_SetAttr(skeleton, self.names[6], self.transform.copy())
+            for name, value in self.shared:
+                PyObject_SetAttr(skeleton, name, value)
+        if count:
+            for place, name, shape, dtype in self.others:
+                PyObject_SetAttr(skeleton, name, values[place] if place < count else self.empty(shape, dtype))
+        return skeleton
+
+
+def decode_many(list buffers, names, *, attributes, transform=None, labels=None, make=None):
     cdef vector[lib.AttributeFormat] formats
     cdef vector[lib.Extents] extents
     cdef vector[const_byte_span] contents
@@ -141,6 +195,8 @@ def decode_many(list buffers, names, *, attributes, transform=None, make=None):
     attributes = [(np.dtype(dtype), int(count)) for dtype, count in attributes]
     if len(names) != n:
         raise InvalidArgumentError(f"names: expected {n}, found {len(names)}")
+    if make is not None and (labels is None or len(labels) != n):
+        raise InvalidArgumentError(f"labels: expected {n}, found {None if labels is None else len(labels)}")
     get_formats(attributes, formats)
     if get_affine(transform, &affine):
         used = &affine
@@ -149,6 +205,8 @@ def decode_many(list buffers, names, *, attributes, transform=None, make=None):
     contents.reserve(n)
     buffers_out.reserve(n)
     cdef list out = []
+    cdef list values
+    cdef Maker maker = make
     ndarray, empty, single, word = np.ndarray, np.empty, np.dtype(np.float32), np.dtype(np.uint32)
     for i in range(n):
         data = buffers[i]
@@ -174,7 +232,7 @@ def decode_many(list buffers, names, *, attributes, transform=None, make=None):
             values.append(ndarray(shape, dtype, memory, offset))
             targets.push_back(<byte*> buffers_out[i] + offset)
             offset += aligned(bytes_of(formats[k], found))
-        out.append((vertices, edges, values) if make is None else make(i, vertices, edges, values))
+        out.append((vertices, edges, values) if maker is None else maker.make(labels[i], vertices, edges, values))
     cdef byte** first = targets.data()
     with nogil:
         for i in range(n):

@@ -35,6 +35,7 @@ __all__ = [
     "DEFAULT_ATTRIBUTES",
     "PrecomputedSkeleton",
     "Skeleton",
+    "SkeletonDecoder",
     "VertexAttribute",
     "decode_skeletons",
     "encode_skeletons",
@@ -167,98 +168,89 @@ def decode_skeletons(
     ------
     SkeletonDecodeError, SkeletonUnassignedEdgeError
     """
-    used = None if transform is None or np.array_equal(transform, _IDENTITY) else transform
-    kept = _IDENTITY if transform is None else np.asarray(transform, np.float32)
-    make = _Maker(attributes, kept, "voxel" if transform is None else "physical", labels)
-    return core.decode_many(
-        list(buffers),
-        names,
-        attributes=[(a.dtype, a.num_components) for a in attributes],
-        transform=used,
-        make=make,
-    )
+    return SkeletonDecoder(attributes, transform)(buffers, labels, names)
 
 
-class _Maker:
-    """Makes skeletons of arrays, in a third of the time that osteoid's constructor takes.
-
-    One skeleton is made by the constructor; the others get its members, but for those that are their own.
-    """
+class SkeletonDecoder:
+    """Decodes batches of skeletons that have the same attributes; see `decode_skeletons`."""
 
     def __init__(
         self,
         attributes: Sequence[VertexAttribute],
-        transform: NDArray[np.float32],
-        space: str,
-        labels: Sequence[int | None],
+        transform: NDArray[np.floating[Any]] | None = None,
     ) -> None:
-        self._labels = labels
-        ids = [a.id for a in attributes]
-        self._radius_at = ids.index("radius") if "radius" in ids else -1
-        self._types_at = ids.index("vertex_types") if "vertex_types" in ids else -1
-        self._others = [(i, a) for i, a in enumerate(attributes) if a.id not in _UNKNOWN]
-        self._listed = [a.to_dict() for a in attributes]
-        own: list[Any] = [  # what is recognised among the members afterwards
-            np.zeros((1, 3), np.float32),
-            np.zeros((0, 2), np.uint32),
-            np.zeros(1, np.float32),
-            np.zeros(1, np.uint8),
-            object(),
-        ]
-        first = Skeleton(*own, transform, space, [])
-        self._members = dict(vars(first))
-        names = [[k for k, v in self._members.items() if v is each] for each in own]
-        lists = [k for k, v in self._members.items() if isinstance(v, list)]
-        arrays = [
-            k
-            for k, v in self._members.items()
-            if isinstance(v, np.ndarray) and not any(v is each for each in own)
-        ]
-        # Another version of osteoid may keep them otherwise; then the constructor makes all of them.
-        self._is_known = [len(n) for n in names] == [1] * 5 and len(lists) == len(arrays) == 1
-        self._names = [n[0] for n in names] + lists + arrays if self._is_known else []
-        self._shared = [(k, v) for k, v in self._members.items() if k not in self._names]
-        self._transform, self._space = transform, space
+        self._attributes = [(a.dtype, a.num_components) for a in attributes]
+        is_moved = transform is not None and not np.array_equal(transform, _IDENTITY)
+        self._transform = transform if is_moved else None
+        kept = _IDENTITY if transform is None else np.asarray(transform, np.float32)
+        self._make = _maker(attributes, kept, "voxel" if transform is None else "physical")
 
     def __call__(
-        self, number: int, vertices: NDArray[Any], edges: NDArray[Any], values: list[Any]
-    ) -> Skeleton:
-        label = self._labels[number]
-        n, count = len(vertices), len(values)
-        radius = (
-            values[self._radius_at]
-            if 0 <= self._radius_at < count
-            else np.full(n, _UNKNOWN["radius"], np.float32)
+        self, buffers: Sequence[bytes], labels: Sequence[int | None], names: Sequence[str]
+    ) -> list[Skeleton]:
+        """Decode some, all in one call of the core.
+
+        Raises
+        ------
+        SkeletonDecodeError, SkeletonUnassignedEdgeError
+        """
+        return core.decode_many(
+            list(buffers),
+            names,
+            attributes=self._attributes,
+            transform=self._transform,
+            labels=labels,
+            make=self._make,
         )
-        types = (
-            values[self._types_at]
-            if 0 <= self._types_at < count
-            else np.full(n, _UNKNOWN["vertex_types"], np.uint8)
-        )
-        listed = [dict(entry) for entry in (self._listed if values else _DEFAULT_ENTRIES)]
-        if self._is_known:
-            skeleton: Skeleton = Skeleton.__new__(Skeleton)
-            own = (vertices, edges, radius, types, label, listed, self._transform.copy())
-            # Not into its __dict__, which would make that an object of its own.
-            for name, value in zip(self._names, own, strict=True):
-                setattr(skeleton, name, value)
-            for name, value in self._shared:
-                setattr(skeleton, name, value)
-        else:
-            skeleton = Skeleton(
-                vertices, edges, radius, types, label, self._transform, self._space, listed
-            )
-        for place, attribute in self._others if values else ():
-            if place < count:
-                array = values[place]
-            else:
-                shape = (0,) if attribute.num_components == 1 else (0, attribute.num_components)
-                array = np.empty(shape, attribute.dtype)
-            setattr(skeleton, attribute.id, array)
-        return skeleton
 
 
-_DEFAULT_ENTRIES = [a.to_dict() for a in DEFAULT_ATTRIBUTES]
+def _maker(
+    attributes: Sequence[VertexAttribute], transform: NDArray[np.float32], space: str
+) -> core.Maker:
+    """Return what makes skeletons of arrays, in a fraction of the time that osteoid's constructor takes.
+
+    One skeleton is made by the constructor; the others get its members, but for those that are their own.
+    """
+    ids = [a.id for a in attributes]
+    own: list[Any] = [  # what is recognised among the members afterwards
+        np.zeros((1, 3), np.float32),
+        np.zeros((0, 2), np.uint32),
+        np.zeros(1, np.float32),
+        np.zeros(1, np.uint8),
+        object(),
+    ]
+    members = vars(Skeleton(*own, transform, space, []))
+    names = [[k for k, v in members.items() if v is each] for each in own]
+    lists = [k for k, v in members.items() if isinstance(v, list)]
+    arrays = [
+        k
+        for k, v in members.items()
+        if isinstance(v, np.ndarray) and not any(v is each for each in own)
+    ]
+    # Another version of osteoid may keep them otherwise; then the constructor makes all of them.
+    is_known = [len(n) for n in names] == [1] * 5 and len(lists) == len(arrays) == 1
+    filled = [n[0] for n in names] + lists + arrays if is_known else []
+
+    def construct(*parts: Any) -> Skeleton:  # Any: vertices, edges, radius, types, label, listed
+        return Skeleton(*parts[:5], transform, space, parts[5])
+
+    return core.Maker(
+        Skeleton,
+        None if is_known else construct,
+        filled,
+        [(k, v) for k, v in members.items() if k not in filled],
+        transform,
+        [a.to_dict() for a in attributes],
+        [a.to_dict() for a in DEFAULT_ATTRIBUTES],
+        ids.index("radius") if "radius" in ids else -1,
+        ids.index("vertex_types") if "vertex_types" in ids else -1,
+        (_UNKNOWN["radius"], _UNKNOWN["vertex_types"]),
+        [
+            (i, a.id, (0,) if a.num_components == 1 else (0, a.num_components), a.dtype)
+            for i, a in enumerate(attributes)
+            if a.id not in _UNKNOWN
+        ],
+    )
 
 
 def encode_skeletons(

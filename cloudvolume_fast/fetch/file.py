@@ -6,7 +6,7 @@ from __future__ import annotations
 import contextlib
 import os
 import stat
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 
 from cloudvolume_fast import _runtime
 from cloudvolume_fast.errors import ChunkReadError, ChunkWriteError, DecompressionError
@@ -19,6 +19,7 @@ from cloudvolume_fast.fetch.content_encoding import (
 from cloudvolume_fast.fetch.content_encoding import (
     compress as compress_bytes,
 )
+from cloudvolume_fast.fetch.read_ahead import batch_size, prepared
 from cloudvolume_fast.fetch.store import KeyRange
 
 _LIMIT_BYTES = 1 << 30
@@ -42,9 +43,6 @@ class FileStore:
     What is written has no name, or a temporary one in the same folder, until it is complete, so that a reader sees the
     old object or the new.
     """
-
-    batch_keys = 125
-    """Objects of a batch, for those who can work on one while the next is read."""
 
     def __init__(self, root: str) -> None:
         self.root = root
@@ -152,23 +150,32 @@ class FileStore:
         -----
         The core reads and inflates them, on every thread of the pool and without the GIL.
         """
-        return self._get_many(keys, None)
-
-    def reader_of(self, keys: Sequence[str]) -> Callable[[Sequence[str]], list[bytes | None]]:
-        """Return `get_many` for parts of `keys`, whose folders are listed now and not again for each part."""
-        listings = _runtime.FolderListings(os.fsencode(self.root), _encoded(keys))
-        return lambda part: self._get_many(part, listings)
-
-    def _get_many(
-        self, keys: Sequence[str], listings: _runtime.FolderListings | None
-    ) -> list[bytes | None]:
-        found, encoded, unclear = _runtime.read_objects(
-            os.fsencode(self.root),
-            _encoded(keys),
-            _LIMIT_BYTES,
-            0,
-            listings,
+        return self._completed(
+            keys,
+            *_runtime.read_objects(os.fsencode(self.root), _encoded(keys), _LIMIT_BYTES, 0),
         )
+
+    def get_batches(self, keys: Sequence[str]) -> Generator[list[bytes | None], None, None]:
+        """Yield what `get_many` returns in consecutive parts, while threads without the GIL read those behind.
+
+        Folders are listed once.  None of the threads outlives the generator.
+        """
+        size = batch_size(len(keys))
+        ahead = _runtime.read_objects_ahead(
+            os.fsencode(self.root), _encoded(keys), size, _LIMIT_BYTES, 0
+        )
+        with contextlib.closing(prepared(ahead)) as batches:
+            for begin, batch in zip(range(0, len(keys), size), batches, strict=True):
+                yield self._completed(keys[begin : begin + size], *batch)
+
+    def _completed(
+        self,
+        keys: Sequence[str],
+        found: list[bytes | None],
+        encoded: Sequence[tuple[int, str]],
+        unclear: Sequence[int],
+    ) -> list[bytes | None]:
+        """Do what the core left to do, one by one."""
         for i, suffix in encoded:
             data = found[i]
             assert data is not None

@@ -1,57 +1,36 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Batches that are fetched on a thread while the caller works on those before them.
+"""Batches of objects that the core prepares while the caller works on those before them.
 
-What fetches them lets go of the GIL; what the caller makes of them, Python objects, holds it.
+What prepares them needs no GIL; what the caller makes of them, Python objects, holds it.
 """
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from itertools import islice
-from typing import TypeVar
+from collections.abc import Generator
 
-__all__ = ["fetched_ahead"]
+from cloudvolume_fast import _runtime
 
-Asked = TypeVar("Asked")
-Fetched = TypeVar("Fetched")
+__all__ = ["batch_size", "prepared"]
 
-# One that is being fetched and one that waits, so that the thread need not ask for the GIL between them.
-_DEPTH = 2
+# Handing over a batch costs as much as a few small objects; a caller who waits for one waits for all of it.
+_MOST_OBJECTS = 64
 
 
-def fetched_ahead(
-    fetch: Callable[[Asked], Fetched], batches: Iterable[Asked]
-) -> Iterator[tuple[Asked, Fetched]]:
-    """Yield batches with what is fetched for them, in their order.
+def batch_size(count: int, most: int = _MOST_OBJECTS) -> int:
+    """Return how many of `count` objects make a batch: at most `most`, and so few that each thread has several."""
+    share = -(-count // (4 * _runtime.default_threads()))
+    return max(1, min(most, share))
 
-    Parameters
-    ----------
-    fetch : callable
-        Called for one batch after the other, on a thread; a single batch is fetched by the caller.
-    batches : iterable
 
-    Raises
-    ------
-    Exception
-        What `fetch` raises, when the caller gets to that batch.
+def prepared(
+    ahead: _runtime.ObjectsAhead,
+) -> Generator[tuple[list[bytes | None], list[tuple[int, str]], list[int]], None, None]:
+    """Yield batches in their order; see `_runtime.read_objects` for what they are.
+
+    However the generator ends, none of the core's threads is left then.
     """
-    todo = iter(batches)
-    head = list(islice(todo, 2))
-    if len(head) < 2:
-        for batch in head:
-            yield batch, fetch(batch)
-        return
-    pool = ThreadPoolExecutor(1, "cloudvolume-fast-ahead")
     try:
-        waiting: deque[tuple[Asked, Future[Fetched]]] = deque(
-            (batch, pool.submit(fetch, batch)) for batch in [*head, *islice(todo, _DEPTH - 1)]
-        )
-        while waiting:
-            batch, future = waiting.popleft()
-            fetched = future.result()
-            waiting.extend((more, pool.submit(fetch, more)) for more in islice(todo, 1))
-            yield batch, fetched
+        while (batch := ahead.next()) is not None:
+            yield batch
     finally:
-        pool.shutdown(wait=True, cancel_futures=True)
+        ahead.close()

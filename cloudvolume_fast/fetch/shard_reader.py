@@ -7,9 +7,10 @@ indexes and data are each one batch of coalesced ranges.
 
 from __future__ import annotations
 
+import contextlib
 import posixpath
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,7 +26,7 @@ from cloudvolume_fast.errors import (
     SpecViolation,
 )
 from cloudvolume_fast.fetch.index_cache import IndexCache
-from cloudvolume_fast.fetch.read_ahead import fetched_ahead
+from cloudvolume_fast.fetch.read_ahead import batch_size, prepared
 from cloudvolume_fast.fetch.store import ByteStore, KeyRange
 from cloudvolume_fast.locate.byte_ranges import (
     ByteRange,
@@ -508,10 +509,7 @@ class ShardReader:
         SpecViolation, DecompressionError
             If an index or datum is not what the format allows.
         """
-        if parallel < 1:
-            raise InvalidArgumentError(
-                f"parallel: expected at least 1, found {parallel}", key="parallel", found=parallel
-            )
+        _require_threads(parallel)
         stored = self._stored(label, path, progress)
         out: dict[int, bytes | None] = dict.fromkeys(stored.labels.tolist())
         numbers = np.flatnonzero(stored.places.files >= 0)
@@ -524,10 +522,10 @@ class ShardReader:
         labels: Any,  # array or iterable of labels
         path: str = "",
         *,
-        most: int = 125,
+        most: int = 64,
         progress: bool | str | None = None,
         parallel: int = 1,
-    ) -> Iterator[tuple[list[int], list[bytes | None]]]:
+    ) -> Generator[tuple[list[int], list[bytes | None]], None, None]:
         """Read the data of many labels, some of which are decompressed while the caller works on others.
 
         Parameters
@@ -536,7 +534,7 @@ class ShardReader:
         path : str
             The folder of the shards.
         most : int
-            Labels of a batch.
+            Labels of a batch, or fewer.
         progress, parallel
             See `get_data`.
 
@@ -552,21 +550,44 @@ class ShardReader:
         InvalidArgumentError, SpecViolation, DecompressionError
             See `get_data`.
         """
+        _require_threads(parallel)
         stored = self._stored(labels, path, progress)
         count = len(stored.labels)
+        size = batch_size(count, most)
+        parts = [slice(begin, begin + size) for begin in range(0, count, size)]
+        is_there = stored.places.files >= 0
+        with contextlib.closing(self._inflated(stored, is_there, size, parallel)) as inflated:
+            pairs = zip(parts, inflated, strict=True)
+            for part, data in _bar(pairs, progress, "Data", len(parts)):
+                for i in np.flatnonzero(is_there[part]).tolist():
+                    if data[i] is None:
+                        data[i] = self._datum(stored, part.start + i, False)
+                yield stored.labels[part].tolist(), data
 
-        def fetch(part: slice) -> list[bytes | None]:
-            is_there = stored.places.files[part] >= 0
-            out: list[bytes | None] = [None] * len(is_there)
-            at = np.flatnonzero(is_there)
-            data = self._data(stored, at + part.start, parallel, False, None)
-            for i, datum in zip(at.tolist(), data, strict=True):
-                out[i] = datum
-            return out
-
-        parts = [slice(begin, min(begin + most, count)) for begin in range(0, count, most)]
-        for part, data in _bar(fetched_ahead(fetch, parts), progress, "Data", len(parts)):
-            yield stored.labels[part].tolist(), data
+    def _inflated(
+        self, stored: _Stored, is_there: NDArray[np.bool_], size: int, parallel: int
+    ) -> Generator[list[bytes | None], None, None]:
+        """Yield the data of all labels in batches, None for what is missing, or left to `_datum`."""
+        count = len(is_there)
+        if self.spec.data_encoding != "gzip" or not stored.blobs:
+            for begin in range(0, count, size):
+                yield [None] * min(size, count - begin)
+            return
+        runs, places = stored.runs, stored.places
+        run_of = np.where(is_there, runs.numbers, 0)
+        begins = np.where(is_there, places.offsets - runs.offsets[run_of], np.uint64(0))
+        ahead = _runtime.inflate_ranges_ahead(
+            stored.blobs,
+            run_of,
+            begins,
+            np.where(is_there, places.sizes, np.uint64(0)),
+            size,
+            self.limit_bytes,
+            parallel if parallel > 1 else 0,
+        )
+        with contextlib.closing(prepared(ahead)) as batches:
+            for data, _, _ in batches:
+                yield data
 
     def _stored(self, labels: Any, path: str, progress: bool | str | None) -> _Stored:
         places = self._find(labels, path, progress)
@@ -583,40 +604,35 @@ class ShardReader:
         progress: bool | str | None,
     ) -> list[bytes | None]:
         """Return the data of some labels that are stored, none of them None."""
-        if parallel < 1:
-            raise InvalidArgumentError(
-                f"parallel: expected at least 1, found {parallel}", key="parallel", found=parallel
-            )
-        places, runs = stored.places, stored.runs
-        run_of, sizes = runs.numbers[numbers], places.sizes[numbers]
-        begins = places.offsets[numbers] - runs.offsets[run_of]
-
-        def finish(i: int) -> bytes:
-            number = numbers[i]
-            key = stored.keys[places.files[number]]
-            what = f"{key}: minishard {places.minishards[number]}, id {places.labels[number]}"
-            wanted = ByteRange(int(places.offsets[number]), int(sizes[i]))
-            begin = int(begins[i])
-            blob = memoryview(stored.blobs[run_of[i]])[begin : begin + wanted.size]
-            _require_bytes(what, key, wanted, blob)
-            if raw or self.spec.data_encoding == "raw":
-                return bytes(blob)
-            return _gunzip(blob, self.limit_bytes, what)
-
         done: list[bytes | None] = [None] * len(numbers)
         if not raw and self.spec.data_encoding == "gzip":
+            run_of = stored.runs.numbers[numbers]
             done = _runtime.inflate_ranges(
                 stored.blobs,
                 run_of,
-                begins,
-                sizes,
+                stored.places.offsets[numbers] - stored.runs.offsets[run_of],
+                stored.places.sizes[numbers],
                 self.limit_bytes,
                 parallel if parallel > 1 else 0,
             )
         for i in _bar(range(len(numbers)), progress, "Data", len(numbers)):
             if done[i] is None:
-                done[i] = finish(i)
+                done[i] = self._datum(stored, int(numbers[i]), raw)
         return done
+
+    def _datum(self, stored: _Stored, number: int, raw: bool) -> bytes:
+        """Return the data of a label that is stored, or raise what says why it cannot be had."""
+        places, runs = stored.places, stored.runs
+        key = stored.keys[places.files[number]]
+        what = f"{key}: minishard {places.minishards[number]}, id {places.labels[number]}"
+        wanted = ByteRange(int(places.offsets[number]), int(places.sizes[number]))
+        run = runs.numbers[number]
+        begin = wanted.offset - int(runs.offsets[run])
+        blob = memoryview(stored.blobs[run])[begin : begin + wanted.size]
+        _require_bytes(what, key, wanted, blob)
+        if raw or self.spec.data_encoding == "raw":
+            return bytes(blob)
+        return _gunzip(blob, self.limit_bytes, what)
 
     def list_labels(self, filename: str, path: str = "", size: bool = False) -> Any:
         """Return the labels of a file.
@@ -950,6 +966,13 @@ def _group(
     new = np.flatnonzero((np.diff(shards[order]) != 0) | (np.diff(minishards[order]) != 0)) + 1
     groups = np.split(order, new)
     return [(int(shards[g[0]]), int(minishards[g[0]])) for g in groups], groups
+
+
+def _require_threads(parallel: int) -> None:
+    if parallel < 1:
+        raise InvalidArgumentError(
+            f"parallel: expected at least 1, found {parallel}", key="parallel", found=parallel
+        )
 
 
 def _split_key(key: str, ending: str) -> str:

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import NamedTuple, Protocol, runtime_checkable
 
@@ -71,6 +71,13 @@ class ObjectStore(ByteStore, Protocol):
 
     def get_many(self, keys: Sequence[str]) -> list[bytes | None]:
         """Return objects, decompressed, in the order given."""
+        ...
+
+    def get_batches(self, keys: Sequence[str]) -> Generator[list[bytes | None], None, None]:
+        """Yield what `get_many` returns in consecutive parts, for those who can work on one while others are read.
+
+        Where all requests are best under way at once there is a single part.
+        """
         ...
 
     def put(self, key: str, data: bytes, *, sync: bool = False) -> None:

@@ -15,6 +15,7 @@
 
 #include "cvfast/fetch/shard_lock.hpp"
 #include "cvfast/runtime/object_batch.hpp"
+#include "cvfast/runtime/read_ahead.hpp"
 #include "gil.hpp"
 #include "register.hpp"
 
@@ -80,16 +81,36 @@ struct Views {
 template <typename T>
 using Numbers = py::array_t<T, py::array::c_style | py::array::forcecast>;
 
-// What cannot be inflated as expected is None, and left to the caller.
-py::list inflate_ranges(const std::vector<py::buffer>& wholes, const Numbers<std::int64_t>& numbers,
-                        const Numbers<std::uint64_t>& begins, const Numbers<std::uint64_t>& sizes,
-                        std::uint64_t limit_bytes, int threads) {
-  const Views views(wholes);
+// Ranges of wholes; one that reaches past its end is empty.
+std::vector<std::span<const std::byte>> parts_of(const Views& views, const Numbers<std::int64_t>& numbers,
+                                                 const Numbers<std::uint64_t>& begins,
+                                                 const Numbers<std::uint64_t>& sizes) {
   const auto count = static_cast<std::size_t>(numbers.size());
   if (numbers.ndim() != 1 || begins.ndim() != 1 || sizes.ndim() != 1 || begins.size() != numbers.size() ||
       sizes.size() != numbers.size()) {
     throw std::invalid_argument("numbers, begins, sizes: expected arrays of one length");
   }
+  std::vector<std::span<const std::byte>> out(count);
+  for (std::size_t i = 0; i < count; ++i) {
+    const std::int64_t number = numbers.data()[i];
+    if (number < 0 || static_cast<std::size_t>(number) >= views.bytes.size()) {
+      throw std::invalid_argument("numbers: expected numbers of wholes");
+    }
+    const std::span<const std::byte> whole = views.bytes[static_cast<std::size_t>(number)];
+    const std::uint64_t begin = begins.data()[i];
+    const std::uint64_t length = sizes.data()[i];
+    if (begin <= whole.size() && length <= whole.size() - begin) out[i] = whole.subspan(begin, length);
+  }
+  return out;
+}
+
+// What cannot be inflated as expected is None, and left to the caller.
+py::list inflate_ranges(const std::vector<py::buffer>& wholes, const Numbers<std::int64_t>& numbers,
+                        const Numbers<std::uint64_t>& begins, const Numbers<std::uint64_t>& sizes,
+                        std::uint64_t limit_bytes, int threads) {
+  const Views views(wholes);
+  const std::vector<std::span<const std::byte>> parts = parts_of(views, numbers, begins, sizes);
+  const std::size_t count = parts.size();
   py::list out(count);
   std::vector<std::span<const std::byte>> in;
   std::vector<std::span<std::byte>> targets;
@@ -99,22 +120,13 @@ py::list inflate_ranges(const std::vector<py::buffer>& wholes, const Numbers<std
   places.reserve(count);
   for (std::size_t i = 0; i < count; ++i) {
     out[i] = py::none();
-    const std::int64_t number = numbers.data()[i];
-    if (number < 0 || static_cast<std::size_t>(number) >= views.bytes.size()) {
-      throw std::invalid_argument("numbers: expected numbers of wholes");
-    }
-    const std::span<const std::byte> whole = views.bytes[static_cast<std::size_t>(number)];
-    const std::uint64_t begin = begins.data()[i];
-    const std::uint64_t length = sizes.data()[i];
-    if (begin > whole.size() || length > whole.size() - begin) continue;
-    const std::span<const std::byte> part = whole.subspan(begin, length);
-    const std::size_t size = rt::claimed_bytes(part);
+    const std::size_t size = rt::claimed_bytes(parts[i]);
     if (size == 0 || size > limit_bytes) continue;
     // Nobody else sees it until it is filled.
     auto bytes = py::reinterpret_steal<py::bytes>(PyBytes_FromStringAndSize(nullptr, static_cast<py::ssize_t>(size)));
     if (!bytes) throw py::error_already_set();
     targets.emplace_back(reinterpret_cast<std::byte*>(PyBytes_AS_STRING(bytes.ptr())), size);
-    in.push_back(part);
+    in.push_back(parts[i]);
     places.push_back(i);
     out[i] = std::move(bytes);
   }
@@ -126,13 +138,9 @@ py::list inflate_ranges(const std::vector<py::buffer>& wholes, const Numbers<std
   return out;
 }
 
-py::tuple read_batch(const std::string& root, const Keys& keys, std::uint64_t limit_bytes, int threads,
-                     const rt::FolderListings* listings) {
-  std::vector<rt::StoredObject> objects;
-  run(threads, [&](const rt::BatchOptions& options) {
-    return rt::read_objects(root, keys, limit_bytes, objects, options, listings);
-  });
-  py::list out(keys.size());
+// Objects, None where one is absent or unclear; which are still compressed, and how; which are unclear.
+py::tuple to_python(std::vector<rt::StoredObject>& objects) {
+  py::list out(objects.size());
   py::list encoded;
   std::vector<std::size_t> failed;
   for (std::size_t i = 0; i < objects.size(); ++i) {
@@ -147,6 +155,94 @@ py::tuple read_batch(const std::string& root, const Keys& keys, std::uint64_t li
     std::vector<std::byte>().swap(object.bytes);  // so that only one object is held twice
   }
   return py::make_tuple(std::move(out), std::move(encoded), py::cast(failed));
+}
+
+// What is read or inflated ahead; one thread at a time may use it.
+class ObjectsAhead {
+ public:
+  explicit ObjectsAhead(std::unique_ptr<rt::ReadAhead> made, std::unique_ptr<const Views> views = nullptr)
+      : views_(std::move(views)),
+        ahead_(std::move(made)) {}
+
+  // The next batch as `to_python` has it, or None behind the last.
+  py::object next() {
+    const Use use(*this);
+    std::exception_ptr raised;
+    const auto poll = [&raised] {
+      const cvfast::bindings::HeldGil held;
+      if (PyErr_CheckSignals() == 0) return true;
+      raised = std::make_exception_ptr(py::error_already_set());
+      return false;
+    };
+    std::vector<rt::StoredObject> batch;
+    auto outcome = rt::ReadAhead::Outcome::kEnd;
+    cvfast::bindings::without_gil([&] { outcome = ahead_->next(batch, poll); });
+    if (raised) std::rethrow_exception(raised);
+    if (outcome != rt::ReadAhead::Outcome::kBatch) return py::none();
+    return to_python(batch);
+  }
+
+  void close() {
+    const Use use(*this);
+    cvfast::bindings::without_gil([&] { ahead_->close(); });
+  }
+
+ private:
+  // The flag is read and written with the GIL held.
+  class Use {
+   public:
+    explicit Use(ObjectsAhead& used) : used_(used) {
+      if (used.is_used_) throw std::runtime_error("objects read ahead: another thread is using them");
+      used.is_used_ = true;
+    }
+    ~Use() { used_.is_used_ = false; }
+    Use(const Use&) = delete;
+    Use& operator=(const Use&) = delete;
+
+   private:
+    ObjectsAhead& used_;
+  };
+
+  std::unique_ptr<const Views> views_;  // of what the threads inflate, hence let go of after them
+  std::unique_ptr<rt::ReadAhead> ahead_;
+  bool is_used_ = false;
+};
+
+py::tuple read_batch(const std::string& root, const Keys& keys, std::uint64_t limit_bytes, int threads) {
+  std::vector<rt::StoredObject> objects;
+  run(threads,
+      [&](const rt::BatchOptions& options) { return rt::read_objects(root, keys, limit_bytes, objects, options); });
+  return to_python(objects);
+}
+
+std::size_t require_batch(std::size_t count) {
+  if (count == 0) throw std::invalid_argument("batch: expected at least 1, found 0");
+  return count;
+}
+
+std::unique_ptr<ObjectsAhead> read_ahead(const std::string& root, Keys keys, std::size_t batch_keys,
+                                         std::uint64_t limit_bytes, int threads) {
+  rt::ReadAheadOptions options;
+  options.threads = threads;
+  std::unique_ptr<rt::ReadAhead> ahead;
+  cvfast::bindings::without_gil(
+      [&] { ahead = rt::read_objects_ahead(root, std::move(keys), require_batch(batch_keys), limit_bytes, options); });
+  return std::make_unique<ObjectsAhead>(std::move(ahead));
+}
+
+std::unique_ptr<ObjectsAhead> inflate_ranges_ahead(const std::vector<py::buffer>& wholes,
+                                                   const Numbers<std::int64_t>& numbers,
+                                                   const Numbers<std::uint64_t>& begins,
+                                                   const Numbers<std::uint64_t>& sizes, std::size_t batch_ranges,
+                                                   std::uint64_t limit_bytes, int threads) {
+  auto views = std::make_unique<const Views>(wholes);
+  std::vector<std::span<const std::byte>> parts = parts_of(*views, numbers, begins, sizes);
+  rt::ReadAheadOptions options;
+  options.threads = threads;
+  std::unique_ptr<rt::ReadAhead> ahead;
+  cvfast::bindings::without_gil(
+      [&] { ahead = rt::inflate_ahead(std::move(parts), require_batch(batch_ranges), limit_bytes, options); });
+  return std::make_unique<ObjectsAhead>(std::move(ahead), std::move(views));
 }
 
 std::vector<std::size_t> write_batch(const std::string& root, const Keys& keys, const std::vector<py::buffer>& objects,
@@ -207,15 +303,12 @@ py::object acquire_shard(cvfast::fetch::ShardLock& lock, const std::string& fold
 
 void register_objects(py::module_& module) {
   using py::arg;
-  py::class_<rt::FolderListings>(module, "FolderListings")
-      .def(py::init([](const std::string& root, const Keys& keys) {
-             std::unique_ptr<rt::FolderListings> made;
-             cvfast::bindings::without_gil([&] { made = std::make_unique<rt::FolderListings>(root, keys); });
-             return made;
-           }),
-           arg("root"), arg("keys"));
-  module.def("read_objects", &read_batch, arg("root"), arg("keys"), arg("limit_bytes"), arg("threads"),
-             arg("listings") = py::none());
+  py::class_<ObjectsAhead>(module, "ObjectsAhead").def("next", &ObjectsAhead::next).def("close", &ObjectsAhead::close);
+  module.def("read_objects_ahead", &read_ahead, arg("root"), arg("keys"), arg("batch_keys"), arg("limit_bytes"),
+             arg("threads"));
+  module.def("inflate_ranges_ahead", &inflate_ranges_ahead, arg("wholes"), arg("numbers"), arg("begins"), arg("sizes"),
+             arg("batch_ranges"), arg("limit_bytes"), arg("threads"));
+  module.def("read_objects", &read_batch, arg("root"), arg("keys"), arg("limit_bytes"), arg("threads"));
   module.def("write_objects", &write_batch, arg("root"), arg("keys"), arg("objects"), arg("suffix"), arg("level"),
              arg("sync"), arg("threads"));
   module.def("inflate_ranges", &inflate_ranges, arg("wholes"), arg("numbers"), arg("begins"), arg("sizes"),

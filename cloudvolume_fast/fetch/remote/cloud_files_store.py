@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from typing import Any, TypeVar
 
 from cloudvolume_fast.errors import (
@@ -90,6 +90,10 @@ class CloudFilesStore:
                     raise type(error)(f"{where}: {error}", key=where) from error
             out.append(data)
         return out
+
+    def get_batches(self, keys: Sequence[str]) -> Generator[list[bytes | None], None, None]:
+        """Yield what `get_many` returns, as a single part."""
+        yield self.get_many(keys)
 
     def get_stored(self, key: str) -> tuple[bytes, str] | None:
         """Return an object as it is stored and the suffix of its compression, or None where it is absent.

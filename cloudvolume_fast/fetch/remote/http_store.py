@@ -6,7 +6,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from typing import Any, NamedTuple, TypeVar
 
 from cloudvolume_fast import _runtime
@@ -181,6 +181,10 @@ class HttpStore:
             if any(name.startswith(("x-amz-", "x-goog-")) for name in info.headers):
                 self._note_hiding(info, self._run(self._endpoint.get_many, [], [_ABSENT_KEY])[0])
         return [self._decoded(key, row) for key, row in zip(asked, rows, strict=True)]
+
+    def get_batches(self, keys: Sequence[str]) -> Generator[list[bytes | None], None, None]:
+        """Yield what `get_many` returns, as a single part."""
+        yield self.get_many(keys)
 
     def get_range(self, key: str, offset: int, size: int) -> bytes | None:
         """Return a range of an object, or None where it is absent; see `get_ranges`."""

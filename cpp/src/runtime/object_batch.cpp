@@ -96,6 +96,7 @@ bool for_each_object(const std::string& root, const Runs& runs, const BatchOptio
     try {
       const fetch::Folder folder(runs.path(root, run));
       for (const std::size_t i : runs.members(run)) {
+        if (options.may_begin && !options.may_begin()) return false;
         if (!work(folder, i, run)) return false;
       }
     } catch (...) {  // no memory: what is not marked as done is an error

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import posixpath
 from collections.abc import Iterable, Sequence
@@ -21,7 +22,7 @@ from cloudvolume_fast.fetch.shard_reader import ShardReader
 from cloudvolume_fast.fetch.store import locked_shard
 from cloudvolume_fast.model.labels import as_label, as_labels, is_scalar
 from cloudvolume_fast.sources.precomputed.any_arguments import any_arguments
-from cloudvolume_fast.sources.precomputed.skeleton.source import NamesOf, SkeletonSource
+from cloudvolume_fast.sources.precomputed.skeleton.source import SkeletonSource
 
 if TYPE_CHECKING:
     from cloudvolume_fast.deliver.skeleton import Skeleton
@@ -75,25 +76,29 @@ class ShardedPrecomputedSkeletonSource(SkeletonSource):
             return f"{where}/{reader.get_filename(label)}: label {label}"
 
         out: list[Skeleton] = []
+        decode = self._decoder(name_of)
         config = self.config
         batches = reader.get_batches(
             labels, self.path, progress=config.progress, parallel=config.parallel
         )
-        for members, data in batches:
-            stored = [content for content in data if content is not None]
-            present = members
-            if len(stored) < len(members):
-                absent = [
-                    label for label, content in zip(members, data, strict=True) if content is None
-                ]
-                if not allow_missing:
-                    key = f"{where}/{reader.get_filename(absent[0])}"
-                    raise EmptyFileException(
-                        f"{key}: segid {absent[0]} is missing.", key=key, expected=absent[0]
-                    )
-                gone = set(absent)
-                present = [label for label in members if label not in gone]
-            out += self._decode(present, stored, NamesOf(present, name_of))
+        with contextlib.closing(batches) as read:
+            for members, data in read:
+                stored = [content for content in data if content is not None]
+                present = members
+                if len(stored) < len(members):
+                    absent = [
+                        label
+                        for label, content in zip(members, data, strict=True)
+                        if content is None
+                    ]
+                    if not allow_missing:
+                        key = f"{where}/{reader.get_filename(absent[0])}"
+                        raise EmptyFileException(
+                            f"{key}: segid {absent[0]} is missing.", key=key, expected=absent[0]
+                        )
+                    gone = set(absent)
+                    present = [label for label in members if label not in gone]
+                out += decode(present, stored)
         return out
 
     def _exists(self, labels: Sequence[int]) -> dict[int, bool]:

@@ -123,12 +123,14 @@ class SkeletonSource(WaitsGreen):
     def _read(self, labels: Sequence[int], allow_missing: bool) -> Skeletons:
         raise NotImplementedError
 
-    def _decode(
-        self, labels: Sequence[int], buffers: Sequence[bytes], names: Sequence[str]
-    ) -> Skeletons:
-        from cloudvolume_fast.deliver.skeleton import decode_skeletons
+    def _decoder(
+        self, name_of: Callable[[int], str]
+    ) -> Callable[[Sequence[int], Sequence[bytes]], Skeletons]:
+        """Return what decodes the skeletons of labels, which messages call as `name_of` does."""
+        from cloudvolume_fast.deliver.skeleton import SkeletonDecoder
 
-        return decode_skeletons(buffers, labels, names, self._attributes(), self.meta.transform)
+        decoder = SkeletonDecoder(self._attributes(), self.meta.transform)
+        return lambda labels, buffers: decoder(buffers, labels, NamesOf(labels, name_of))
 
     def _attributes(self) -> Attributes:
         from cloudvolume_fast.deliver.skeleton import parse_attributes

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -10,10 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cloudvolume_fast.errors import SkeletonDecodeError
-from cloudvolume_fast.fetch.read_ahead import fetched_ahead
 from cloudvolume_fast.model.labels import as_label, as_labels, is_scalar
 from cloudvolume_fast.sources.precomputed.any_arguments import any_arguments
-from cloudvolume_fast.sources.precomputed.skeleton.source import NamesOf, SkeletonSource
+from cloudvolume_fast.sources.precomputed.skeleton.source import SkeletonSource
 
 if TYPE_CHECKING:
     from cloudvolume_fast.deliver.skeleton import Skeleton
@@ -52,30 +52,26 @@ class UnshardedPrecomputedSkeletonSource(SkeletonSource):
         return super().get(segids, allow_missing)
 
     def _read(self, labels: Sequence[int], allow_missing: bool) -> list[Skeleton]:
-        store, prefix, where = self.meta.store, self.path + "/", self.meta.layerpath
-
-        # Behind a network all requests are best under way at once; there the store says nothing.
-        most = getattr(store, "batch_keys", 0) or max(len(labels), 1)
-        parts = [labels[begin : begin + most] for begin in range(0, len(labels), most)]
-        get_many = store.get_many
-        if len(parts) > 1 and hasattr(store, "reader_of"):
-            get_many = store.reader_of([prefix + str(label) for label in labels])
-
-        def read(part: Sequence[int]) -> list[bytes | None]:
-            return get_many([prefix + str(label) for label in part])
-
+        prefix, where = self.path + "/", self.meta.layerpath
+        keys = [prefix + str(label) for label in labels]
+        decode = self._decoder(lambda label: f"{where}/{label}")
         out: list[Skeleton] = []
         missing: list[int] = []
-        for part, buffers in fetched_ahead(read, parts):
-            present = part
-            if None in buffers:
-                absent = {label for label, data in zip(part, buffers, strict=True) if data is None}
-                missing += [label for label in part if label in absent]
-                present = [label for label in part if label not in absent]
-            if missing and not allow_missing:
-                continue  # what matters is which others are missing too
-            stored = [data for data in buffers if data is not None]
-            out += self._decode(present, stored, NamesOf(present, lambda label: f"{where}/{label}"))
+        begin = 0
+        with contextlib.closing(self.meta.store.get_batches(keys)) as batches:
+            for buffers in batches:
+                part = present = labels[begin : begin + len(buffers)]
+                begin += len(buffers)
+                if None in buffers:
+                    absent = {
+                        label for label, data in zip(part, buffers, strict=True) if data is None
+                    }
+                    missing += [label for label in part if label in absent]
+                    present = [label for label in part if label not in absent]
+                if missing and not allow_missing:
+                    continue  # what matters is which others are missing too
+                stored = [data for data in buffers if data is not None]
+                out += decode(present, stored)
         if missing and not allow_missing:
             self._raise_missing(missing)
         return out

@@ -29,6 +29,7 @@ struct StoredObject {
 struct BatchOptions {
   int threads = 0;                                   ///< 0: as many as the process may use
   std::function<bool()> poll = [] { return true; };  ///< see parallel_for
+  std::function<bool()> may_begin = {};              ///< asked before each object by the thread that works on it
 };
 
 /// Whether root/key is the path of the object as it stands.
