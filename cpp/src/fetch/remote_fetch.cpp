@@ -149,9 +149,11 @@ void Fetcher::send(std::vector<Outgoing>&& out) {
   submissions.reserve(out.size());
   for (Outgoing& one : out) {
     submissions.push_back({std::move(one.request), [wire = wire_, tag = one.tag](HttpResult&& result) {
-                             const std::lock_guard lock(wire->mutex);
-                             --wire->in_flight;
-                             wire->events.push_back({tag, std::move(result)});
+                             {
+                               const std::lock_guard lock(wire->mutex);
+                               --wire->in_flight;
+                               wire->events.push_back({tag, std::move(result)});
+                             }
                              wire->changed.notify_one();
                            }});
   }
@@ -174,14 +176,16 @@ std::int64_t Fetcher::next() {
     if (!ready_.empty()) {
       const std::size_t index = ready_.front();
       ready_.pop_front();
+      // Who leaves wakes one more where there is more: each that is woken has something to do.
+      const bool is_more = !ready_.empty() || !wire_->events.empty();
+      lock.unlock();
+      if (is_more) wire_->changed.notify_one();
       return static_cast<std::int64_t>(index);
     }
     if (!wire_->events.empty()) {
       Event event = std::move(wire_->events.front());
       wire_->events.pop_front();
       answered(event.tag, std::move(event.result));
-      // What this answer made ready, or what is to be sent next, may be more than this thread takes.
-      wire_->changed.notify_all();
       continue;
     }
     if (attention_.is_stopped()) return -1;
