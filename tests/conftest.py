@@ -29,8 +29,9 @@ def _expected_installation() -> None:
     prefix = os.environ.get("CVFAST_EXPECT_PREFIX")
     if prefix is None:
         return
+    # _http now: a sanitizer names functions only of what its first report found loaded.
     import cloudvolume_fast
-    from cloudvolume_fast import _http  # now: a sanitizer names functions only of what its first report found loaded
+    from cloudvolume_fast import _http
     from cloudvolume_fast._core import paint
 
     for module in (cloudvolume_fast, _http, paint):

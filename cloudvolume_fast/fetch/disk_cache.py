@@ -3,7 +3,7 @@
 
 Notes
 -----
-behaviours.md, section 5.  Entries get their names when they are complete, so that any number of processes may use one
+Entries get their names when they are complete, so that any number of processes may use one
 folder at once without locks; one that cannot be decompressed, or is empty, counts as if it were not there.
 """
 

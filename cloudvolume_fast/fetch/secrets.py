@@ -3,8 +3,8 @@
 
 Notes
 -----
-behaviours.md, section 8; the profiles of AWS are what upstream's boto3 looks at in the end.  What is found is a
-`Secret`, which shows itself neither in a repr nor in a pickle.
+The profiles of AWS are what upstream's boto3 looks at in the end.  What is found is a `Secret`, which shows itself
+neither in a repr nor in a pickle.
 """
 
 from __future__ import annotations

@@ -57,7 +57,7 @@ class Bbox(BoxGeometry):
 
     Notes
     -----
-    Upstream behaviour ``lib.Bbox``; behaviours.md, section 10. A box may be changed in place and is
+    Upstream behaviour ``lib.Bbox``. A box may be changed in place and is
     hashable all the same: do not change one that is a key of a dictionary.
     """
 
@@ -208,7 +208,7 @@ class Bbox(BoxGeometry):
 
         Notes
         -----
-        precomputed-volume.md, section 3.
+        Names of unsharded chunks in the Precomputed format.
         """
         match = _FILENAME.search(filename)
         if match is None:
@@ -340,7 +340,7 @@ class Bbox(BoxGeometry):
 
         Notes
         -----
-        behaviours.md, section 2.1; upstream behaviour ``Bbox.reify_slices``.
+        Upstream behaviour ``Bbox.reify_slices``.
         """
         # Any: an index expression.
         lo, hi = self._corners()

@@ -42,7 +42,7 @@ def parse_data_type(data_type: DTypeLike, *, key: str = "info") -> np.dtype[Any]
 
     Notes
     -----
-    precomputed-volume.md, section 2.1.
+    Member ``data_type`` of the Precomputed format's info.
     """
     try:
         dtype = None if data_type is None else np.dtype(data_type)

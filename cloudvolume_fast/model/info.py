@@ -96,7 +96,7 @@ def validate_info(info: object, key: str = "info") -> None:
 
     Notes
     -----
-    precomputed-volume.md, sections 2.1 and 2.2. Encodings are not checked: those of one scale need
+    The info of the Precomputed format. Encodings are not checked: those of one scale need
     not be known to read another.
     """
     if not isinstance(info, Mapping):
@@ -182,10 +182,6 @@ def dump_info(info: Mapping[str, Any], key: str = "info") -> bytes:
     ------
     InfoValidationError
         It holds something that JSON cannot express.
-
-    Notes
-    -----
-    precomputed-volume.md, section 2.2.
     """
     try:
         text = json.dumps(

@@ -92,8 +92,7 @@ def create_info(
 
     Notes
     -----
-    precomputed-volume.md, section 2.3; the parameters are those of upstream's
-    ``PrecomputedMetadata.create_info``.
+    Upstream behaviour ``PrecomputedMetadata.create_info``.
     """
     base: Info = {
         "resolution": uniform(three_numbers(resolution, "resolution")),
@@ -173,7 +172,7 @@ def add_scale(
 
     Notes
     -----
-    precomputed-volume.md, section 2.4.
+    Upstream behaviour ``PrecomputedMetadata.add_scale``.
     """
     fine = parse_scale(info["scales"][0], 0)
     ratios = [round(value) for value in three_numbers(factor, "factor")]

@@ -169,7 +169,7 @@ def parse_layer_path(path: str | os.PathLike[str]) -> LayerPath:
 
     Notes
     -----
-    behaviours.md, section 1.1.
+    Upstream behaviour ``paths.extract``.
     """
     whole = os.fspath(path)
     layer_format, rest = _split_format(whole)
@@ -235,7 +235,7 @@ def to_https(path: LayerPath) -> LayerPath:
 
     Notes
     -----
-    behaviours.md, section 1.1, ``use_https``.
+    Upstream behaviour ``paths.to_https_protocol``.
     """
     endpoint = path.host or _HTTPS_HOSTS.get(path.protocol) or alias_endpoint(path.protocol)
     if endpoint is None:

@@ -37,10 +37,6 @@ def point_to_mip(info: Mapping[str, Any], point: Sequence[Number], mip: int, to_
     ------
     ScaleUnavailableError
         There is no such mip.
-
-    Notes
-    -----
-    precomputed-volume.md, section 3.1.
     """
     from fractions import Fraction  # brings decimal with it, and most programs stay at one mip
 
@@ -72,10 +68,6 @@ def bbox_to_mip(info: Mapping[str, Any], bbox: Bbox, mip: int, to_mip: int) -> B
     ------
     ScaleUnavailableError
         There is no such mip.
-
-    Notes
-    -----
-    precomputed-volume.md, section 3.1.
     """
     low, high = bbox._corners()
     if mip == to_mip:

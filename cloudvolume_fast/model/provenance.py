@@ -94,7 +94,7 @@ class DataLayerProvenance(dict[str, Any]):
 
     Notes
     -----
-    precomputed-volume.md, section 6. Upstream behaviour ``provenance.DataLayerProvenance``.
+    Upstream behaviour ``provenance.DataLayerProvenance``.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:

@@ -99,7 +99,7 @@ def parse_scale(scale: object, index: int, *, key: str = "info") -> Scale:
 
     Notes
     -----
-    precomputed-volume.md, section 2.2.
+    Members of an entry of ``scales`` in the Precomputed format's info.
     """
     where = f"{key}: scales[{index}]"
     if not isinstance(scale, Mapping):
