@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from cloudvolume_fast.config import VolumeConfig
-from cloudvolume_fast.errors import InvalidArgumentError, UnsupportedOptionError
+from cloudvolume_fast.errors import InvalidArgumentError
 from cloudvolume_fast.model.info import Info
+from cloudvolume_fast.sources.precomputed.folder_metadata import layer_at
 from cloudvolume_fast.sources.precomputed.mesh.base import MeshSource
 from cloudvolume_fast.sources.precomputed.mesh.open import mesh_source
 from cloudvolume_fast.sources.precomputed.metadata import PrecomputedMetadata
@@ -67,14 +68,7 @@ class PrecomputedMeshSource:
         UnsupportedOptionError
             For `cache`: meshes are cached by volumes that have a disk cache.
         """
-        if cache:
-            raise UnsupportedOptionError(
-                f"cache: expected none, as only volumes have a disk cache, found {cache!r}",
-                key="cache",
-                found=cache,
-            )
-        meta = PrecomputedMetadata(cloudpath, secrets=secrets)
-        return cls(meta, None, VolumeConfig(progress=bool(progress)))
+        return cls(layer_at(cloudpath, cache, secrets), None, VolumeConfig(progress=bool(progress)))
 
 
 def apply_transform(vertices: ArrayLike, transform: ArrayLike) -> NDArray[Any]:

@@ -6,9 +6,8 @@ from __future__ import annotations
 from typing import Any
 
 from cloudvolume_fast.config import VolumeConfig
-from cloudvolume_fast.errors import UnsupportedOptionError
 from cloudvolume_fast.model.info import Info
-from cloudvolume_fast.model.layer_path import parse_layer_path
+from cloudvolume_fast.sources.precomputed.folder_metadata import layer_at
 from cloudvolume_fast.sources.precomputed.metadata import PrecomputedMetadata
 from cloudvolume_fast.sources.precomputed.skeleton.metadata import PrecomputedSkeletonMetadata
 from cloudvolume_fast.sources.precomputed.skeleton.sharded import ShardedPrecomputedSkeletonSource
@@ -89,14 +88,7 @@ class PrecomputedSkeletonSource:
         ------
         InfoUnavailableError, InfoValidationError
         UnsupportedOptionError
-            For `cache`, which is not available in this version.
+            For `cache`: skeletons are cached by volumes that have a disk cache.
         """
-        if cache:
-            raise UnsupportedOptionError(
-                f"cache: expected none, as it is not available in this version, found {cache!r}",
-                key="cache",
-                found=cache,
-            )
-        meta = PrecomputedMetadata(parse_layer_path(cloudpath).cloudpath, secrets=secrets)
         config = VolumeConfig(progress=bool(progress), spatial_index_db=spatial_index_db)
-        return cls(meta, None, config)
+        return cls(layer_at(cloudpath, cache, secrets), None, config)
