@@ -156,11 +156,22 @@ def _draco_seconds(layer: Path, labels: list[int], ours: Callable[[], Any]) -> t
     package = importlib.import_module("DracoPy")
     source = _source("cloudvolume_fast", layer)
     manifests = [source.get_manifest(label) for label in labels]
-    ranges = [source._lod_range("", manifest, 0) for manifest in manifests]
+    byte_range = importlib.import_module("cloudvolume_fast.locate.byte_ranges").ByteRange
+    # In a shard fragments lie before their manifest.
+    ranges = [
+        (
+            source.meta.key(str(manifest.path)),
+            byte_range(
+                manifest.shard_offset - manifest.data_bytes + manifest.lod_start(0),
+                manifest.lod_bytes(0),
+            ),
+        )
+        for manifest in manifests
+    ]
     fragments = []
-    for place, blob in zip(ranges, source._read_ranges(ranges), strict=True):
+    for manifest, blob in zip(manifests, source.reader.read_ranges(ranges), strict=True):
         begin = 0
-        for size in place.manifest.fragment_offsets[0].tolist():
+        for size in manifest.fragment_offsets[0].tolist():
             fragments.append(bytes(blob[begin : begin + size]))
             begin += size
     start = time.process_time()

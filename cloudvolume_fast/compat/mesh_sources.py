@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from cloudvolume_fast.config import VolumeConfig
 from cloudvolume_fast.errors import InvalidArgumentError
 from cloudvolume_fast.model.info import Info
+from cloudvolume_fast.sources.precomputed.folder_metadata import layer_at
 from cloudvolume_fast.sources.precomputed.given_cache import use_cache
 from cloudvolume_fast.sources.precomputed.mesh.base import MeshSource
 from cloudvolume_fast.sources.precomputed.mesh.open import mesh_source
@@ -67,8 +68,7 @@ class PrecomputedMeshSource:
         ------
         InfoUnavailableError, InfoValidationError, ChunkWriteError
         """
-        meta = PrecomputedMetadata(cloudpath, secrets=secrets, cache=cache)
-        return cls(meta, None, VolumeConfig(progress=bool(progress)))
+        return cls(layer_at(cloudpath, cache, secrets), None, VolumeConfig(progress=bool(progress)))
 
 
 def apply_transform(vertices: ArrayLike, transform: ArrayLike) -> NDArray[Any]:

@@ -19,15 +19,57 @@ from cloudvolume_fast.errors import (
 )
 from cloudvolume_fast.fetch.store import ObjectStore
 from cloudvolume_fast.model.info import Info
+from cloudvolume_fast.model.layer_path import parse_layer_path
 from cloudvolume_fast.model.shard_params import compute_shard_params_for_hashed
 from cloudvolume_fast.model.sharding import ShardEncoding, ShardingSpecification
 from cloudvolume_fast.sources.precomputed.given_cache import use_cache
 from cloudvolume_fast.sources.precomputed.metadata import PrecomputedMetadata
 
-__all__ = ["FolderMetadata", "plain"]
+__all__ = ["FolderMetadata", "Shardable", "layer_at", "plain"]
 
 
-class FolderMetadata:
+class Shardable:
+    """What is switched between shards and single objects: the metadata of a folder, and sources over it."""
+
+    def _folder(self) -> FolderMetadata:
+        raise NotImplementedError
+
+    def to_sharded(
+        self,
+        num_labels: int,
+        shard_index_bytes: int = 2**13,
+        minishard_index_bytes: int = 2**15,
+        min_shards: int = 1,
+        minishard_index_encoding: ShardEncoding = "gzip",
+        data_encoding: ShardEncoding = "gzip",
+        max_labels_per_shard: int | None = None,
+    ) -> None:
+        """Put a sharding specification into the info, which the volume's source follows from then on.
+
+        Nothing is written until the info is committed, and nothing stored is moved.  For parameters see
+        `FolderMetadata.compute_sharding_specification`.
+
+        Raises
+        ------
+        InvalidArgumentError
+        """
+        folder = self._folder()
+        folder.info["sharding"] = folder.compute_sharding_specification(
+            num_labels,
+            shard_index_bytes,
+            minishard_index_bytes,
+            min_shards,
+            minishard_index_encoding,
+            data_encoding,
+            max_labels_per_shard,
+        ).to_dict()
+
+    def to_unsharded(self) -> None:
+        """Take the sharding specification out of the info; nothing is written or moved."""
+        self._folder().info.pop("sharding", None)
+
+
+class FolderMetadata(Shardable):
     """What the ``info`` of a folder below a layer says.
 
     Parameters
@@ -232,6 +274,9 @@ class FolderMetadata:
 
     # Sharding.
 
+    def _folder(self) -> FolderMetadata:
+        return self
+
     def compute_sharding_specification(
         self,
         num_labels: int,
@@ -283,30 +328,19 @@ class FolderMetadata:
             }
         )
 
-    def to_sharded(
-        self,
-        num_labels: int,
-        shard_index_bytes: int = 2**13,
-        minishard_index_bytes: int = 2**15,
-        min_shards: int = 1,
-        minishard_index_encoding: ShardEncoding = "gzip",
-        data_encoding: ShardEncoding = "gzip",
-        max_labels_per_shard: int | None = None,
-    ) -> None:
-        """Put a specification into the info; nothing is written or moved.  See `compute_sharding_specification`."""
-        self.info["sharding"] = self.compute_sharding_specification(
-            num_labels,
-            shard_index_bytes,
-            minishard_index_bytes,
-            min_shards,
-            minishard_index_encoding,
-            data_encoding,
-            max_labels_per_shard,
-        ).to_dict()
 
-    def to_unsharded(self) -> None:
-        """Take the specification out of the info; nothing is written or moved."""
-        self.info.pop("sharding", None)
+def layer_at(
+    cloudpath: str,
+    cache: Any,  # Any: see `PrecomputedMetadata`
+    secrets: Any,  # Any: credentials in upstream's forms
+) -> PrecomputedMetadata:
+    """Read the metadata of a layer whose meshes or skeletons are opened without a volume.
+
+    Raises
+    ------
+    InfoUnavailableError, InfoValidationError, ChunkWriteError
+    """
+    return PrecomputedMetadata(parse_layer_path(cloudpath).cloudpath, secrets=secrets, cache=cache)
 
 
 def plain(value: Any) -> Any:  # Any: a number or array of numpy, as what JSON has

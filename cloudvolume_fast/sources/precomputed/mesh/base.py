@@ -14,7 +14,7 @@ from cloudvolume_fast.deliver.green import WaitsGreen
 from cloudvolume_fast.errors import InvalidArgumentError, UnsupportedOptionError
 from cloudvolume_fast.model.labels import as_label, as_labels, is_scalar
 from cloudvolume_fast.model.mesh import Mesh
-from cloudvolume_fast.model.sharding import ShardEncoding
+from cloudvolume_fast.sources.precomputed.folder_metadata import FolderMetadata, Shardable
 from cloudvolume_fast.sources.precomputed.given_cache import use_cache
 from cloudvolume_fast.sources.precomputed.mesh.metadata import PrecomputedMeshMetadata
 
@@ -47,7 +47,7 @@ def labels_of(segids: Any) -> list[int]:  # Any: a label, a string of digits, or
     return list(dict.fromkeys(as_labels(each).tolist()))
 
 
-class MeshSource(WaitsGreen):
+class MeshSource(WaitsGreen, Shardable):
     """Meshes of a layer.
 
     Parameters
@@ -75,6 +75,9 @@ class MeshSource(WaitsGreen):
         self.config = config or meta.config
         self.readonly = readonly or meta.readonly
         self.kind = meta.kind
+
+    def _folder(self) -> FolderMetadata:
+        return self.meta
 
     @property
     def path(self) -> str:
@@ -176,31 +179,6 @@ class MeshSource(WaitsGreen):
                 stem, suffix = os.path.splitext(path)
                 path = f"{stem}_{label}{suffix}"
             _write(mesh, path, file_format)
-
-    def to_sharded(
-        self,
-        num_labels: int,
-        shard_index_bytes: int = 2**13,
-        minishard_index_bytes: int = 2**15,
-        min_shards: int = 1,
-        minishard_index_encoding: ShardEncoding = "gzip",
-        data_encoding: ShardEncoding = "gzip",
-        max_labels_per_shard: int | None = None,
-    ) -> None:
-        """Make this a folder of shards; see `PrecomputedMeshMetadata.to_sharded`."""
-        self.meta.to_sharded(
-            num_labels,
-            shard_index_bytes,
-            minishard_index_bytes,
-            min_shards,
-            minishard_index_encoding,
-            data_encoding,
-            max_labels_per_shard,
-        )
-
-    def to_unsharded(self) -> None:
-        """Make this a folder without shards; nothing is written until the info is committed."""
-        self.meta.to_unsharded()
 
 
 def _write(mesh: Mesh, path: str | os.PathLike[str], file_format: str) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 from cloudvolume_fast.config import VolumeConfig
 from cloudvolume_fast.model.info import Info
-from cloudvolume_fast.model.layer_path import parse_layer_path
+from cloudvolume_fast.sources.precomputed.folder_metadata import layer_at
 from cloudvolume_fast.sources.precomputed.metadata import PrecomputedMetadata
 from cloudvolume_fast.sources.precomputed.skeleton.metadata import PrecomputedSkeletonMetadata
 from cloudvolume_fast.sources.precomputed.skeleton.sharded import ShardedPrecomputedSkeletonSource
@@ -88,7 +88,5 @@ class PrecomputedSkeletonSource:
         ------
         InfoUnavailableError, InfoValidationError, ChunkWriteError
         """
-        path = parse_layer_path(cloudpath).cloudpath
-        meta = PrecomputedMetadata(path, secrets=secrets, cache=cache)
         config = VolumeConfig(progress=bool(progress), spatial_index_db=spatial_index_db)
-        return cls(meta, None, config)
+        return cls(layer_at(cloudpath, cache, secrets), None, config)

@@ -19,7 +19,7 @@ from cloudvolume_fast.errors import (
     SpatialIndexUnavailableError,
 )
 from cloudvolume_fast.model.labels import as_label, as_labels, is_scalar
-from cloudvolume_fast.model.sharding import ShardEncoding
+from cloudvolume_fast.sources.precomputed.folder_metadata import FolderMetadata, Shardable
 from cloudvolume_fast.sources.precomputed.given_cache import use_cache
 from cloudvolume_fast.sources.precomputed.skeleton.metadata import PrecomputedSkeletonMetadata
 from cloudvolume_fast.sources.precomputed.spatial_index import SpatialIndex, layer_spatial_index
@@ -61,7 +61,7 @@ class NamesOf(Sequence[str]):
         return self._name_of(self._labels[number])
 
 
-class SkeletonSource(WaitsGreen):
+class SkeletonSource(WaitsGreen, Shardable):
     """Skeletons of one folder.
 
     Parameters
@@ -92,6 +92,9 @@ class SkeletonSource(WaitsGreen):
         self.cache = cache
         self.config = meta.config if config is None else config
         self.readonly = bool(readonly)
+
+    def _folder(self) -> FolderMetadata:
+        return self.meta
 
     @property
     def path(self) -> str:
@@ -286,33 +289,3 @@ class SkeletonSource(WaitsGreen):
                     found=type(skeleton).__name__,
                 )
         return out
-
-    # Sharding.
-
-    def to_sharded(
-        self,
-        num_labels: int,
-        shard_index_bytes: int = 2**13,
-        minishard_index_bytes: int = 2**15,
-        min_shards: int = 1,
-        minishard_index_encoding: ShardEncoding = "gzip",
-        data_encoding: ShardEncoding = "gzip",
-        max_labels_per_shard: int | None = None,
-    ) -> None:
-        """Put a sharding specification into the info: ``vol.skeleton`` reads and writes shards from then on.
-
-        Nothing is written, and no skeleton moved.
-        """
-        self.meta.to_sharded(
-            num_labels,
-            shard_index_bytes,
-            minishard_index_bytes,
-            min_shards,
-            minishard_index_encoding,
-            data_encoding,
-            max_labels_per_shard,
-        )
-
-    def to_unsharded(self) -> None:
-        """Take the sharding specification out of the info: ``vol.skeleton`` is one of files from then on."""
-        self.meta.to_unsharded()
