@@ -30,7 +30,9 @@ def _expected_installation() -> None:
     if prefix is None:
         return
     import cloudvolume_fast
-    from cloudvolume_fast import _http  # now: a sanitizer names functions only of what its first report found loaded
+    from cloudvolume_fast import (
+        _http,  # now: a sanitizer names functions only of what its first report found loaded
+    )
     from cloudvolume_fast._core import paint
 
     for module in (cloudvolume_fast, _http, paint):
