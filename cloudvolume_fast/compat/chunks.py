@@ -222,6 +222,7 @@ def _decode_layers(
 ) -> Array:
     """Return a chunk of which threads decode a layer each; `depth` is that of the parts that the encoding has."""
     out = np.empty(shape, dtype, order="F")
+    depth = max(1, depth)  # what is none is refused where it is decoded
     parts = -(-shape[2] // depth)
     count = max(1, min(threads, parts))
     cuts = [min(shape[2], parts * i // count * depth) for i in range(count + 1)]
@@ -246,6 +247,30 @@ def _require(
         )
     extents = tuple(int(extent) for extent in shape)
     return (*extents, 1) if len(extents) == 3 else extents, np.dtype(dtype)
+
+
+def _decode_segmentation(
+    data: bytes,
+    shape: tuple[int, ...],
+    dtype: np.dtype[Any],
+    block_size: Sequence[int] | None,
+    threads: int = 1,
+) -> Array:
+    x, y, z, channels = shape
+    block = DEFAULT_CSEG_BLOCK_SIZE if block_size is None else tuple(map(int, block_size))
+
+    def decode_layer(begin: int, end: int, out: Array) -> None:
+        compressed_segmentation.decode(
+            data,
+            (x, y, z),
+            dtype,
+            block_shape=block,
+            num_channels=channels,
+            box=((0, 0, begin), (x, y, end)),
+            out=out,
+        )
+
+    return _decode_layers(decode_layer, shape, dtype, block[2], threads)
 
 
 def decode(
@@ -290,22 +315,9 @@ def decode(
         return np.full(extents, background_color, kind, order="F")
     if name == "raw":
         return decode_raw(filedata, extents, kind)
-    x, y, z = extents[:3]
     if name == "compressed_segmentation":
-        block = DEFAULT_CSEG_BLOCK_SIZE if block_size is None else tuple(map(int, block_size))
-
-        def decode_blocks(begin: int, end: int, out: Array) -> None:
-            compressed_segmentation.decode(
-                filedata,
-                extents[:3],
-                kind,
-                block_shape=block,
-                num_channels=extents[3],
-                box=((0, 0, begin), (x, y, end)),
-                out=out,
-            )
-
-        return _decode_layers(decode_blocks, extents, kind, block[2], threads)
+        return _decode_segmentation(filedata, extents, kind, block_size, threads)
+    x, y, z = extents[:3]
     codec = registry.lookup(name, "encoding")
     if not codec.is_native:
         implementation: Any = codec.load()  # a ChunkCodec, as the core does not decode it
@@ -579,14 +591,7 @@ def decode_compressed_segmentation(
     block_size: Sequence[int] | None,
 ) -> Array:
     """Decode a chunk of uint32 or uint64 labels."""
-    extents, kind = _require(shape, dtype)
-    return compressed_segmentation.decode(
-        bytestring,
-        extents[:3],
-        kind,
-        block_shape=DEFAULT_CSEG_BLOCK_SIZE if block_size is None else block_size,
-        num_channels=extents[3],
-    )
+    return _decode_segmentation(bytestring, *_require(shape, dtype), block_size)
 
 
 def encode_jpeg(arr: Array, quality: int = 85) -> bytes:

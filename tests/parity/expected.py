@@ -6,6 +6,10 @@ Each reason is a row of ``cloudvolume_fast/compat/deviations.md``.
 
 from __future__ import annotations
 
+CLOSE_REASON = (
+    "positions of levels of detail are computed in double precision: a float32's last place"
+)
+
 REASONS = {
     "single voxels and background are VolumeCutouts, of shape (1, 1, 1, c)": """
         get_float_negative get_ints get_np_ints get_unbounded_fill_outside_wholly get_channels_ints download_single
@@ -66,6 +70,18 @@ REASONS = {
     "sharded sources can be pickled": "mesh_multilod_sharded_pickle skeleton_igneous_sharded_pickle",
     "Draco fragments of legacy meshes are decoded": "mesh_legacy_draco_get",
     "the last level of detail is -1": "mesh_multilod_unsharded_lod_last",
+    CLOSE_REASON: """
+        mesh_multilod_unsharded_file_get_one mesh_multilod_unsharded_file_get_several
+        mesh_multilod_unsharded_mem_get_one mesh_multilod_unsharded_mem_get_several
+        mesh_multilod_unsharded_http_get_one mesh_multilod_unsharded_http_get_several
+        mesh_multilod_unsharded_get_large mesh_multilod_unsharded_get_array mesh_multilod_unsharded_get_set
+        mesh_multilod_unsharded_pickle mesh_multilod_unsharded_consolidate mesh_multilod_unsharded_crop
+        mesh_multilod_unsharded_triangles mesh_multilod_unsharded_lod_1 mesh_multilod_sharded_file_get_one
+        mesh_multilod_sharded_file_get_several mesh_multilod_sharded_mem_get_one
+        mesh_multilod_sharded_mem_get_several mesh_multilod_sharded_http_get_one
+        mesh_multilod_sharded_http_get_several mesh_multilod_sharded_get_large mesh_multilod_sharded_get_array
+        mesh_multilod_sharded_get_set mesh_multilod_sharded_consolidate mesh_multilod_sharded_crop
+        mesh_multilod_sharded_triangles mesh_multilod_sharded_lod_1 mesh_multilod_sharded_lod_last""",
     "fragments of meshes are float32": "mesh_multilod_unsharded_parts mesh_multilod_sharded_parts",
     "skeletons of other attributes than the info's are refused before they are written": "skeleton_files_upload_raw",
     "raw volumes in memory can be read": """
@@ -78,6 +94,9 @@ REASONS = {
         provenance_edit_assigned_dict provenance_edit_assigned_partial provenance_edit_assigned_text""",
 }
 """Reason to the names of calls."""
+
+CLOSE = frozenset(REASONS[CLOSE_REASON].split())
+"""Calls that may differ in the last place of coordinates, and in nothing else."""
 
 EXPECTED = {name: reason for reason, names in REASONS.items() for name in names.split()}
 """Name of a call to its reason."""

@@ -288,10 +288,18 @@ def _ask(port: int, method: str, path: str, **headers: str) -> tuple[int, dict[s
 
 
 def test_serve_finds_a_compressed_file_under_its_plain_name(port: int) -> None:
-    status, headers, body = _ask(port, "GET", "/layer/0-1_0-1_0-1")
-    assert (status, headers["Content-Encoding"]) == (200, "gzip")
-    assert gzip.decompress(body) == b"voxels"
-    assert headers["Access-Control-Allow-Origin"] == "*"
+    name = "/layer/0-1_0-1_0-1"
+    for accepted in ("gzip", "br;q=1, GZIP;q=0.5"):
+        status, headers, body = _ask(port, "GET", name, **{"Accept-Encoding": accepted})
+        assert (status, headers["Content-Encoding"]) == (200, "gzip")
+        assert gzip.decompress(body) == b"voxels"
+        assert headers["Access-Control-Allow-Origin"] == "*"
+    for accepted in ("identity", "br", "gzip;q=0, br"):
+        status, headers, body = _ask(port, "GET", name, **{"Accept-Encoding": accepted})
+        assert (status, body) == (200, b"voxels")
+        assert "Content-Encoding" not in headers
+    found = _ask(port, "GET", name, Range="bytes=1-2", **{"Accept-Encoding": "gzip"})
+    assert (found[0], found[2], found[1]["Content-Range"]) == (206, b"ox", "bytes 1-2/6")
 
 
 @pytest.mark.parametrize(
@@ -318,7 +326,14 @@ def test_serve_answers_head_and_options_without_a_body(port: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["/absent", "/layer", "/../secret", "/%2e%2e/secret", "//../secret"]
+    ("path", "status"),
+    [
+        ("/absent", 404),
+        ("/layer", 404),
+        ("/../secret", 403),
+        ("/%2e%2e/secret", 403),
+        ("//../secret", 403),
+    ],
 )
-def test_serve_knows_nothing_outside_of_its_folder(port: int, path: str) -> None:
-    assert _ask(port, "GET", path)[0] == 404
+def test_serve_knows_nothing_outside_of_its_folder(port: int, path: str, status: int) -> None:
+    assert _ask(port, "GET", path)[::2] == (status, b"")

@@ -331,7 +331,7 @@ class FolderMetadata(Shardable):
 
 def layer_at(
     cloudpath: str,
-    cache: Any,  # Any: see `PrecomputedMetadata`
+    cache: bool | str,
     secrets: Any,  # Any: credentials in upstream's forms
 ) -> PrecomputedMetadata:
     """Read the metadata of a layer whose meshes or skeletons are opened without a volume.

@@ -215,6 +215,13 @@ def test_streams_take_any_number_of_threads(encoding: str) -> None:
     assert np.array_equal(found, decode(data, encoding, image.shape, "uint8"))
 
 
+def test_chunks_and_blocks_without_voxels_are_refused() -> None:
+    data = encode(_labels("uint64", (8, 8, 8)), "compressed_segmentation")
+    for shape, block in (((8, 8, 0), (8, 8, 8)), ((8, 8, 8), (8, 8, 0))):
+        with pytest.raises(InvalidArgumentError):
+            decode(data, "compressed_segmentation", shape, "uint64", block, num_threads=2)
+
+
 def test_negative_numbers_of_threads_are_refused() -> None:
     with pytest.raises(InvalidArgumentError, match="num_threads"):
         decode(b"", "raw", (1, 1, 1), "uint8", num_threads=-1)

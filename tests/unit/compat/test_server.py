@@ -3,8 +3,10 @@
 
 from __future__ import annotations
 
+import gzip
 import http.client
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -12,6 +14,7 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 import support
 from cloudvolume_fast.server import parse_range_header
@@ -106,6 +109,45 @@ def test_other_methods_and_absent_objects(layer: str, port: int) -> None:
 @pytest.mark.parametrize("path", ["/../secret", "/4_4_40/../../secret", "/%2e%2e/secret"])
 def test_nothing_outside_of_the_layer_is_served(port: int, path: str) -> None:
     assert ask(port, "GET", path)[0] == 403
+
+
+def test_links_that_leave_the_layer_are_not_followed(layer: str, port: int, tmp_path: Path) -> None:
+    (tmp_path / "layer" / "link").symlink_to(tmp_path / "secret")
+    (tmp_path / "packed.gz").write_bytes(gzip.compress(b"x"))
+    (tmp_path / "layer" / "other.gz").symlink_to(tmp_path / "packed.gz")
+    for name in ("/link", "/other"):
+        assert ask(port, "GET", name)[::2] == (403, b"")
+    (tmp_path / "layer" / "inner").symlink_to(tmp_path / "layer" / "info")
+    assert ask(port, "GET", "/inner")[0] == 200
+
+
+def test_the_newest_copy_is_sent(layer: str, port: int, tmp_path: Path) -> None:
+    base = tmp_path / "layer" / "object"
+    base.write_bytes(b"plain")
+    packed = base.with_name("object.gz")
+    packed.write_bytes(gzip.compress(b"packed"))
+    os.utime(base, ns=(1, 1))
+    os.utime(packed, ns=(2, 2))
+    accepting = {"Accept-Encoding": "gzip"}
+    assert ask(port, "GET", "/object")[2] == b"packed"
+    assert gzip.decompress(ask(port, "GET", "/object", **accepting)[2]) == b"packed"
+    os.utime(base, ns=(3, 3))
+    status, headers, body = ask(port, "GET", "/object", **accepting)
+    assert (status, body) == (200, b"plain")
+    assert "Content-Encoding" not in headers
+    assert ask(port, "GET", "/object", Range="bytes=1-3", **accepting)[2] == b"lai"
+
+
+def test_layers_in_memory_are_served_too() -> None:
+    path = "mem://served/layer"
+    CloudVolume.from_numpy(np.ones((4, 4, 4), np.uint8), vol_path=path)
+    with make_viewer(path, port=0) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        status, _, body = ask(server.server_port, "GET", "/info", **{"Accept-Encoding": "gzip"})
+        server.shutdown()
+        thread.join()
+    assert (status, json.loads(body)["data_type"]) == (200, "uint8")
 
 
 def test_range_headers() -> None:
