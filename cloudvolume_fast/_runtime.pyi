@@ -526,8 +526,16 @@ class ImageLayout:
     ) -> None:
         """Get and put whole objects through a store in Python, below the key `folder`; call before `use_shards`."""
 
-    def use_disk_cache(self, folder: str | bytes, suffix: str, level: int) -> None:
-        """Keep copies of chunks in a folder, compressed as `suffix` says; call after the others."""
+    def use_disk_cache(
+        self, folder: str | bytes, suffix: str, level: int, limit_bytes: int | None
+    ) -> None:
+        """Keep copies of chunks in a folder, compressed as `suffix` says; call after the others.
+
+        With a limit to what the folder holds, one request keeps at most half of it, and last uses are noted.
+        """
+
+    def take_kept_bytes(self) -> int:
+        """Return the bytes of copies that were made since this was last asked."""
 
     def use_shards(
         self,

@@ -78,7 +78,8 @@ class DiskCache:
     compress : str or bool, optional
         Of entries: a second-stage compression, False for none, None for gzip where it is of use.
     limit_bytes : int, optional
-        What entries may take together; the least recently used leave first.
+        What entries may take together; the least recently used leave first.  A read of an image keeps at most half
+        of it, which the entries may be above it until the read has ended.
     """
 
     def __init__(
@@ -93,9 +94,8 @@ class DiskCache:
         self.compress = compress
         self.limit_bytes = limit_bytes
         self._files = FileStore(folder)
-        self._held_bytes: int | None = (
-            None  # as this process last saw it, with its own entries since
-        )
+        self._held_bytes: int | None = None  # as this process last saw it
+        self._grown_bytes = 0  # by its own entries since
         self._has_warned = False
 
     def path(self, key: str) -> str:
@@ -258,7 +258,7 @@ class DiskCache:
                 break
         else:
             raise ChunkWriteError(f"{self.folder}: cannot be removed", key=self.folder)
-        self._held_bytes = 0
+        self._held_bytes, self._grown_bytes = 0, 0
 
     def names(self, below: str = "") -> list[str]:
         """Return the names of the files in a folder, suffixes included, those of writes under way not."""
@@ -299,17 +299,26 @@ class DiskCache:
                 with contextlib.suppress(FileNotFoundError):
                     os.unlink(path)
                 held -= size
-        self._held_bytes = held
+        self._held_bytes, self._grown_bytes = held, 0
         return held
 
     def note_growth(self, num_bytes: int) -> None:
-        """Count bytes that were added, and evict where that is due."""
-        if self.limit_bytes is None:
+        """Count bytes that were added, and evict where that is due.
+
+        Notes
+        -----
+        All entries are looked at for every twentieth of the limit that is added, not at each call.
+        """
+        if self.limit_bytes is None or num_bytes == 0:
             return
-        if self._held_bytes is not None:
-            self._held_bytes += num_bytes
-        # Others grow it as well: an estimate that is near the limit is made anew.
-        if self._held_bytes is None or self._held_bytes > self.limit_bytes * (1 - _SLACK / 2):
+        self._grown_bytes += num_bytes
+        step = self.limit_bytes * _SLACK / 2
+        # Others grow it as well: an estimate that is old, or near the limit, is made anew.
+        if (
+            self._held_bytes is None
+            or self._grown_bytes > step
+            or self._held_bytes + self._grown_bytes > self.limit_bytes - step
+        ):
             self.evict()
 
     def _entries(self) -> Iterator[tuple[int, int, str]]:

@@ -3,6 +3,7 @@
 #include <pybind11/stl.h>
 
 #include <array>
+#include <atomic>
 #include <bit>
 #include <cstdint>
 #include <cstring>
@@ -229,6 +230,7 @@ struct Layout {
   rt::CacheUse cache_use;  // without its codec
   py::object entry_hooks;
   std::optional<cvfast::locate::ShardSpec> spec;
+  std::shared_ptr<std::atomic<std::uint64_t>> kept_bytes = std::make_shared<std::atomic<std::uint64_t>>(0);
   cvfast::fetch::RemoteScale remote;  // without an endpoint where the scale is not behind one
   std::optional<cvfast::fetch::ObjectCalls> calls;
   std::string calls_folder;
@@ -314,7 +316,8 @@ struct Layout {
   }
 
   // Keeps copies of chunks in a folder from now on, under their names, or in shards their numbers.  Call last.
-  void use_disk_cache(std::string folder, const std::string& suffix, int level) {
+  void use_disk_cache(std::string folder, const std::string& suffix, int level,
+                      std::optional<std::uint64_t> limit_bytes) {
     value.source = value.store;
     value.copy_compression = to_compression(suffix);
     value.copy_compression_level = level;
@@ -323,7 +326,7 @@ struct Layout {
       char buffer[cvfast::locate::kChunkNameBytes];
       return std::string(cvfast::locate::chunk_name(grid.chunk_box(point), buffer));
     };
-    value.store = cvfast::fetch::make_cached_store(value.source, std::move(folder), name_of);
+    value.store = cvfast::fetch::make_cached_store(value.source, std::move(folder), name_of, {limit_bytes, kept_bytes});
   }
 
   // Holds this scale's chunks in memory from now on, as stored or in another encoding.
@@ -691,7 +694,8 @@ void register_image(py::module_& module) {
            arg("upload_headers") = std::vector<std::pair<std::string, std::string>>{}, arg("about") = py::none())
       .def("use_store", &Layout::use_store, arg("store"), arg("cloudpath"), arg("folder"), arg("content_type"),
            arg("cache_control"))
-      .def("use_disk_cache", &Layout::use_disk_cache, arg("folder"), arg("suffix"), arg("level"))
+      .def("use_disk_cache", &Layout::use_disk_cache, arg("folder"), arg("suffix"), arg("level"), arg("limit_bytes"))
+      .def("take_kept_bytes", [](Layout& layout) { return layout.kept_bytes->exchange(0, std::memory_order_relaxed); })
       .def("use_shards", &Layout::use_shards, arg("preshift_bits"), arg("minishard_bits"), arg("shard_bits"),
            arg("hash"), arg("minishard_index_encoding"), arg("data_encoding"), arg("index_cache"))
       .def("shard_bounds", &shard_bounds, arg("bounds"))

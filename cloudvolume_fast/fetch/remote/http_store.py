@@ -83,7 +83,7 @@ class HttpStore:
     -----
     Absent is what the server answers with 404.  403 stands for absence only where the store hides absence from those
     who may not list it, which is found out as the layer's ``info`` is read: by asking for a key that nobody uses.
-    Refused credentials are renewed once.
+    Refused credentials are renewed once, and what 403 stands for is found out anew for others.
     """
 
     def __init__(self, path: LayerPath, location: Location, *, use_https: bool = False) -> None:
@@ -92,7 +92,8 @@ class HttpStore:
         self._location = location
         self._endpoint = location.endpoint
         self._credentials = location.credentials
-        self._knows_hiding = False
+        # Of which credentials it is known whether 403 may stand for absence; None of none yet.
+        self._hiding_generation: int | None = None
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle as what opens it again, with the credentials that are found there."""
@@ -148,7 +149,10 @@ class HttpStore:
         AuthorizationError
         """
         credentials = self._credentials
-        return credentials.refresh(credentials.generation if generation is None else generation)
+        if not credentials.refresh(credentials.generation if generation is None else generation):
+            return False
+        self._review_hiding()
+        return True
 
     # Reading.
 
@@ -171,11 +175,12 @@ class HttpStore:
             They are not what their Content-Encoding says.
         """
         asked = list(keys)
-        probes = "info" in asked and not self._knows_hiding and self._location.hides_absence
+        wonders = "info" in asked and self._hiding_generation != self._credentials.generation
+        probes = wonders and self._location.hides_absence
         rows = self._run(self._endpoint.get_many, asked, [_ABSENT_KEY] if probes else [])
         if probes:
             self._note_hiding(rows[asked.index("info")], rows.pop())
-        elif "info" in asked and not self._knows_hiding:
+        elif wonders:
             info = rows[asked.index("info")]
             # A bucket behind its own or another's web address.
             if any(name.startswith(("x-amz-", "x-goog-")) for name in info.headers):
@@ -324,6 +329,7 @@ class HttpStore:
         rows = [_Row(*row) for row in ask(both)]
         refused = [i for i in range(len(items)) if self._is_refused(rows[i])]
         if refused and self._has_better_credentials([rows[i] for i in refused], generation):
+            self._review_hiding()
             again = [*refused, *range(len(items), len(both))]
             for i, row in zip(again, ask([both[i] for i in again]), strict=True):
                 rows[i] = _Row(*row)
@@ -356,11 +362,22 @@ class HttpStore:
     def _note_hiding(self, info: _Row, absent: _Row) -> None:
         if info.state != "data":
             return
-        self._knows_hiding = True
-        hides = absent.state == "failed" and absent.status == 403
+        self._hiding_generation = self._credentials.generation
+        self._set_hiding(absent.state == "failed" and absent.status == 403)
+
+    def _set_hiding(self, hides: bool) -> None:
         self._endpoint.is_forbidden_missing = hides
         if self._location.about is not None:
             self._location.about.is_forbidden_missing = hides
+
+    def _review_hiding(self) -> None:
+        """Find out for other credentials what 403 stands for, where that was known for those before."""
+        known = self._hiding_generation
+        if known is None or known == self._credentials.generation:
+            return
+        self._set_hiding(False)
+        info, absent = (_Row(*row) for row in self._endpoint.get_many(["info", _ABSENT_KEY]))
+        self._note_hiding(info, absent)
 
     def _decoded(self, key: str, row: _Row) -> bytes | None:
         data = self._body(key, row)

@@ -63,10 +63,10 @@ def renewing(function: Callable[_Parameters, _Result]) -> Callable[_Parameters, 
 
 
 def _within_limit(image: Any, result: _Result) -> _Result:  # Any: an ImageAccess
-    """Evict copies on this machine beyond their limit; return the result."""
+    """Count the copies that were made on this machine, which evicts where that is due; return the result."""
     disk = image.meta.disk_cache
     if disk is not None and disk.limit_bytes is not None:
-        disk.evict()
+        disk.note_growth(image.take_kept_bytes())
     return result
 
 
@@ -155,24 +155,31 @@ class ImageAccess:
             and cached[3] is meta.path
             and cached[4] == self.config.cdn_cache
             and cached[5] is meta.disk_cache
-            and cached[6] == self.config.codec_threads
+            and (cached[5] is None or cached[5].limit_bytes == cached[6])
+            and cached[7] == self.config.codec_threads
         ):
-            return cached[7]  # type: ignore[no-any-return]
+            return cached[8]  # type: ignore[no-any-return]
         cdn_cache, codec_threads = self.config.cdn_cache, self.config.codec_threads
         scale = image_layout.open_scale(
             meta, parsed, self.lru, self._shard_indexes, cdn_cache, codec_threads
         )
+        disk = meta.disk_cache
         self._scales[mip] = (
             parsed,
             data_type,
             channels,
             meta.path,
             cdn_cache,
-            meta.disk_cache,
+            disk,
+            None if disk is None else disk.limit_bytes,
             codec_threads,
             scale,
         )
         return scale
+
+    def take_kept_bytes(self) -> int:
+        """Return the bytes of copies that were made on this machine since this was last asked."""
+        return sum(cached[-1].layout.take_kept_bytes() for cached in list(self._scales.values()))
 
     def cutout_origin(self, mip: int, scale: ImageScale | None = None) -> CutoutOrigin:
         """Return what cutouts of a scale remember; one object until the info changes.

@@ -96,7 +96,12 @@ def open_scale(
         # As chunks of their own are stored, also those out of shards.
         wanted = codec.default_compress if disk.compress is None else disk.compress
         suffix = suffix_of(wanted) if codec.is_compressible else ""
-        layout.use_disk_cache(os.fsencode(disk.path(parsed.key)), suffix, level_of(suffix, None))
+        layout.use_disk_cache(
+            os.fsencode(disk.path(parsed.key)),
+            suffix,
+            level_of(suffix, None),
+            disk.limit_bytes,
+        )
     _attach_lru(lru, layout, meta, parsed, spec)
     (x, y, z), (sx, sy, sz) = parsed.voxel_offset, parsed.size
     return ImageScale(

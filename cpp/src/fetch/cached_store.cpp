@@ -1,7 +1,12 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "cvfast/fetch/cached_store.hpp"
 
+#include <sys/stat.h>
+
 #include <algorithm>
+#include <array>
+#include <atomic>
+#include <ctime>
 #include <filesystem>
 #include <mutex>
 #include <optional>
@@ -16,7 +21,21 @@ struct Cached {
   std::shared_ptr<const ChunkStore> source;
   std::string folder;
   std::function<std::string(const Int3&)> name_of;
+  CopyLimit limit;
 };
+
+std::time_t latest_of(const struct stat& info) noexcept { return std::max(info.st_atime, info.st_mtime); }
+
+// Few file systems note each use by themselves, and whoever makes room removes what was not used for longest.
+void note_use(int fd) noexcept {
+  constexpr std::time_t kSeconds = 60;
+  struct stat info{};
+  if (::fstat(fd, &info) != 0 || std::time(nullptr) - latest_of(info) <= kSeconds) return;
+  std::array<timespec, 2> times{};
+  times[0].tv_nsec = UTIME_NOW;
+  times[1].tv_nsec = UTIME_OMIT;
+  (void)::futimens(fd, times.data());
+}
 
 class CachedSession final : public ChunkSession {
  public:
@@ -38,6 +57,7 @@ class CachedSession final : public ChunkSession {
     IoError ignored;
     if (folder_->open(cached_->name_of(chunk.grid_point), file, ignored) == FetchState::kData) {
       file.is_copy = true;
+      if (cached_->limit.bytes && file.fd) note_use(file.fd.get());
       const bool is_absent = file.size_bytes == 0 && file.encoding == ContentEncoding::kNone;
       return is_absent ? FetchState::kMissing : FetchState::kData;
     }
@@ -70,11 +90,8 @@ class CachedSession final : public ChunkSession {
            StoreError& error) const override {
     if (!source_->put(chunk, compression, bytes, sync, error)) return false;
     note_written(chunk);
-    if (cached_->source->writes_in_groups()) {
-      discard_copy(chunk);
-    } else {
-      keep_copy(chunk, compression, bytes);
-    }
+    // A copy that cannot be replaced is of the old chunk.
+    if (cached_->source->writes_in_groups() || !try_keep(chunk, compression, bytes)) discard_copy(chunk);
     return true;
   }
   bool remove(const ChunkAddress& chunk, StoreError& error) const override {
@@ -101,8 +118,7 @@ class CachedSession final : public ChunkSession {
   bool keeps_copies() const noexcept override { return !writes_; }
   void keep_copy(const ChunkAddress& chunk, ContentEncoding compression,
                  std::span<const std::byte> bytes) const override {
-    IoError ignored;
-    (void)folder_->put(cached_->name_of(chunk.grid_point), compression, bytes.data(), bytes.size(), false, ignored);
+    (void)try_keep(chunk, compression, bytes);
   }
   void discard_copy(const ChunkAddress& chunk) const override {
     IoError ignored;
@@ -110,6 +126,20 @@ class CachedSession final : public ChunkSession {
   }
 
  private:
+  [[nodiscard]] bool try_keep(const ChunkAddress& chunk, ContentEncoding compression,
+                              std::span<const std::byte> bytes) const {
+    const CopyLimit& limit = cached_->limit;
+    // Relaxed: these only count.
+    if (limit.bytes &&
+        kept_bytes_.fetch_add(bytes.size(), std::memory_order_relaxed) + bytes.size() > *limit.bytes / 2) {
+      return false;
+    }
+    IoError ignored;
+    const std::string name = cached_->name_of(chunk.grid_point);
+    if (!folder_->put(name, compression, bytes.data(), bytes.size(), false, ignored)) return false;
+    if (limit.kept_bytes) limit.kept_bytes->fetch_add(bytes.size(), std::memory_order_relaxed);
+    return true;
+  }
   void note_written(const ChunkAddress& chunk) const {
     const std::lock_guard lock(mutex_);
     written_.push_back(cached_->name_of(chunk.grid_point));
@@ -129,6 +159,7 @@ class CachedSession final : public ChunkSession {
   mutable std::mutex mutex_;
   mutable std::vector<std::string> written_;
   mutable bool has_finished_ = true;
+  mutable std::atomic<std::uint64_t> kept_bytes_{0};
 };
 
 class CachedStore final : public ChunkStore {
@@ -152,9 +183,9 @@ class CachedStore final : public ChunkStore {
 }  // namespace
 
 std::shared_ptr<const ChunkStore> make_cached_store(std::shared_ptr<const ChunkStore> source, std::string folder,
-                                                    std::function<std::string(const Int3&)> name_of) {
-  return std::make_shared<CachedStore>(
-      std::make_shared<const Cached>(Cached{std::move(source), std::move(folder), std::move(name_of)}));
+                                                    std::function<std::string(const Int3&)> name_of, CopyLimit limit) {
+  return std::make_shared<CachedStore>(std::make_shared<const Cached>(
+      Cached{std::move(source), std::move(folder), std::move(name_of), std::move(limit)}));
 }
 
 }  // namespace cvfast::fetch

@@ -187,6 +187,37 @@ def test_keys_that_come_to_be_refused_are_not_absence(server: FaultServer) -> No
         store.exists_many(["a"])
 
 
+@pytest.mark.parametrize("may_read", [True, False])
+def test_other_keys_say_anew_whether_absence_is_hidden(
+    server: FaultServer, home: Path, may_read: bool
+) -> None:
+    """What was found out with keys that could read the info says nothing about those that replace them."""
+
+    def answer(request, count) -> Answer:
+        if signed_by(request).startswith("old") != is_before:
+            return refusal(400, "ExpiredToken")
+        return hiding(request, count) if is_before or may_read else refusal(403, "AccessDenied")
+
+    is_before = True
+    server.script = answer
+    write_keys(home, "old")
+    store = open_s3(server)
+    assert store.get("info") == b"{}"
+    assert store.get("absent") is None
+    is_before = False
+    write_keys(home, "new")
+    if may_read:
+        assert store.get_many(["absent", "a"]) == [None, b"text"]
+        asked = len(server.requests)
+        assert store.get("absent") is None
+        assert len(server.requests) == asked + 1
+        return
+    for key in ("a", "absent"):
+        with pytest.raises(AuthorizationError, match=rf"layer/{key}: .*403"):
+            store.get(key)
+    assert not store.endpoint.is_forbidden_missing
+
+
 @pytest.fixture
 def role(home: Path) -> Path:
     """A program that hands out keys stands for all that only botocore knows: roles, single sign-on.

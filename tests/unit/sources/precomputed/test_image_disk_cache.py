@@ -7,6 +7,7 @@ import gzip
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from servers.faulty import FaultServer
 
 from cloudvolume_fast import CloudVolume
 from cloudvolume_fast.errors import EmptyVolumeException
+from cloudvolume_fast.fetch.disk_cache import DiskCache
 
 BOX = np.s_[5:37, -7:25, 11:27]
 
@@ -187,6 +189,81 @@ def test_limit_holds(
         <= 20000
     )
     assert np.array_equal(vol[:], labels)
+
+
+def test_what_was_read_last_is_evicted_last(
+    served: FaultServer, tmp_path: Path, labels: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CVFAST_CACHE_BYTES", str(1 << 30))
+    vol = open_cached(served, tmp_path)
+    vol[:]
+    found = entries(tmp_path)
+    for number, path in enumerate(found):
+        # Read once after it was written, so that the file system has no reason to note another time.
+        os.utime(path, (time.time() - 5000 + number, time.time() - 9000))
+    assert np.array_equal(vol[BOX], labels[:32, :32, :16])
+    used = {path for path in found if path.stat().st_atime > time.time() - 100}
+    assert len(used) == 8
+    kept_bytes = sum(path.stat().st_size for path in used)
+    vol.cache.limit_bytes = 2 * kept_bytes + 4000
+    assert used <= set(entries(tmp_path)) < set(found)
+    first = len(served.requests)
+    assert np.array_equal(vol[BOX], labels[:32, :32, :16])
+    assert len(served.requests) == first
+
+
+def test_one_read_keeps_no_more_than_half_of_the_limit(
+    served: FaultServer, tmp_path: Path, labels: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    open_cached(served, tmp_path)[:]
+    whole = sum(path.stat().st_size for path in entries(tmp_path))
+    limit = whole // 2
+    monkeypatch.setenv("CVFAST_CACHE_BYTES", str(limit))
+    vol = CloudVolume(f"{served.url}/bucket/layer", cache=str(tmp_path / "other"), progress=False)
+    assert np.array_equal(vol[:], labels)
+    kept = sum(path.stat().st_size for path in (tmp_path / "other").rglob("4_4_40/*"))
+    assert limit // 4 < kept <= limit // 2
+
+
+def test_entries_are_not_looked_at_by_each_read(
+    served: FaultServer, tmp_path: Path, labels: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CVFAST_CACHE_BYTES", str(1 << 30))
+    looked = []
+    evict = DiskCache.evict
+    monkeypatch.setattr(DiskCache, "evict", lambda cache: looked.append(cache) or evict(cache))
+    vol = open_cached(served, tmp_path)
+    for _ in range(2):
+        assert np.array_equal(vol[:], labels)
+        assert np.array_equal(vol[BOX], labels[:32, :32, :16])
+    assert len(looked) <= 1
+
+
+WRITER = """
+import resource, signal, sys
+import numpy as np
+from cloudvolume_fast import CloudVolume
+vol = CloudVolume(
+    sys.argv[1], cache=sys.argv[2], secrets={"AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secret"},
+    progress=False, compress=False, compress_cache=False,
+)
+old = vol[:]
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))  # as if the disk were full
+vol[:] = old + 1
+assert np.array_equal(vol[:], old + 1)
+"""
+
+
+@pytest.mark.parametrize("kind", ["raw"], indirect=True)
+def test_a_copy_that_cannot_be_replaced_is_dropped(
+    served: FaultServer, tmp_path: Path, labels: np.ndarray
+) -> None:
+    path = remote_path(served, "layer")
+    command = [sys.executable, "-c", WRITER, path, str(tmp_path / "cache")]
+    subprocess.run(command, check=True, timeout=60)
+    vol = CloudVolume(path, cache=str(tmp_path / "cache"), secrets=KEYS, progress=False)
+    assert np.array_equal(vol[:], labels + 1)
 
 
 def test_local_layer_may_be_cached_too(kind: str, labels: np.ndarray, tmp_path: Path) -> None:
