@@ -55,6 +55,25 @@ def test_label_outside_compares_the_background(layer):
     assert layer.open().download(Bbox((20, -12, 30), (24, -8, 34)), label=0).all()
 
 
+@pytest.mark.parametrize(
+    ("segids", "preserve_zeros", "expected"), [([5], False, 0), ([5], True, 255), ([5, 7], True, 7)]
+)
+def test_labels_are_selected_outside_as_they_are_inside(layer, segids, preserve_zeros, expected):
+    image = layer.open(background_color=7).download(
+        Bbox((20, -12, 30), (24, -8, 34)), segids=iter(segids), preserve_zeros=preserve_zeros
+    )
+    assert (image == expected).all()
+
+
+@pytest.mark.parametrize("label", [None, 7])
+@pytest.mark.parametrize("order", ["F", "C"])
+def test_memory_order_outside_is_the_one_asked_for(layer, order, label):
+    box = Bbox((20, -12, 30), (24, -8, 34))
+    image = layer.open(background_color=7).image.download(box, 0, order=order, label=label)
+    assert image.flags.c_contiguous == (order == "C")
+    assert (image == (7 if label is None else True)).all()
+
+
 def test_renumber_outside_gives_a_pair(layer):
     image, mapping = layer.open().download(Bbox((20, -12, 30), (24, -8, 34)), renumber=True)
     assert (image.shape, image.dtype, mapping) == ((4, 4, 4, 1), np.uint16, {0: 0})

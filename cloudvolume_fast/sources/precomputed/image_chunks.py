@@ -8,6 +8,7 @@ from typing import Any
 
 from cloudvolume_fast.deliver.files import read_files
 from cloudvolume_fast.deliver.outcome import raise_outcome
+from cloudvolume_fast.deliver.progress import ChunkProgress
 from cloudvolume_fast.deliver.source import ImageScale
 from cloudvolume_fast.errors import AlignmentError
 from cloudvolume_fast.locate.indexing import (
@@ -18,6 +19,7 @@ from cloudvolume_fast.locate.indexing import (
     expand_to_chunks,
     show,
 )
+from cloudvolume_fast.options import ReadOptions
 from cloudvolume_fast.sources.precomputed.image_access import ImageAccess
 from cloudvolume_fast.sources.precomputed.metadata import MipLike
 from cloudvolume_fast.sources.precomputed.voxels import bounds_of
@@ -108,7 +110,8 @@ def download_files(
     parallel : int
         Threads to use; 1 leaves it to the volume.
     cache_only : bool
-        Return nothing: files only pass through the disk cache, where there is one.
+        Fetch what the disk cache does not hold yet, a bounded part at a time, and return nothing.  Where there is no
+        disk cache nothing is fetched.
 
     Returns
     -------
@@ -123,14 +126,30 @@ def download_files(
     index = source.meta.to_mip(mip)
     scale = source.image_scale(index)
     bounds = source.resolve_bounds(bounds_of(bbox, source.meta, index), scale)
-    if cache_only:
-        return {}
     options = source.read_options(scale, None if parallel == 1 else parallel)
+    if cache_only:
+        if source.meta.disk_cache is not None:
+            _fill_disk_cache(scale, clip(bounds, scale.bounds), options)
+        return {}
     key = source.meta.key(index)
     files = read_files(scale, bounds, options, decompress=decompress)
     if scale.sharding is not None:
         return _by_id(scale, bounds, files)
     return {f"{key}/{name}": content for name, content in files.items()}
+
+
+def _fill_disk_cache(scale: ImageScale, bounds: Bounds, options: ReadOptions) -> None:
+    """Let the chunks of a box pass through the disk cache, and hold few of them in memory."""
+    from cloudvolume_fast.sources.precomputed.transfer import blocks  # few calls need it
+
+    total, done, size_bytes = scale.layout.count_chunks(bounds), 0, 0
+    with ChunkProgress(options.progress, total) as progress:
+        for block in blocks(bounds, scale, None):
+            files = read_files(scale, block, options._replace(progress=None))
+            done += len(files)
+            size_bytes += sum(len(content) for content in files.values() if content)
+            if progress.callback is not None:
+                progress.callback(done, size_bytes)
 
 
 def _by_id(

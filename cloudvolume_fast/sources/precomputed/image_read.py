@@ -46,7 +46,8 @@ def read(
         scale = source.image_scale(mip)
     options = source.read_options(scale, threads)
     if source.is_outside_rois(bounds, mip):
-        return background_box(bounds, scale, options, channels, label)
+        options = _selected(options, scale, segids, preserve_zeros)
+        return background_box(bounds, scale, options, channels, label, order)
     return _read_stored(scale, bounds, options, channels, label, segids, preserve_zeros, order)
 
 
@@ -89,6 +90,20 @@ def _read_stored(
     )
 
 
+def _selected(
+    options: ReadOptions, scale: ImageScale, segids: Iterable[int] | None, preserve_zeros: bool
+) -> ReadOptions:
+    """Return options whose background is what `segids` make of it."""
+    if segids is None:
+        return options
+    if scale.dtype.kind not in "iub":
+        raise _no_labels(scale.dtype)
+    keep, other = _kept(segids, preserve_zeros, scale)
+    if np.uint64(int.from_bytes(options.background, "little")) in keep:
+        return options
+    return options._replace(background=other.to_bytes(scale.dtype.itemsize, "little"))
+
+
 def _kept(
     segids: Iterable[int], preserve_zeros: bool, scale: ImageScale
 ) -> tuple[NDArray[np.uint64], int]:
@@ -105,13 +120,17 @@ def _masked_by_value(
 ) -> NDArray[Any]:
     """Compare floating point voxels by value, which their bits do not tell."""
     if segids is not None:
-        raise InvalidArgumentError(
-            f"segids: expected a volume of integers, found {image.dtype.name}",
-            key="segids",
-            expected="integers",
-            found=image.dtype.name,
-        )
+        raise _no_labels(image.dtype)
     return np.asfortranarray(image == label)
+
+
+def _no_labels(dtype: np.dtype[Any]) -> InvalidArgumentError:
+    return InvalidArgumentError(
+        f"segids: expected a volume of integers, found {dtype.name}",
+        key="segids",
+        expected="integers",
+        found=dtype.name,
+    )
 
 
 def background_box(
@@ -120,16 +139,17 @@ def background_box(
     options: ReadOptions,
     channels: slice = _ALL_CHANNELS,
     label: int | None = None,
+    order: str = "F",
 ) -> NDArray[Any]:
     """Return a box of background, or with `label` where background is it."""
     count = len(range(scale.num_channels)[channels])
     shape = tuple(bounds[i + 3] - bounds[i] for i in range(3))
     value = np.frombuffer(options.background, scale.dtype)[0]
     if label is not None:
-        out = read_image.allocate((*shape, count), np.dtype(np.bool_))
+        out = read_image.allocate((*shape, count), np.dtype(np.bool_), order)
         out[...] = value == label
     else:
-        out = read_image.allocate((*shape, count), scale.dtype)
+        out = read_image.allocate((*shape, count), scale.dtype, order)
         out[...] = value
     return out
 
@@ -196,10 +216,11 @@ def read_crackle(
     )
     options = source.read_options(scale, threads)
     is_background = source.is_outside_rois(bounds, mip)
+    selected = _selected(options, scale, keep, preserve_zeros)
 
     def read_layer(layer: Bounds) -> NDArray[Any]:
         if is_background:
-            return background_box(layer, scale, options)
+            return background_box(layer, scale, selected)
         return _read_stored(scale, layer, options, segids=keep, preserve_zeros=preserve_zeros)
 
     return compress_layers(read_layer(layer)[..., 0] for layer in layers)

@@ -29,7 +29,7 @@ from kills.runs import (
 )
 from servers.faulty import Answer, FaultServer
 
-from cloudvolume_fast import CloudVolume, _runtime
+from cloudvolume_fast import CloudVolume, _runtime, sharedmemory
 from cloudvolume_fast.deliver.worker_pool import pool, run_workers
 from cloudvolume_fast.errors import (
     AuthorizationError,
@@ -223,15 +223,19 @@ def test_workers_leave_when_python_ends(tmp_path: Path) -> None:
     assert not any(map(is_running, pids))
 
 
-@pytest.mark.parametrize("folder", ["script", "stdin", "interactive", "set_start_method"])
+@pytest.mark.parametrize(
+    "folder", ["script", "stdin", "interactive", "start fork", "start spawn", "start forkserver"]
+)
 def test_every_kind_of_program_may_use_workers(tmp_path: Path, folder: str) -> None:
     path, voxels = support.write_layer(tmp_path / "layer")
     # A module beside the program, or in the working folder, hides nothing from workers.
     (tmp_path / "numpy.py").write_text("raise ImportError('the wrong numpy')\n")
     (tmp_path / "programs").mkdir()
     script = USE + TELL
-    if folder == "set_start_method":
-        script = "import multiprocessing\nmultiprocessing.set_start_method('fork')\n" + script
+    if folder.startswith("start "):  # frozen: to set it once more would be an error
+        method = folder.removeprefix("start ")
+        script = f"import multiprocessing\nmultiprocessing.set_start_method('{method}')\n" + script
+        script += f"assert multiprocessing.get_start_method() == '{method}'\n"
     program = tmp_path / "programs" / "unguarded.py"
     program.write_text(script)
     command = {
@@ -246,9 +250,82 @@ def test_every_kind_of_program_may_use_workers(tmp_path: Path, folder: str) -> N
         text=True,
         timeout=60,
         check=True,
+        env=support.environment(PYTHONWARNINGS="error"),  # of workers too
     )
     total, _ = json.loads(done.stdout.splitlines()[-1])
     assert total == voxels.sum()
+    if folder != "interactive":  # which shows prompts there
+        assert done.stderr == ""
+
+
+@pytest.mark.parametrize("mode", ["threads", "workers", "cooperate"])
+def test_memory_that_is_left_behind_is_nobodys_worry(tmp_path: Path, mode: str) -> None:
+    path, voxels = support.write_layer(tmp_path, size=(64, 128, 128))
+    name = f"cvfast-test-left-{mode}-{os.getpid()}"
+    options = {"threads": "", "workers": ", workers=2", "cooperate": ", cooperate=True"}[mode]
+    process = support.start_python(
+        f"""
+import sys
+import numpy as np
+from cloudvolume_fast import CloudVolume
+image = CloudVolume(sys.argv[1]).download_to_shared_memory(np.s_[:], location=sys.argv[2]{options})
+print(int(image.sum()))
+""",
+        path,
+        name,
+        PYTHONWARNINGS="error",
+    )
+    out, err = process.communicate(timeout=60)
+    try:
+        # Nothing tracks it: it is still there, and nobody warns that it was leaked.
+        assert (process.returncode, err) == (0, "")
+        assert int(out) == voxels.sum()
+        assert (SHM / name).read_bytes() == voxels.tobytes("F")
+    finally:
+        assert sharedmemory.unlink(name)
+    assert segments_of(process.pid) == []
+
+
+CHILD = """
+import json, multiprocessing, os, sys
+import numpy as np
+from cloudvolume_fast import CloudVolume
+from cloudvolume_fast.deliver.worker_pool import pool
+def read(path, answers):
+    vol = CloudVolume(path, parallel=2)
+    total = int(vol.download_to_shared_memory(np.s_[:], workers=2).sum())
+    vol.unlink_shared_memory()
+    answers.put([total, multiprocessing.current_process().daemon, pool().pids])
+if __name__ == "__main__":
+    context = multiprocessing.get_context(sys.argv[2])
+    answers = context.SimpleQueue()
+    child = context.Process(target=read, args=(sys.argv[1], answers), daemon=True)
+    child.start()
+    answer = answers.get()
+    child.join()
+    print(json.dumps([child.exitcode, child.pid, *answer]))
+"""
+
+
+@pytest.mark.busy_fork
+@pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
+def test_daemonic_child_of_multiprocessing_may_use_workers(tmp_path: Path, method: str) -> None:
+    path, voxels = support.write_layer(tmp_path / "layer", size=(64, 128, 128))
+    program = tmp_path / "child.py"
+    program.write_text(CHILD)
+    done = subprocess.run(
+        [sys.executable, "-W", "error", str(program), path, method],
+        capture_output=True, text=True, timeout=60, check=True, env=support.environment(),
+    )  # fmt: skip
+    code, pid, total, is_daemonic, workers = json.loads(done.stdout)
+    assert (code, total, is_daemonic) == (0, voxels.sum(), True)
+    assert done.stderr == ""
+    # It leaves without its exit handlers: its workers notice, though one that starts only then.
+    until = time.monotonic() + 10
+    while any(map(is_running, workers)) and time.monotonic() < until:
+        time.sleep(0.01)
+    assert not any(map(is_running, workers))
+    assert segments_of(pid) == []
 
 
 def test_person_at_a_prompt_may_use_workers(tmp_path: Path) -> None:
@@ -492,6 +569,37 @@ def test_writing_with_a_codec_that_holds_the_gil(tmp_path: Path) -> None:
     voxels[5:101, 3:64, 1:60] += np.uint64(1)
     vol[5:101, 3:64, 1:60] = voxels[5:101, 3:64, 1:60]
     assert np.array_equal(vol[:][..., 0], voxels)
+
+
+@pytest.mark.parametrize("order", ["F", "C"])
+@pytest.mark.parametrize("kind", ["file", "shared memory"])
+def test_uploads_of_plain_voxels_by_workers(tmp_path: Path, kind: str, order: str) -> None:
+    voxels = np.random.default_rng(0).integers(0, 9, (70, 66, 50, 1), np.uint64)
+    path = support.make_layer(
+        tmp_path / "layer", size=voxels.shape[:3], chunk_size=(32, 32, 32), data_type="uint64",
+        encoding="compresso", voxel_offset=(3, -5, 7),
+    )  # fmt: skip
+    vol = CloudVolume(path, parallel=2)
+    name = f"cvfast-test-voxels-{os.getpid()}"
+    place, upload = (
+        (tmp_path / "voxels", vol.upload_from_file)
+        if kind == "file"
+        else (SHM / name, vol.upload_from_shared_memory)
+    )
+    where = place if kind == "file" else name
+    place.write_bytes(voxels.tobytes(order))
+    try:
+        upload(where, vol.bounds, order=order)
+        assert len(pool().pids) == 2
+        assert np.array_equal(CloudVolume(path)[:], voxels)
+        vol[:] = np.uint64(0)
+        upload(where, vol.bounds, order=order, cutout_bbox=np.s_[35:73, -5:27, 7:57])
+        voxels[:32] = 0
+        voxels[:, 32:] = 0
+        assert np.array_equal(CloudVolume(path)[:], voxels)
+    finally:
+        place.unlink()
+    assert segments_of(os.getpid()) == []
 
 
 def make_sharded(folder: Path, size: tuple[int, int, int], hashing: str = "identity") -> str:

@@ -88,6 +88,27 @@ def test_compression_of_entries_is_the_callers(
         assert len(served.requests) == first
 
 
+def test_cache_only_fetches_chunks_and_returns_none(
+    served: FaultServer, tmp_path: Path, labels: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # In many blocks, so that a large box is not held in memory as a whole.
+    monkeypatch.setattr("cloudvolume_fast.sources.precomputed.transfer._BLOCK_BYTES", 1 << 14)
+    vol = open_cached(served, tmp_path)
+    assert vol.download_files(vol.bounds, cache_only=True) == {}
+    assert len(entries(tmp_path)) == 5 * 4 * 7
+    first = len(served.requests)
+    assert np.array_equal(vol[:], labels)
+    assert vol.download_files(vol.bounds, cache_only=True) == {}
+    assert len(served.requests) == first
+
+
+def test_cache_only_without_a_cache_fetches_nothing(served: FaultServer) -> None:
+    vol = CloudVolume(f"{served.url}/bucket/layer")
+    first = len(served.requests)
+    assert vol.download_files(vol.bounds, cache_only=True) == {}
+    assert len(served.requests) == first
+
+
 @pytest.mark.parametrize("damage", ["cut", "flipped", "emptied", "other"])
 def test_damaged_entry_is_fetched_again(
     damage: str, served: FaultServer, tmp_path: Path, labels: np.ndarray
