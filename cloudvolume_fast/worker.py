@@ -41,18 +41,18 @@ def main(arguments: list[str]) -> int:
     """
     # Ctrl-C reaches all processes of a terminal; it is the starter's to handle.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    channel = socket.socket(fileno=int(arguments[0]))
-    channel.set_inheritable(False)
-    _leave_with(int(arguments[1]), channel)
-    idle_ms = int(float(arguments[2]) * 1000)
-    volumes: OrderedDict[bytes, ImageAccess] = OrderedDict()
-    waiting = select.poll()
-    waiting.register(channel, select.POLLIN)
-    with contextlib.suppress(EOFError, OSError):  # the other side has closed
-        send(channel, "ready")
-        while waiting.poll(idle_ms):
-            _do(receive(channel), volumes)
-            send(channel, "done")
+    with socket.socket(fileno=int(arguments[0])) as channel:
+        channel.set_inheritable(False)
+        _leave_with(int(arguments[1]), channel)
+        idle_ms = int(float(arguments[2]) * 1000)
+        volumes: OrderedDict[bytes, ImageAccess] = OrderedDict()
+        waiting = select.poll()
+        waiting.register(channel, select.POLLIN)
+        with contextlib.suppress(EOFError, OSError):  # the other side has closed
+            send(channel, "ready")
+            while waiting.poll(idle_ms):
+                _do(receive(channel), volumes)
+                send(channel, "done")
     return 0
 
 

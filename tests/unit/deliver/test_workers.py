@@ -9,6 +9,7 @@ import os
 import resource
 import select
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -758,3 +759,27 @@ def _jpeg_layer(folder: Path, grey: int = 0) -> str:
     voxels = np.full((16, 16, 16), grey, np.uint8)
     CloudVolume.from_numpy(voxels, vol_path=path, chunk_size=(8, 8, 8), encoding="jpeg")
     return path
+
+
+def test_a_worker_leaves_in_silence() -> None:
+    ours, theirs = socket.socketpair()
+    # Its watching thread, which ends the process at once, comes late: what main leaves behind would be told of.
+    script = """
+import os, sys, time
+end = os._exit
+os._exit = lambda status: (time.sleep(5), end(status))
+from cloudvolume_fast import worker
+sys.exit(worker.main(sys.argv[1:]))
+"""
+    with ours:
+        with theirs:
+            process = subprocess.Popen(
+                [sys.executable, "-c", script, str(theirs.fileno()), str(os.getpid()), "60"],
+                pass_fds=[theirs.fileno()],
+                stderr=subprocess.PIPE,
+                text=True,
+                env=support.environment(PYTHONWARNINGS="error"),
+            )
+        assert ours.recv(1)  # it is ready
+    _, err = process.communicate(timeout=60)
+    assert (process.returncode, err) == (0, "")
