@@ -159,10 +159,14 @@ bool make_table(std::span<const std::uint8_t> lengths, const Entry* symbols, uns
 
 /// Copies a match whose source lies `distance` before `out`; writes up to 32 bytes too many.  Most are short: the first
 /// bytes are copied without asking for the length, which the processor could not foresee.
+///
+/// What repeats within 32 bytes is loaded once and stored again and again: a load of bytes that two stores have just
+/// written waits until both have left for the cache, which in rows of 12 bytes (vertices, faces) was a sixth of the
+/// time.
 inline void copy_match(std::byte* out, std::size_t distance, std::size_t length) noexcept {
   const std::byte* from = out - distance;
   std::byte* const end = out + length;
-  if (distance >= 16) {
+  if (distance >= 32) {
     std::memcpy(out, from, 16);
     std::memcpy(out + 16, from + 16, 16);
     if (length <= 32) return;
@@ -174,12 +178,25 @@ inline void copy_match(std::byte* out, std::size_t distance, std::size_t length)
     } while (end - out > 32);
     return;
   }
-  if (distance >= 8) {
+  if (distance >= 16) {
+    std::array<std::byte, 16> head;
+    std::array<std::byte, 16> tail;
+    std::memcpy(head.data(), from, 16);
+    std::memcpy(tail.data(), out - 16, 16);
     do {
-      store_le(out, load_le<std::uint64_t>(from));
-      store_le(out + 8, load_le<std::uint64_t>(from + 8));
-      out += 16;
-      from += 16;
+      std::memcpy(out, head.data(), 16);
+      std::memcpy(out + distance - 16, tail.data(), 16);
+      out += distance;
+    } while (out < end);
+    return;
+  }
+  if (distance >= 8) {
+    const auto head = load_le<std::uint64_t>(from);
+    const auto tail = load_le<std::uint64_t>(out - 8);
+    do {
+      store_le(out, head);
+      store_le(out + distance - 8, tail);
+      out += distance;
     } while (out < end);
     return;
   }

@@ -67,11 +67,11 @@ std::optional<std::uint32_t> inflated_count(const FragmentFile& file) {
   return count;
 }
 
-bool open_fragment(const fetch::Folder& folder, std::string_view name, std::uint64_t limit_bytes, FragmentFile& out,
-                   mesh::FragmentShape& shape) {
+bool open_fragment(const fetch::Folder& folder, const fetch::FolderNames* names, std::string_view name,
+                   std::uint64_t limit_bytes, FragmentFile& out, mesh::FragmentShape& shape) {
   fetch::OpenedFile file;
   fetch::IoError error;
-  if (folder.open(name, file, error) != FetchState::kData) return false;
+  if (folder.open(name, file, error, names) != FetchState::kData) return false;
   if (file.encoding != ContentEncoding::kNone && file.encoding != ContentEncoding::kGzip) return false;
   out.size_bytes = static_cast<std::size_t>(file.size_bytes);
   out.bytes.reset(new std::byte[out.size_bytes + decode::gzip::kInputPadding]);
@@ -114,9 +114,11 @@ FragmentOutcome open_fragments(const std::string& root, std::span<const std::str
   mesh::StitchPlan& plan = out.plan;
   plan = {};
   plan.shapes.resize(keys.size());
+  const FolderListings listings(root, keys);
   const auto task = [&](std::size_t number) {
     try {
       std::optional<fetch::Folder> folder;
+      const fetch::FolderNames* names = nullptr;
       std::string_view opened;
       const std::size_t end = std::min(keys.size(), (number + 1) * kRun);
       for (std::size_t i = number * kRun; i < end; ++i) {
@@ -124,11 +126,13 @@ FragmentOutcome open_fragments(const std::string& root, std::span<const std::str
         const std::size_t slash = key.rfind('/');
         const std::string_view path = slash == std::string_view::npos ? std::string_view{} : key.substr(0, slash);
         if (!folder || path != opened) {
-          folder.emplace(path.empty() ? root : std::string(root).append("/").append(path));
+          const std::string whole = path.empty() ? root : std::string(root).append("/").append(path);
+          folder.emplace(whole);
+          names = listings.of(whole);
           opened = path;
         }
         const std::string_view name = slash == std::string_view::npos ? key : key.substr(slash + 1);
-        if (!open_fragment(*folder, name, limit_bytes, out.files[i], plan.shapes[i])) return false;
+        if (!open_fragment(*folder, names, name, limit_bytes, out.files[i], plan.shapes[i])) return false;
       }
       return true;
     } catch (const std::bad_alloc&) {
