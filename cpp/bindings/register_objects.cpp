@@ -184,7 +184,9 @@ class ObjectsAhead {
 
   void close() {
     const Use use(*this);
-    cvfast::bindings::without_gil([&] { ahead_->close(); });
+    // With the GIL, which the threads never ask for: a generator may be closed by the interpreter that shuts down,
+    // where nobody who gives it up gets it back.
+    ahead_->close();
   }
 
  private:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import gzip
 import os
 import signal
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -123,6 +124,23 @@ def test_ctrl_c_is_heard_within_a_batch(store: FileStore) -> None:
         signal.signal(signal.SIGALRM, handler)
     assert time.monotonic() - began < 20
     wait_for_threads(before)
+
+
+def test_interpreter_ends_with_batches_that_nobody_closed(
+    store: FileStore, stored: dict[str, bytes]
+) -> None:
+    program = f"""
+from cloudvolume_fast.fetch.file import FileStore
+class Holder: pass
+held = Holder()
+held.batches = FileStore({store.root!r}).get_batches({list(stored)!r})
+held.self = held
+print(len(next(held.batches)) > 0)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (done.returncode, done.stdout) == (0, "True\n"), done.stderr
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
