@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from cloudvolume_fast.config import VolumeConfig
@@ -72,8 +73,19 @@ class PrecomputedMetadata(metadata.PrecomputedMetadata):
         return self
 
     def refresh_info(self, max_redirects: int = 10, force_fetch: bool = False) -> Info:
-        """Read the info again and return it; with `force_fetch` from the layer, whatever a disk cache has."""
-        return super().refresh_info(max_redirects)
+        """Read the info again and return it; with `force_fetch` that of the layer, whatever a disk cache has."""
+        before = self._cache_base
+        if not force_fetch or not before:
+            return super().refresh_info(max_redirects)
+        self._cache_base = False
+        try:
+            info = super().refresh_info(max_redirects)
+        finally:
+            self._cache_base = before
+        cache = self.disk_cache
+        if cache is not None:
+            cache.put("info", json.dumps(info).encode())
+        return info
 
     def bbox(self, mip: int) -> Bbox:
         """Return the box of all voxels; as `bounds`."""

@@ -6,8 +6,8 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -24,7 +24,9 @@ from cloudvolume_fast.sources.precomputed.metadata import PrecomputedMetadata
 
 _CHUNK_NAME = re.compile(r"-?\d+--?\d+_-?\d+--?\d+_-?\d+--?\d+")
 
+_BATCH_OBJECTS = 512  # of which a bar knows only whether all are done
 _Paths = str | Iterable[str]
+_Value = TypeVar("_Value")
 
 
 class CacheService:
@@ -154,13 +156,14 @@ class CacheService:
         return out
 
     def get(self, cloudpaths: _Paths, progress: bool | None = None) -> dict[str, bytes | None]:
-        """Return what is kept of some objects, None for what is not.  No bar is shown: files are read at once."""
+        """Return what is kept of some objects, None for what is not; `progress` as for `download`."""
         cache = self._cache
-        return {path: cache.get(path) for path in _several(cloudpaths)}
+        wanted = _several(cloudpaths)
+        return {path: cache.get(path) for path in self._bar(wanted, progress, "Cache reads")}
 
     def get_single(self, cloudpath: str, progress: bool | None = None) -> bytes | None:
-        """Return an object that is kept, None if it is not."""
-        return self._cache.get(cloudpath)
+        """Return an object that is kept, None if it is not; see `get`."""
+        return self.get(cloudpath, progress)[cloudpath]
 
     def get_json(self, filename: str) -> Any:  # Any: a JSON value
         """Return an object that is kept, parsed; None if it is not, or is no JSON."""
@@ -179,14 +182,14 @@ class CacheService:
         compress: str | bool | None = None,
         compress_level: int | None = None,
     ) -> None:
-        """Keep objects, without writing them to the layer.
+        """Keep objects, without writing them to the layer; `progress` as for `download`.
 
         Raises
         ------
         ChunkWriteError, CompressionError, UnsupportedCompressionType
         """
         cache = self._cache
-        for path, content in files:
+        for path, content in self._bar(files, progress, "Cache writes"):
             cache.put(path, content, compress=compress, compress_level=compress_level)
 
     def put_single(self, path: str, content: bytes, *args: Any, **kwargs: Any) -> None:
@@ -216,14 +219,18 @@ class CacheService:
         content_type: str | None = None,
         progress: bool | None = None,
     ) -> None:
-        """Write objects to the layer, and keep them if the cache is used; raises as the store does."""
-        self.meta.store.put_many(
-            files,
-            compress=compress,
-            compress_level=compress_level,
-            cache_control=cache_control,
-            content_type=content_type or "application/octet-stream",
-        )
+        """Write objects to the layer, and keep them if the cache is used; raises as the store does.
+
+        `progress` as for `download`.
+        """
+        for part in self._batches(files, progress, "Uploading"):
+            self.meta.store.put_many(
+                part,
+                compress=compress,
+                compress_level=compress_level,
+                cache_control=cache_control,
+                content_type=content_type or "application/octet-stream",
+            )
 
     def upload_single(self, filename: str, content: bytes, *args: Any, **kwargs: Any) -> None:
         """Write one object; see `upload`."""
@@ -240,19 +247,46 @@ class CacheService:
         compress : str or bool, optional
             Second-stage compression of what is kept now.
         progress : bool, optional
-            Without effect: it is one call.
+            Whether a bar is shown; default what the volume's setting says.
         """
         wanted = _several(paths)
-        if not self.enabled:
-            return dict(zip(wanted, self.meta.source_store.get_many(wanted), strict=True))
-        cache = self._cache
-        out = self.get(wanted)
+        cache = self._cache if self.enabled else None
+        out = dict.fromkeys(wanted) if cache is None else self.get(wanted, False)
         absent = [path for path, content in out.items() if content is None]
-        for path, content in zip(absent, self.meta.source_store.get_many(absent), strict=True):
-            out[path] = content
-            if content:
-                cache.put(path, content, compress=compress)
+        for part in self._batches(absent, progress, "Downloading"):
+            for path, content in zip(part, self.meta.source_store.get_many(part), strict=True):
+                out[path] = content
+                if content and cache is not None:
+                    cache.put(path, content, compress=compress)
         return out
+
+    def _is_shown(self, progress: bool | None) -> bool:
+        return bool(self.config.progress if progress is None else progress)
+
+    def _bar(self, values: Iterable[_Value], progress: bool | None, title: str) -> Iterable[_Value]:
+        """Return values that show a bar while they are taken, if one is to be shown."""
+        if not self._is_shown(progress):
+            return values
+        from tqdm import tqdm
+
+        shown: Iterable[_Value] = tqdm(values, desc=title)
+        return shown
+
+    def _batches(
+        self, values: Sequence[_Value], progress: bool | None, title: str
+    ) -> Iterator[Sequence[_Value]]:
+        """Yield parts of values, all of them at once where no bar is shown."""
+        if not self._is_shown(progress):
+            if values:
+                yield values
+            return
+        from tqdm import tqdm
+
+        with tqdm(total=len(values), desc=title) as bar:
+            for start in range(0, len(values), _BATCH_OBJECTS):
+                part = values[start : start + _BATCH_OBJECTS]
+                yield part
+                bar.update(len(part))
 
     def download_single(self, path: str, compress: str | bool | None = None) -> bytes | None:
         """Return an object of the layer; see `download`."""
@@ -286,7 +320,7 @@ class CacheService:
         out: dict[tuple[str, int | None, int | None], bytes | None] = {}
         cache = self._cache if self.enabled else None
         store = self.meta.source_store
-        for one in requests:
+        for one in self._bar(requests, progress, "Downloading"):
             path, alias = one["path"], one["local_alias"]
             start, end = one.get("start"), one.get("end")
             content = None if cache is None else cache.get(alias)

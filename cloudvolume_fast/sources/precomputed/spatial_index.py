@@ -6,9 +6,10 @@ from __future__ import annotations
 import json
 import math
 import posixpath
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from collections import defaultdict, deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,6 +35,7 @@ __all__ = ["SpatialIndex", "layer_spatial_index", "parse_index_file"]
 
 # Files that are read and parsed at once: what is held of a large index at any time.
 _BATCH_FILES = 1024
+_Result = TypeVar("_Result")
 _Corners = tuple[float, float, float, float, float, float]
 
 
@@ -61,6 +63,23 @@ class IndexPaths:
 
     def __iter__(self) -> Iterator[str]:
         return (self[number] for number in range(len(self)))
+
+
+def _side_by_side(
+    function: Callable[[int], _Result], values: Iterable[int], count: int
+) -> Iterator[_Result]:
+    """Yield what a function returns for each value, in order, at most `count` being worked on at the same time."""
+    if count <= 1:
+        yield from map(function, values)
+        return
+    with ThreadPoolExecutor(count) as pool:
+        begun: deque[Future[_Result]] = deque()
+        for value in values:
+            begun.append(pool.submit(function, value))
+            if len(begun) == count:
+                yield begun.popleft().result()
+        while begun:
+            yield begun.popleft().result()
 
 
 class SpatialIndex(WaitsGreen):
@@ -211,6 +230,13 @@ class SpatialIndex(WaitsGreen):
     ) -> Iterator[dict[str, bytes | None]]:
         """Yield all index files, in batches as `fetch_index_files` returns.
 
+        Parameters
+        ----------
+        allow_missing : bool
+        progress : bool, optional
+        parallel : int
+            Batches that are read at the same time.
+
         Raises
         ------
         SpatialIndexGapError
@@ -218,11 +244,14 @@ class SpatialIndex(WaitsGreen):
         """
         paths = self.index_file_paths_for_bbox(self.physical_bounds)
         batches = range(0, len(paths), _BATCH_FILES)
-        for start in self._bar(batches, progress, len(batches)):
+
+        def read(start: int) -> dict[str, bytes | None]:
             names = [paths[i] for i in range(start, min(start + _BATCH_FILES, len(paths)))]
             found = self.fetch_index_files(names, False)
             self._check_gaps(found, allow_missing)
-            yield found
+            return found
+
+        yield from self._bar(_side_by_side(read, batches, parallel), progress, len(batches))
 
     def _check_gaps(self, files: Mapping[str, bytes | None], allow_missing: bool) -> None:
         missing = [key for key, content in files.items() if content is None]

@@ -175,3 +175,18 @@ def test_green_shard_reader_lets_others_run(layer: str, tmp_path: Path) -> None:
     assert pickle.loads(pickle.dumps(green)).get_data([0], path=vol.key) == plain.get_data(
         [0], path=vol.key
     )
+
+
+def test_the_layers_own_info_can_be_had_in_spite_of_a_cache(layer: str, tmp_path: Path) -> None:
+    cache = str(tmp_path / "cache")
+    vol: Any = CloudVolume(layer, cache=cache)
+    size = vol.info["scales"][0]["size"]
+    other: Any = CloudVolume(layer)
+    other.info["scales"][0]["size"] = [extent + 8 for extent in size]
+    other.commit_info()
+    with pytest.warns(UserWarning, match="size"):
+        assert vol.meta.refresh_info()["scales"][0]["size"] == size
+    grown = vol.meta.refresh_info(force_fetch=True)["scales"][0]["size"]
+    assert grown == [extent + 8 for extent in size]
+    assert vol.cache.enabled == cache
+    assert CloudVolume(layer, cache=cache).info["scales"][0]["size"] == grown

@@ -259,3 +259,30 @@ def test_constructor_takes_the_metadata_of_an_open_layer(layer, tmp_path):
     cache = CacheService(layer.path, str(tmp_path / "elsewhere"), VolumeConfig(), meta)
     assert meta.cache_base == str(tmp_path / "elsewhere")
     assert cache.meta is meta
+
+
+def test_progress_shows_a_bar_where_it_is_asked_for(
+    cache: CacheService, capsys: pytest.CaptureFixture[str]
+) -> None:
+    objects = [(f"folder/{i}", b"content") for i in range(700)]
+    names = [name for name, _ in objects]
+    parts = [{"path": n, "local_alias": f"part/{n}", "start": 0, "end": 3} for n in names[:5]]
+
+    def seen() -> list[bool]:
+        shown = []
+        for work in (
+            lambda progress: cache.upload(objects, False, None, progress=progress),
+            lambda progress: cache.get(names, progress),
+            lambda progress: cache.put(objects, progress, False),
+            lambda progress: (cache.flush(), cache.download(names, False, progress)),
+            lambda progress: cache.download_as(parts, False, progress),
+        ):
+            for progress in (True, False, None):
+                work(progress)
+                shown.append("/" in capsys.readouterr().err)
+        return shown
+
+    assert seen() == [True, False, False] * 5
+    cache.config.progress = True
+    assert seen() == [True, False, True] * 5
+    assert cache.download(names, progress=True) == dict(objects)

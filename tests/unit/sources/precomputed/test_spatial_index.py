@@ -6,6 +6,7 @@ from __future__ import annotations
 import gzip
 import json
 import sqlite3
+import threading
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -16,6 +17,7 @@ import pytest
 from servers.databases import DatabaseServer
 
 from cloudvolume_fast import Bbox, CloudVolume, Skeleton, errors
+from cloudvolume_fast.sources.precomputed import spatial_index
 from cloudvolume_fast.sources.precomputed import spatial_index_sql as sql
 from cloudvolume_fast.sources.precomputed.spatial_index import SpatialIndex
 
@@ -227,6 +229,22 @@ def test_files_are_fetched_by_name(index: SpatialIndex) -> None:
     assert json.loads(found[f"skeletons_mip_0/{FIRST}"] or b"").keys() == {"1", "2", str(LARGEST)}
     batches = list(index.fetch_all_index_files())
     assert [len(batch) for batch in batches] == [2]
+
+
+def test_so_many_batches_are_fetched_side_by_side(
+    index: SpatialIndex, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(spatial_index, "_BATCH_FILES", 1)
+    expected = list(index.fetch_all_index_files())
+    assert len(expected) == 2
+    both, read = threading.Barrier(2), index.fetch_index_files
+
+    def meet(*args: Any) -> Any:
+        both.wait(30)  # for the other one
+        return read(*args)
+
+    monkeypatch.setattr(index, "fetch_index_files", meet)
+    assert list(index.fetch_all_index_files(parallel=2)) == expected
 
 
 def test_skeletons_in_a_box_are_read(vol: Any) -> None:
