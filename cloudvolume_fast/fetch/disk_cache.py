@@ -43,6 +43,8 @@ _SLACK = 0.1
 _METADATA = ("info", "provenance")
 # What a folder with parts of an object is called after the object, and its files.
 _PARTS = ".parts"
+# Metadata and files of spatial indexes.
+_JSON_KEY = re.compile(r"(?:.*/)?(?:info|provenance|[^/]*\.json|[^/]*\.spatial)")
 _PART_NAME = re.compile(r"(\d+)-(\d+)(?:\.\w+)?$")
 
 
@@ -97,6 +99,7 @@ class DiskCache:
         self._held_bytes: int | None = None  # as this process last saw it
         self._grown_bytes = 0  # by its own entries since
         self._has_warned = False
+        self._passers: set[object] = set()  # changed in one step each, hence without a lock
 
     def path(self, key: str) -> str:
         """Return where an object is kept, without a compression's suffix."""
@@ -127,6 +130,8 @@ class DiskCache:
 
     def get(self, key: str) -> bytes | None:
         """Return an object, decompressed; None where it is not kept, or not in one piece."""
+        if self._passers:
+            return None
         try:
             data = self._files.get(key)
         except (ChunkReadError, DecompressionError, ImportError):
@@ -135,6 +140,16 @@ class DiskCache:
             return None
         self._note_use(key)
         return data
+
+    @contextlib.contextmanager
+    def passed_by(self) -> Iterator[None]:
+        """Return no entry meanwhile, so that all is asked for again and replaced: what is kept does not decode."""
+        passer = object()
+        self._passers.add(passer)
+        try:
+            yield
+        finally:
+            self._passers.discard(passer)
 
     def has(self, key: str) -> bool:
         """Whether an object is kept."""
@@ -466,8 +481,8 @@ def _is_temporary(name: str) -> bool:
 
 
 def _is_sound(key: str, data: bytes) -> bool:
-    """Whether metadata was written to its end: it is kept without a compression that would show it."""
-    if key != "info":
+    """Whether JSON was written to its end: it may be kept without a compression that would show it."""
+    if not _JSON_KEY.fullmatch(key):
         return True
     try:
         json.loads(data)

@@ -24,6 +24,7 @@ from cloudvolume_fast.fetch.file import FileStore
 from cloudvolume_fast.model import draco
 from cloudvolume_fast.model.mesh import Mesh, stitch_fragments
 from cloudvolume_fast.sources.precomputed.mesh.base import MeshSource, labels_of
+from cloudvolume_fast.sources.precomputed.spoilt_copies import fetching_again
 
 __all__ = ["UnshardedLegacyPrecomputedMeshSource", "filename_to_segid"]
 
@@ -74,6 +75,7 @@ class UnshardedLegacyPrecomputedMeshSource(MeshSource):
             for label, key, is_there in zip(labels, keys, found, strict=True)
         }
 
+    @fetching_again
     def get(
         self,
         segids: int | Iterable[int],

@@ -29,6 +29,7 @@ from cloudvolume_fast.model.mesh_manifest import (
 from cloudvolume_fast.sources.precomputed.any_arguments import any_arguments
 from cloudvolume_fast.sources.precomputed.mesh.base import MeshSource, labels_of
 from cloudvolume_fast.sources.precomputed.mesh.write_multilod import encode_levels
+from cloudvolume_fast.sources.precomputed.spoilt_copies import fetching_again
 
 __all__ = [
     "MultiLevelPrecomputedMeshManifest",
@@ -217,6 +218,7 @@ class MultilodMeshSource(MeshSource):
         (label,) = labels_of(segid)
         return self._manifests([label], progress)[label]
 
+    @fetching_again
     def get(
         self,
         segids: int | Iterable[int],

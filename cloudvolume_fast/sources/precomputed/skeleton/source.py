@@ -23,6 +23,7 @@ from cloudvolume_fast.sources.precomputed.folder_metadata import FolderMetadata,
 from cloudvolume_fast.sources.precomputed.given_cache import use_cache
 from cloudvolume_fast.sources.precomputed.skeleton.metadata import PrecomputedSkeletonMetadata
 from cloudvolume_fast.sources.precomputed.spatial_index import SpatialIndex, layer_spatial_index
+from cloudvolume_fast.sources.precomputed.spoilt_copies import fetching_again
 
 if TYPE_CHECKING:
     from cloudvolume_fast.deliver.skeleton import Skeleton, VertexAttribute
@@ -115,6 +116,7 @@ class SkeletonSource(WaitsGreen, Shardable):
 
     # Reading.
 
+    @fetching_again
     def get(self, segids: Any, allow_missing: bool = False) -> Any:  # Any: see the subclasses
         """Read one skeleton or several."""
         if is_scalar(segids):

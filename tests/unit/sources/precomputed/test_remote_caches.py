@@ -30,9 +30,9 @@ def requests() -> int:
 
 @pytest.fixture
 def open_layer(nginx: Nginx, nginx_folder: Path, tmp_path: Path) -> Any:
-    def make() -> Any:
+    def make(**settings: Any) -> Any:
         url = f"{nginx.url}/{nginx_folder.name}"
-        return CloudVolume(url, cache=str(tmp_path / "cache"), progress=False)
+        return CloudVolume(url, cache=str(tmp_path / "cache"), progress=False, **settings)
 
     return make
 
@@ -123,6 +123,50 @@ def test_skeletons_are_asked_for_once(name: str, nginx_folder: Path, open_layer:
     vol.cache.flush()
     assert vol.cache.list_skeletons() == []
     check(open_layer(), labels)
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [
+        ("meshes", "legacy_raw"),
+        ("meshes", "legacy_draco"),
+        ("meshes", "multilod_unsharded"),
+        ("meshes", "multilod_sharded"),
+        ("skeletons", "igneous_files"),
+        ("skeletons", "igneous_sharded"),
+    ],
+)
+def test_plain_entries_that_were_cut_are_asked_for_again(
+    kind: str, name: str, nginx_folder: Path, open_layer: Any
+) -> None:
+    unpack(kind, name, nginx_folder)
+    local = CloudVolume(f"file://{nginx_folder}", progress=False)
+
+    def vertices(vol: Any) -> list[np.ndarray]:
+        if kind == "skeletons":
+            return [one.vertices for one in vol.skeleton.get(local.skeleton.list().tolist())]
+        kwargs = {"lod": 1} if name.startswith("multilod") else {}
+        found = [vol.mesh.get(label, **kwargs) for label in LABELS]
+        meshes = [
+            one[label] if isinstance(one, dict) else one
+            for one, label in zip(found, LABELS, strict=True)
+        ]
+        return [mesh.vertices for mesh in meshes]
+
+    expected = vertices(local)
+
+    def check() -> None:
+        found = vertices(open_layer(compress_cache=False))
+        for one, other in zip(found, expected, strict=True):
+            np.testing.assert_array_equal(one, other)
+
+    check()
+    folder = open_layer().cache.path
+    assert damage(folder) > 0
+    check()
+    first = requests()
+    check()
+    assert requests() - first <= 2  # the layer's info, and whether there is a provenance
 
 
 @pytest.mark.parametrize("kind", ["raw_gzip", "cseg", "cseg_sharded"])
