@@ -283,7 +283,10 @@ def _shared_segment(
         if ledger.is_data_ready:
             for name in (hidden, location):  # renamed when complete
                 with contextlib.suppress(SharedMemoryReadError):
-                    return open_segment(name, job.shape, scale.dtype, is_writable=True)
+                    segment = open_segment(name, job.shape, scale.dtype, is_writable=True)
+                    # The name may have been given to other memory since.
+                    if segment.identity == ledger.data_identity:
+                        return segment
             ledger.unlink()
             return None
         if ledger.may_make_data(me):
@@ -295,7 +298,7 @@ def _shared_segment(
             except MemoryError as error:
                 ledger.fail(me, 0, describe_error(error))
                 raise
-            ledger.set_data_ready()
+            ledger.set_data_ready(segment.identity)
             return segment
         ledger.wait(seen, WAIT_MS)
 
