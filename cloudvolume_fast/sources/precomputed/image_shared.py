@@ -19,6 +19,7 @@ from cloudvolume_fast.deliver.shared_buffer import (
     SharedHandle,
     array_in,
     checked_location,
+    create_ledger,
     create_segment,
     generate_location,
     open_segment,
@@ -256,7 +257,7 @@ def _join(
             ledger = _runtime.ChunkLedger.open(name, digest)
         except FileNotFoundError:
             with contextlib.suppress(FileExistsError):
-                _runtime.ChunkLedger.create(name, items, size_bytes, digest, items)
+                create_ledger(name, items, size_bytes, digest, items, location)
             continue
         except ValueError as error:
             raise InvalidArgumentError(
