@@ -916,6 +916,10 @@ class Segment:
     def is_recycled(self) -> bool:
         """Whether its pages were another segment's before."""
 
+    @property
+    def identity(self) -> int:
+        """What tells this memory from other memory of the folder, whatever names they have."""
+
     def bytes(self) -> NDArray[np.uint8]:
         """Return all bytes, as an array that keeps the mapping."""
 
@@ -974,12 +978,16 @@ class ChunkLedger:
     def may_make_data(self, participant: int) -> bool:
         """Whether it is this participant that makes the data segment."""
 
-    def set_data_ready(self) -> None:
-        """Tell that the data segment is there."""
+    def set_data_ready(self, identity: int) -> None:
+        """Tell that the data segment is there, of this `Segment.identity`."""
 
     @property
     def is_data_ready(self) -> bool:
         """Whether the data segment is there."""
+
+    @property
+    def data_identity(self) -> int:
+        """`Segment.identity` of the data segment, once that is there."""
 
     def finish(self, state: str) -> bool:
         """Move a running job to ``complete``, ``failed`` or ``cancelled``."""

@@ -443,7 +443,8 @@ class Volume:
             Default the current one.
         cooperate : bool
             Share the work with all processes of this machine that call this with the same box and name at the same
-            time: each chunk is fetched by one of them, and all get the same memory.
+            time: each chunk is fetched by one of them, and all get the same memory.  Who comes later gets that memory
+            too, as it is by then, until it is unlinked or its name is given to something else.
         workers : int, optional
             Processes that read in place of this one's threads, 0 for none.  By default there are ``vol.parallel`` where
             that is above 1 and a package decodes the encoding; what the core decodes, threads do as well and sooner.

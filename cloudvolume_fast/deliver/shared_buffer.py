@@ -115,21 +115,44 @@ def create_segment(name: str, size_bytes: int, what: str) -> _runtime.Segment:
     except FileExistsError:
         raise
     except OSError as error:
-        expected = size_bytes
-        available = int(getattr(error, "available_bytes", 0)) or _runtime.shm_available_bytes()
-        folder = _runtime.shm_folder()
-        reason = (
-            f"found {available} available"
-            if error.errno in _NO_ROOM
-            else f"found {error.strerror} ({available} available)"
-        )
-        raise SharedMemoryAllocationError(
-            f"{folder}: expected room for {expected} bytes of shared memory for {what}, {reason}; "
-            "a larger /dev/shm (docker run --shm-size) or a smaller box helps",
-            key=folder,
-            expected=expected,
-            found=available,
-        ) from error
+        raise _no_room(error, size_bytes, what) from error
+
+
+def create_ledger(
+    name: str, items: int, data_bytes: int, digest: bytes, open_items: int, what: str
+) -> _runtime.ChunkLedger:
+    """Make a ledger; parameters as for `ChunkLedger.create`, and what it is for.
+
+    Raises
+    ------
+    SharedMemoryAllocationError
+        There is not enough room.
+    FileExistsError
+    """
+    try:
+        return _runtime.ChunkLedger.create(name, items, data_bytes, digest, open_items)
+    except FileExistsError:
+        raise
+    except OSError as error:
+        wanted = int(getattr(error, "expected_bytes", 0))
+        raise _no_room(error, wanted, f"what processes tell each other about {what}") from error
+
+
+def _no_room(error: OSError, expected: int, what: str) -> SharedMemoryAllocationError:
+    available = int(getattr(error, "available_bytes", 0)) or _runtime.shm_available_bytes()
+    folder = _runtime.shm_folder()
+    reason = (
+        f"found {available} available"
+        if error.errno in _NO_ROOM
+        else f"found {error.strerror} ({available} available)"
+    )
+    return SharedMemoryAllocationError(
+        f"{folder}: expected room for {expected} bytes of shared memory for {what}, {reason}; "
+        "a larger /dev/shm (docker run --shm-size) or a smaller box helps",
+        key=folder,
+        expected=expected,
+        found=available,
+    )
 
 
 def array_in(

@@ -110,6 +110,7 @@ void register_shm(py::module_& module) {
       .def_property_readonly("size_bytes", &shm::Segment::size)
       .def_property_readonly("is_writable", &shm::Segment::is_writable)
       .def_property_readonly("is_recycled", &shm::Segment::is_recycled)
+      .def_property_readonly("identity", &shm::Segment::identity)
       .def("bytes", &bytes_of)
       .def("rename", &shm::Segment::rename, py::arg("name"), Released())
       .def("rename_if_free", &shm::Segment::rename_if_free, py::arg("name"), Released())
@@ -148,7 +149,10 @@ void register_shm(py::module_& module) {
       .def("open_to", [](const Ledger& self, std::uint64_t items) { self->open_to(items); })
       .def("may_make_data",
            [](const Ledger& self, std::uint32_t p) { return self->may_make_data(self.checked_participant(p)); })
-      .def("set_data_ready", [](const Ledger& self) { self->set_data_ready(); })
+      .def(
+          "set_data_ready", [](const Ledger& self, std::uint64_t identity) { self->set_data_ready(identity); },
+          py::arg("identity"))
+      .def_property_readonly("data_identity", [](const Ledger& self) { return self->data_identity(); })
       .def_property_readonly("is_data_ready", [](const Ledger& self) { return self->is_data_ready(); })
       .def("finish", [](const Ledger& self, const std::string& state) { return self->finish(to_job_state(state)); })
       .def_property_readonly("state", [](const Ledger& self) { return name_of(self->state()); })

@@ -560,8 +560,19 @@ TEST(ChunkLedger, OneMakesTheDataAndAnotherIfItDies) {
   EXPECT_TRUE(ledger->may_make_data(me));
   EXPECT_FALSE(ledger->may_make_data(other));
   EXPECT_FALSE(ledger->is_data_ready());
-  ledger->set_data_ready();
-  EXPECT_TRUE(ChunkLedger::open(name, kDigest)->is_data_ready());
+  const auto data = Segment::create(fresh_name(), 64);
+  ledger->set_data_ready(data->identity());
+  const auto seen = ChunkLedger::open(name, kDigest);
+  EXPECT_TRUE(seen->is_data_ready());
+  // The same memory under another name; other memory under the old one.
+  const std::string first = data->name();
+  const std::string second = fresh_name();
+  data->rename(second);
+  const auto heir = Segment::create(first, 64);
+  EXPECT_EQ(Segment::open(second, false)->identity(), seen->data_identity());
+  EXPECT_NE(Segment::open(first, false)->identity(), seen->data_identity());
+  heir->unlink();
+  data->unlink();
   ledger->unlink();
 }
 

@@ -232,6 +232,31 @@ def test_error_of_one_is_raised_by_all_and_can_be_tried_again(tmp_path: Path, na
     assert np.array_equal(found, voxels)
 
 
+@pytest.mark.parametrize("by", ["another read", "another program"])
+def test_name_that_stands_for_other_memory_by_now_is_not_taken_for_the_result(
+    tmp_path: Path, name: str, by: str
+) -> None:
+    path, voxels = support.write_layer(tmp_path)
+    vol = CloudVolume(path)
+    first = vol.download_to_shared_memory(np.s_[:8], location=name, cooperate=True)
+    if by == "another read":  # of a box of the same shape
+        vol.download_to_shared_memory(np.s_[8:16], location=name)
+    else:
+        (SHM / name).unlink()
+        (SHM / name).write_bytes(bytes(first.nbytes))
+    again = vol.download_to_shared_memory(np.s_[:8], location=name, cooperate=True)
+    assert np.array_equal(again, voxels[:8])
+    assert (SHM / name).read_bytes() == voxels[:8].tobytes("F")
+
+
+def test_latecomers_get_the_memory_as_it_is(tmp_path: Path, name: str) -> None:
+    path, _ = support.write_layer(tmp_path)
+    first = CloudVolume(path).download_to_shared_memory(np.s_[:], location=name, cooperate=True)
+    first[...] = 77
+    later = CloudVolume(path).download_to_shared_memory(np.s_[:], location=name, cooperate=True)
+    assert (later == 77).all()
+
+
 def test_result_that_was_unlinked_is_made_again(tmp_path: Path, name: str) -> None:
     path, voxels = support.write_layer(tmp_path)
     vol = CloudVolume(path)

@@ -74,13 +74,27 @@ def test_geometry(path):
     assert vol.bounds.to_list() == [-5, 6, 7, 5, 15, 15]
     assert (vol.layer_type, vol.encoding, vol.mip_resolution(1).tolist()) == (
         "image",
-        vol.encoding,
+        "compressed_segmentation",
         [2, 4, 3],
     )
     np.testing.assert_array_equal(vol[:], data)
     folder = Path(path.removeprefix("file://"))
     assert {file.suffix for file in (folder / "1_2_3").iterdir()} == {".br"}
     assert not (folder / "2_4_3").exists()
+
+
+def test_level_and_effort_go_to_the_info(path):
+    pytest.importorskip("imagecodecs")
+    data = np.zeros((16, 16, 16), np.uint8)
+    vol = CloudVolume.from_numpy(data, path, encoding="jxl", encoding_level=70, encoding_effort=3)
+    assert (vol.scale["jxl_quality"], vol.scale["jxl_effort"]) == (70, 3)
+    assert CloudVolume(path).info == vol.info
+
+
+@pytest.mark.parametrize("progress", [True, False])
+def test_progress_is_a_setting_of_the_volume(path, progress):
+    vol = CloudVolume.from_numpy(DATA.astype(np.uint8), path, progress=progress)
+    assert vol.progress is progress
 
 
 def test_provenance_names_the_method(path):

@@ -270,6 +270,37 @@ def test_too_little_room_is_a_memory_error_before_anything_is_read(
     assert part
 
 
+NO_LEDGER = """
+import json, os, sys
+import numpy as np
+from cloudvolume_fast import CloudVolume
+vol = CloudVolume(sys.argv[1])
+try:
+    vol.download_to_shared_memory(np.s_[:], **json.loads(sys.argv[2]))
+    told = None
+except MemoryError as error:
+    told = [type(error).__name__, str(error), error.expected, error.found]
+print(json.dumps([told, os.listdir("/dev/shm")]))
+"""
+
+
+@pytest.mark.parametrize(
+    ("options", "size"), [('{"workers": 2}', "1100k"), ('{"cooperate": true}', "64k")]
+)
+def test_too_little_room_for_what_processes_tell_each_other_is_a_memory_error(
+    tmp_path: Path, options: str, size: str
+) -> None:
+    path, _ = support.write_layer(tmp_path, size=(64, 64, 64))
+    prefix = support.mount_prefix(f"mount -t tmpfs -o size={size} none /dev/shm")
+    told, left = support.run_python(NO_LEDGER, path, options, prefix=prefix)
+    name, message, expected, found = told
+    assert name == "SharedMemoryAllocationError"
+    assert 0 <= found < expected
+    assert str(expected) in message
+    assert str(found) in message
+    assert left == []
+
+
 FULL = """
 import json, os
 import numpy as np

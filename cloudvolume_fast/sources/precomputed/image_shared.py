@@ -19,6 +19,7 @@ from cloudvolume_fast.deliver.shared_buffer import (
     SharedHandle,
     array_in,
     checked_location,
+    create_ledger,
     create_segment,
     generate_location,
     open_segment,
@@ -256,7 +257,7 @@ def _join(
             ledger = _runtime.ChunkLedger.open(name, digest)
         except FileNotFoundError:
             with contextlib.suppress(FileExistsError):
-                _runtime.ChunkLedger.create(name, items, size_bytes, digest, items)
+                create_ledger(name, items, size_bytes, digest, items, location)
             continue
         except ValueError as error:
             raise InvalidArgumentError(
@@ -283,7 +284,10 @@ def _shared_segment(
         if ledger.is_data_ready:
             for name in (hidden, location):  # renamed when complete
                 with contextlib.suppress(SharedMemoryReadError):
-                    return open_segment(name, job.shape, scale.dtype, is_writable=True)
+                    segment = open_segment(name, job.shape, scale.dtype, is_writable=True)
+                    # The name may have been given to other memory since.
+                    if segment.identity == ledger.data_identity:
+                        return segment
             ledger.unlink()
             return None
         if ledger.may_make_data(me):
@@ -295,7 +299,7 @@ def _shared_segment(
             except MemoryError as error:
                 ledger.fail(me, 0, describe_error(error))
                 raise
-            ledger.set_data_ready()
+            ledger.set_data_ready(segment.identity)
             return segment
         ledger.wait(seen, WAIT_MS)
 

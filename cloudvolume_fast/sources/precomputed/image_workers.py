@@ -15,10 +15,11 @@ from cloudvolume_fast import _runtime
 from cloudvolume_fast.decode import registry
 from cloudvolume_fast.deliver.chunk_lru import ChunkLRU
 from cloudvolume_fast.deliver.progress import ChunkProgress
-from cloudvolume_fast.deliver.shared_buffer import create_segment
+from cloudvolume_fast.deliver.shared_buffer import create_ledger, create_segment
 from cloudvolume_fast.deliver.shared_job import JobItems, SharedJob, raise_failure, slot_bytes
 from cloudvolume_fast.deliver.source import ImageScale
 from cloudvolume_fast.deliver.worker_pool import run_workers
+from cloudvolume_fast.errors import SharedMemoryAllocationError
 from cloudvolume_fast.fetch.secrets import parse_secrets
 from cloudvolume_fast.locate.chunk_runs import ChunkRuns
 from cloudvolume_fast.locate.indexing import Bounds
@@ -129,8 +130,9 @@ def run_with_workers(
         ledger=_runtime.shm_hidden_name("ledger"),
         options=job.options._replace(threads=threads, progress=None),
     )
-    ledger = _runtime.ChunkLedger.create(
-        job.ledger, len(job.runs), segment.size_bytes, job.digest(), 0 if feed else len(job.runs)
+    open_items = 0 if feed else len(job.runs)
+    ledger = create_ledger(
+        job.ledger, len(job.runs), segment.size_bytes, job.digest(), open_items, scale.folder
     )
     items = RenewingItems(source, job, scale, segment, 0)
     try:
@@ -183,7 +185,7 @@ def write_with_workers(
 
     Runs of chunks are copied one after the other into a segment that holds a few of them, from which workers take them.
     A run of a sharded scale is a shard, so that no two workers write to one file; boxes that cut shards, and shards
-    too large for half of the shared memory that is left, are for threads.
+    too large for half of the shared memory that is left, are for threads; so is everything where there is too little.
     """
     shape = shape_of(bounds, scale)
     voxel_bytes = scale.dtype.itemsize * scale.num_channels
@@ -197,9 +199,11 @@ def write_with_workers(
         runs, slots = shards, min(len(shards), workers)
         if slots * slot_bytes(runs, voxel_bytes) > _runtime.shm_available_bytes() // 2:
             return False
-    segment = create_segment(
-        _runtime.shm_hidden_name("part"), slots * slot_bytes(runs, voxel_bytes), scale.folder
-    )
+    staging_bytes = slots * slot_bytes(runs, voxel_bytes)
+    try:
+        segment = create_segment(_runtime.shm_hidden_name("part"), staging_bytes, scale.folder)
+    except SharedMemoryAllocationError:  # nobody has asked for shared memory: threads need none
+        return False
     job = SharedJob(
         pickled(source), mip, runs, shape, "F", options,
         folder_path=source.folder_path(source.meta.key(mip)), data=segment.name, slots=slots,
@@ -217,6 +221,8 @@ def write_with_workers(
 
     try:
         run_with_workers(source, job, scale, segment, workers, feed)
+    except SharedMemoryAllocationError:  # of the ledger
+        return False
     finally:
         segment.unlink()
         source.lru.clear()  # of what it held of these chunks

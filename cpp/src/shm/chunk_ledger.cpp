@@ -103,6 +103,7 @@ struct ChunkLedger::Header {
   std::atomic<std::uint64_t> limit;
   std::atomic<std::uint32_t> errors;
   std::atomic<std::uint64_t> requeued;
+  std::atomic<std::uint64_t> data_identity;
   alignas(kLine) std::atomic<std::uint64_t> next;
   alignas(kLine) std::atomic<std::uint64_t> done;
   std::atomic<std::uint64_t> chunks;
@@ -321,12 +322,17 @@ bool ChunkLedger::may_make_data(std::uint32_t participant) noexcept {
   return header_->maker.compare_exchange_strong(maker, participant + 1, std::memory_order_acq_rel);
 }
 
-void ChunkLedger::set_data_ready() noexcept {
+void ChunkLedger::set_data_ready(std::uint64_t identity) noexcept {
+  header_->data_identity.store(identity, std::memory_order_relaxed);  // before what follows
   header_->data_ready.store(1, std::memory_order_release);  // pairs with is_data_ready: the segment has its name
   notify();
 }
 
 bool ChunkLedger::is_data_ready() const noexcept { return header_->data_ready.load(std::memory_order_acquire) != 0; }
+
+std::uint64_t ChunkLedger::data_identity() const noexcept {
+  return header_->data_identity.load(std::memory_order_relaxed);
+}
 
 bool ChunkLedger::finish(JobState wanted) noexcept {
   auto running = static_cast<std::uint32_t>(JobState::kRunning);

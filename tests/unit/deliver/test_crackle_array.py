@@ -3,11 +3,14 @@
 
 from __future__ import annotations
 
+import mmap
+
 import numpy as np
 import pytest
 import support
 
 from cloudvolume_fast import Bbox, CloudVolume
+from cloudvolume_fast.deliver.crackle_array import open_crackle
 from cloudvolume_fast.errors import EncodingError, InvalidArgumentError, UnsupportedOptionError
 
 crackle = pytest.importorskip("crackle")
@@ -43,6 +46,18 @@ def test_from_crackle(tmp_path, labels, form):
     step = CloudVolume(vol.cloudpath).provenance.processing[0]
     assert step["method"] == "from_crackle"
     assert step.get("source") == {"path": str(file), "url": f"file://{file}"}.get(form)
+
+
+def test_file_is_mapped_unless_that_is_forbidden(tmp_path, labels):
+    file = tmp_path / "labels.ckl"
+    file.write_bytes(crackle.compress(labels))
+    assert isinstance(open_crackle(file, True).binary, mmap.mmap)
+    assert isinstance(open_crackle(file, False).binary, bytes)
+    for allowed in (True, False):
+        path = f"file://{tmp_path}/{allowed}"
+        vol = CloudVolume.from_crackle(file, path, progress=allowed, allow_mmap=allowed)
+        assert np.array_equal(vol[:][..., 0], labels)
+        assert vol.progress is allowed
 
 
 def test_from_crackle_rejects(tmp_path, labels):

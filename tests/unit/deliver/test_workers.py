@@ -432,6 +432,7 @@ def test_process_is_as_it_was_after_a_call(tmp_path: Path) -> None:
     same = support.run_python(
         """
 import json, multiprocessing, os, resource, signal, socket, sys, threading
+from pathlib import Path
 import numpy as np
 from cloudvolume_fast import CloudVolume
 def state():
@@ -441,7 +442,8 @@ def state():
         [str(n) for n in signal.pthread_sigmask(signal.SIG_BLOCK, [])],
         dict(os.environ), os.getcwd(), list(sys.path), sys.argv,
         socket.getdefaulttimeout(), str(socket.socket), str(socket.getaddrinfo), vars(socket).keys() == kept,
-        os.umask(os.umask(0o22)) if False else None,
+        [line for line in Path("/proc/self/status").read_text().splitlines()
+         if line.startswith(("Umask", "SigBlk", "SigIgn", "SigCgt"))],
         resource.getrlimit(resource.RLIMIT_NOFILE), str(threading.excepthook), str(sys.excepthook),
         signal.getitimer(signal.ITIMER_REAL),
     ]
@@ -601,6 +603,29 @@ def test_uploads_of_plain_voxels_by_workers(tmp_path: Path, kind: str, order: st
     finally:
         place.unlink()
     assert segments_of(os.getpid()) == []
+
+
+@pytest.mark.parametrize("options", ["size=64k", "size=1100k", "size=64m,ro"])
+def test_writing_needs_no_shared_memory(tmp_path: Path, options: str) -> None:
+    # 1100k is room for the voxels, but not for what processes tell each other.
+    path = support.make_layer(
+        tmp_path, size=(64, 64, 64), chunk_size=(32, 32, 32), encoding="compresso"
+    )
+    same, pids, left = support.run_python(
+        """
+import json, os, sys
+import numpy as np
+from cloudvolume_fast import CloudVolume
+from cloudvolume_fast.deliver.worker_pool import pool
+vol = CloudVolume(sys.argv[1], parallel=2)
+voxels = np.random.default_rng(0).integers(0, 9, vol.shape, np.uint32)
+vol[:] = voxels
+print(json.dumps([bool((vol[:] == voxels).all()), pool().pids, os.listdir("/dev/shm")]))
+""",
+        path,
+        prefix=support.mount_prefix(f"mount -t tmpfs -o {options} none /dev/shm"),
+    )
+    assert (same, pids, left) == (True, [], [])
 
 
 def make_sharded(folder: Path, size: tuple[int, int, int], hashing: str = "identity") -> str:

@@ -22,7 +22,7 @@ class LedgerError : public std::runtime_error {
 };
 
 /// Bump with every change of LedgerHeader, of what its members mean, or of the protocol.
-inline constexpr std::uint32_t kLedgerVersion = 1;
+inline constexpr std::uint32_t kLedgerVersion = 2;
 /// Deaths of its workers after which an item is given up.
 inline constexpr std::uint32_t kMaxDeaths = 3;
 inline constexpr std::uint32_t kMaxParticipants = 4096;
@@ -110,8 +110,10 @@ class ChunkLedger {
 
   /// Of several participants one makes the data segment: the first to ask, or, once that has ended, another.
   [[nodiscard]] bool may_make_data(std::uint32_t participant) noexcept;
-  void set_data_ready() noexcept;
+  void set_data_ready(std::uint64_t identity) noexcept;
   [[nodiscard]] bool is_data_ready() const noexcept;
+  /// Segment::identity of the data segment, once is_data_ready(): its name may have come to stand for other memory.
+  [[nodiscard]] std::uint64_t data_identity() const noexcept;
 
   /// Moves a running job to another state; false where it was not running.
   bool finish(JobState state) noexcept;

@@ -60,6 +60,8 @@ class Segment : public std::enable_shared_from_this<Segment> {
   [[nodiscard]] std::string name() const;
   [[nodiscard]] bool is_writable() const noexcept { return is_writable_; }
   [[nodiscard]] bool is_recycled() const noexcept { return is_recycled_; }
+  /// Tells this memory from other memory of the folder, whatever names they have: the number of its inode.
+  [[nodiscard]] std::uint64_t identity() const noexcept { return inode_; }
 
   /// Gives the segment another name, under which there is none after, atomically.  Throws ShmError (ENOENT: its name
   /// is gone).
