@@ -44,8 +44,7 @@ class ReadAhead {
   ///
   /// In a forked child, which has none of the threads, it prepares what its parent had not been given.
   /// @param poll called by the calling thread about every 50 ms; returns false to stop, for good.
-  [[nodiscard]] Outcome next(
-      Batch& out, const GoOn& poll = [] { return true; });
+  [[nodiscard]] Outcome next(Batch& out, const GoOn& poll = [] { return true; });
 
   /// Stops, and waits until no thread is left; afterwards `next` says kEnd.
   void close() noexcept;
