@@ -108,6 +108,7 @@ def test_wheel_holds_declarations_headers_and_stubs_but_no_sources(wheel: Path) 
     for expected in (
         "cloudvolume_fast/_core/paint.pxd",
         "cloudvolume_fast/_core/paint.pyi",
+        "cloudvolume_fast/py.typed",
         "cloudvolume_fast/libcvfast/box.pxd",
         "cloudvolume_fast/include/cvfast/core/box.hpp",
     ):
