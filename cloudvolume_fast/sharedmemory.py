@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from cloudvolume_fast import _runtime
 from cloudvolume_fast.deliver import shared_buffer
-from cloudvolume_fast.deliver.files import map_file
+from cloudvolume_fast.deliver.files import checked_order, map_file
 from cloudvolume_fast.deliver.shared_buffer import SharedHandle
 from cloudvolume_fast.errors import SharedMemoryAllocationError, SharedMemoryReadError
 
@@ -95,7 +95,7 @@ def ndarray_shm(
     **kwargs: Any,
 ) -> tuple[SharedHandle, NDArray[Any]]:
     """Return an array in shared memory; see `ndarray`."""
-    dtype, extents = np.dtype(dtype), _shape(shape)
+    dtype, extents, order = np.dtype(dtype), _shape(shape), checked_order(order)
     name = shared_buffer.checked_location(location)
     size_bytes = shared_buffer.size_in_bytes(extents, dtype)
     if readonly:
@@ -187,7 +187,7 @@ def ndarray_fs(
     """
     import mmap
 
-    dtype, extents = np.dtype(dtype), _shape(shape)
+    dtype, extents, order = np.dtype(dtype), _shape(shape), checked_order(order)
     size_bytes = shared_buffer.size_in_bytes(extents, dtype)
     path = os.fspath(location)
     if emulate_shm:

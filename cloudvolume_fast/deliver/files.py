@@ -14,7 +14,12 @@ from numpy.typing import NDArray
 from cloudvolume_fast.deliver.outcome import raise_outcome
 from cloudvolume_fast.deliver.progress import ChunkProgress
 from cloudvolume_fast.deliver.source import ImageScale
-from cloudvolume_fast.errors import ChunkWriteError, CloudVolumeError, SharedMemoryReadError
+from cloudvolume_fast.errors import (
+    ChunkWriteError,
+    CloudVolumeError,
+    InvalidArgumentError,
+    SharedMemoryReadError,
+)
 from cloudvolume_fast.fetch.file import umask
 from cloudvolume_fast.locate.indexing import Bounds
 from cloudvolume_fast.options import ReadOptions, max_inflight_bytes, sync_writes
@@ -49,6 +54,24 @@ def read_files(
     if outcome is not None:
         raise_outcome(outcome, scale.folder)
     return files
+
+
+def checked_order(order: str) -> str:
+    """Return a memory order.
+
+    Raises
+    ------
+    InvalidArgumentError
+        It is neither ``F`` nor ``C``.
+    """
+    if order not in ("F", "C"):
+        raise InvalidArgumentError(
+            f"order: expected F or C, found {order!r}",
+            key="order",
+            expected=("F", "C"),
+            found=order,
+        )
+    return order
 
 
 def fill_new_file(

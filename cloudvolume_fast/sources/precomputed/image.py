@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from cloudvolume_fast.config import VolumeConfig
 from cloudvolume_fast.deliver.chunk_lru import ChunkLRU
 from cloudvolume_fast.deliver.cutout import VolumeCutout
+from cloudvolume_fast.deliver.files import checked_order
 from cloudvolume_fast.deliver.green import WaitsGreen
 from cloudvolume_fast.errors import DimensionError, InvalidArgumentError, UnsupportedOptionError
 from cloudvolume_fast.fetch.content_encoding import suffix_of
@@ -189,6 +190,7 @@ class PrecomputedImageSource(WaitsGreen, ImageAccess):
         -------
         VolumeCutout, shape (x, y, z, channel); with `renumber` a pair of it and a dict
         """
+        checked_order(order)
         is_plain = not use_shared_memory and not use_file
         if (use_shared_memory and use_file) or (is_plain and (retain or location is not None)):
             raise InvalidArgumentError(

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cloudvolume_fast.deliver.files import fill_new_file, map_file
+from cloudvolume_fast.deliver.files import checked_order, fill_new_file, map_file
 from cloudvolume_fast.deliver.read_image import read_box
 from cloudvolume_fast.errors import AlignmentError
 from cloudvolume_fast.locate.indexing import Bounds, check_not_empty, clip, show
@@ -53,7 +53,7 @@ def read_to_file(
             return
         read_box(scale, bounds, source.read_options(scale, threads), out=array)
 
-    return fill_new_file(path, shape, scale.dtype, order, fill)
+    return fill_new_file(path, shape, scale.dtype, checked_order(order), fill)
 
 
 def upload_from_file(
@@ -91,7 +91,7 @@ def upload_from_file(
         bbox,
         mip,
         cutout_bbox,
-        lambda shape, dtype: map_file(location, shape, dtype, order),
+        lambda shape, dtype: map_file(location, shape, dtype, checked_order(order)),
     )
 
 

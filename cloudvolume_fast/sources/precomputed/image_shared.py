@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from cloudvolume_fast import _runtime
 from cloudvolume_fast.config import parse_parallel
 from cloudvolume_fast.decode import registry
+from cloudvolume_fast.deliver.files import checked_order
 from cloudvolume_fast.deliver.progress import ChunkProgress
 from cloudvolume_fast.deliver.read_image import read_box
 from cloudvolume_fast.deliver.shared_buffer import (
@@ -107,7 +108,7 @@ def upload_from_shared_memory(
 
     def open_array(shape: tuple[int, int, int, int], dtype: np.dtype[Any]) -> NDArray[Any]:
         segment = open_segment(checked_location(location), shape, dtype, is_writable=False)
-        return array_in(segment, shape, dtype, order)
+        return array_in(segment, shape, dtype, checked_order(order))
 
     upload_part(source, bbox, mip, cutout_bbox, open_array)
 

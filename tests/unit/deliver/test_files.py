@@ -10,12 +10,13 @@ import numpy as np
 import pytest
 import support
 
-from cloudvolume_fast import Bbox, CloudVolume
+from cloudvolume_fast import Bbox, CloudVolume, sharedmemory
 from cloudvolume_fast.errors import (
     AlignmentError,
     ChunkWriteError,
     DecompressionError,
     EmptyVolumeException,
+    InvalidArgumentError,
     OutOfBoundsError,
     SharedMemoryReadError,
     UnsupportedOptionError,
@@ -220,3 +221,32 @@ def test_memory_cutout_lives_as_long_as_what_reaches_it(tmp_path):
     del image
     gc.collect()
     assert list(store.list()) == []
+
+
+@pytest.mark.parametrize("order", ["c", "K", "", None])
+def test_unknown_memory_order_is_refused(tmp_path, order):
+    path, voxels = support.write_layer(tmp_path / "layer")
+    vol = CloudVolume(path)
+    name = f"cvfast-test-order-{os.getpid()}"
+    file = tmp_path / "voxels"
+    file.write_bytes(voxels.tobytes("C"))
+    sharedmemory.ndarray(voxels.shape, voxels.dtype, name)[1][...] = voxels
+    box = vol.bounds
+    new = tmp_path / "new"
+    try:
+        for call in (
+            lambda: vol.upload_from_file(file, box, order=order),
+            lambda: vol.upload_from_shared_memory(name, box, order=order),
+            lambda: vol.image.download(box, 0, order=order),
+            lambda: vol.image.download(box, 0, use_shared_memory=True, order=order),
+            lambda: vol.image.download(box, 0, use_file=True, location=new, order=order),
+            lambda: sharedmemory.ndarray((1,), np.uint8, name + "-new", order=order),
+            lambda: sharedmemory.ndarray_fs((1,), np.uint8, new, None, order=order),
+        ):
+            with pytest.raises(InvalidArgumentError, match="order: expected F or C"):
+                call()
+        assert np.array_equal(vol[:], voxels)
+        assert not new.exists()
+    finally:
+        assert sharedmemory.unlink(name)
+        assert not sharedmemory.unlink(name + "-new")
