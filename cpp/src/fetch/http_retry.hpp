@@ -77,7 +77,7 @@ class HostPace {
 /// burst of requests the quickest tells what the host is in the next one.
 class HostReach {
  public:
-  static constexpr int kNear = 16;
+  static constexpr int kNear = 32;
   static constexpr std::chrono::milliseconds kNearTime{5};  ///< from the start of a request to its end
   /// How long to believe so while nothing is done: longer, since the machine may be busy.
   static constexpr std::chrono::milliseconds kPatience{20};
