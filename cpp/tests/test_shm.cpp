@@ -330,6 +330,31 @@ TEST(Segment, MemoryThatAForkedChildInheritedIsNotRecycled) {
   ::close(go[1]);
 }
 
+TEST(Segment, HiddenOnesGoWithTheirMakersLastReference) {
+  std::string hidden = hidden_name("part");
+  const std::string given = fresh_name();
+  for (const std::size_t size : {std::size_t{100}, 4 * kMebi}) {
+    auto segment = Segment::create(hidden, size);
+    const auto other = Segment::open(hidden, true);
+    segment.reset();
+    EXPECT_FALSE(exists(hidden));
+    hidden = hidden_name("part");
+    segment = Segment::create(hidden, size);
+    auto opened = Segment::open(hidden, true);
+    opened.reset();
+    EXPECT_TRUE(exists(hidden)) << "whoever only opened it has no say";
+    wait_for(spawn([&] {
+      segment.reset();
+      return 0;
+    }));
+    EXPECT_TRUE(exists(hidden)) << "nor has a forked child";
+    segment->rename(given);
+    segment.reset();
+    EXPECT_TRUE(exists(given)) << "what has been given a name stays";
+    cvfast::shm::unlink(given);
+  }
+}
+
 TEST(Segment, WhatTheDeadLeaveBehindIsRemoved) {
   // Another process that reads into shared memory may remove it first; it does not do so every time.
   bool is_told = false;

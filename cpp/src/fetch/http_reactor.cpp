@@ -213,7 +213,19 @@ void HttpReactor::abandon() noexcept {
   poller_.forget();
 }
 
+void HttpReactor::lock_for_fork() noexcept {
+  // Tried, not waited for: see the header.
+  while (!(holds_for_fork_ = curl_mutex_.try_lock()) && !is_leaving_.load(std::memory_order_relaxed)) {
+    std::this_thread::sleep_for(std::chrono::microseconds(100));
+  }
+}
+
+void HttpReactor::unlock_after_fork() noexcept {
+  if (holds_for_fork_) curl_mutex_.unlock();
+}
+
 void HttpReactor::stop_for_exit() noexcept {
+  is_leaving_.store(true, std::memory_order_relaxed);
   {
     const std::lock_guard lock(inbox_mutex_);
     is_ended_ = true;

@@ -71,8 +71,10 @@ class HttpReactor {
   void configure(const HttpSettings& settings);
   [[nodiscard]] HttpStats stats();
 
-  void lock_for_fork() { curl_mutex_.lock(); }
-  void unlock_after_fork() { curl_mutex_.unlock(); }
+  /// Keeps the reactor out of libcurl across a fork; one thread at a time.  Not while the process ends: stop_for_exit
+  /// never gives the lock back, and what else ends the process may need locks of whoever forks.
+  void lock_for_fork() noexcept;
+  void unlock_after_fork() noexcept;
   /// In a forked child: closes its copies of the descriptors, which the parent would otherwise not be able to close.
   void abandon() noexcept;
   /// Keeps the reactor out of libcurl for ever, if it can be had within twenty seconds.
@@ -124,8 +126,10 @@ class HttpReactor {
   HttpSettings new_settings_;
   bool is_running_ = false;
   bool is_closing_ = false;
-  std::uint64_t ends_ = 0;  // how often the thread has ended
-  bool is_ended_ = false;   // the process is about to end
+  std::uint64_t ends_ = 0;               // how often the thread has ended
+  bool is_ended_ = false;                // the process is about to end
+  std::atomic<bool> is_leaving_{false};  // the same, for those who cannot take the lock
+  bool holds_for_fork_ = false;          // of the thread that forks
 
   std::mutex curl_mutex_;
   HttpMemory memory_;

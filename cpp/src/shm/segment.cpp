@@ -397,6 +397,8 @@ Segment::~Segment() {
     } else if (may_be_held()) {
       hold();
       return;
+    } else if (is_made_here_ && name_.starts_with(kHiddenPrefix) && is_name_of_this_process(name_)) {
+      remove_name(name_);  // never got another one, and nobody else knows it: its maker was interrupted
     }
   } catch (const std::bad_alloc&) {
     if (is_given_up_) remove_name(name_);
