@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <signal.h>
 #include <sys/stat.h>
@@ -11,6 +12,7 @@
 #include <chrono>
 #include <cstdio>
 #include <cstring>
+#include <filesystem>
 #include <fstream>
 #include <set>
 #include <string>
@@ -304,6 +306,24 @@ TEST(Segment, MemoryThatAnotherProcessMapsIsNotRecycled) {
   wait_for(pid);
   ::close(ready[0]);
   ::close(ready[1]);
+}
+
+TEST(Segment, WhoOpensOneThatIsBeingReleasedEndsNobody) {
+  const pid_t pid = spawn([] {
+    for (int i = 0; i < 20000; ++i) Segment::create(hidden_name("part"), kMebi)->unlink();
+    return 0;
+  });
+  const std::string mark = "-" + std::to_string(pid) + "-";
+  int status = 0;
+  while (::waitpid(pid, &status, WNOHANG) == 0) {
+    std::error_code ignored;
+    for (const auto& entry : std::filesystem::directory_iterator("/dev/shm", ignored)) {
+      if (entry.path().filename().string().find(mark) == std::string::npos) continue;
+      const int fd = ::open(entry.path().c_str(), O_RDONLY | O_CLOEXEC);
+      if (fd >= 0) ::close(fd);
+    }
+  }
+  EXPECT_TRUE(WIFEXITED(status)) << "signal " << WTERMSIG(status);
 }
 
 TEST(Segment, MemoryThatAForkedChildInheritedIsNotRecycled) {

@@ -12,6 +12,7 @@
 #include <algorithm>
 #include <atomic>
 #include <cerrno>
+#include <csignal>
 #include <cstdlib>
 #include <cstring>
 #include <ctime>
@@ -225,8 +226,10 @@ void populate_huge(int fd, std::byte* data, std::size_t size) noexcept {
 
 // Whether no other process, and no other mapping of this one, has the file open.  A write lease is granted then only.
 bool is_open_here_alone(int fd) noexcept {
-#if defined(F_SETLEASE)
-  if (::fcntl(fd, F_SETLEASE, F_WRLCK) != 0) return false;
+#if defined(F_SETLEASE) && defined(F_SETSIG)
+  // Who opens the file in between has the kernel signal the lease's holder: by SIGIO, which would end the process,
+  // unless told otherwise.  SIGURG is ignored.
+  if (::fcntl(fd, F_SETSIG, SIGURG) != 0 || ::fcntl(fd, F_SETLEASE, F_WRLCK) != 0) return false;
   return ::fcntl(fd, F_SETLEASE, F_UNLCK) == 0;
 #else
   (void)fd;
