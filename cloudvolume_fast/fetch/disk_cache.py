@@ -151,6 +151,11 @@ class DiskCache:
         finally:
             self._passers.discard(passer)
 
+    @property
+    def is_passed_by(self) -> bool:
+        """Whether no entry is returned at present; see `passed_by`."""
+        return bool(self._passers)
+
     def has(self, key: str) -> bool:
         """Whether an object is kept."""
         return self.find(key) is not None

@@ -407,7 +407,7 @@ class ShardReader:
             )
             out.setdefault(filename, {}).update(known)
             wanted += [(filename, m, ByteRange(begin, end - begin)) for m, begin, end in unknown]
-        blobs = self.read_ranges([(self.join(path, name), r) for name, _, r in wanted])
+        blobs = self._read_tables([(self.join(path, name), m, r) for name, m, r in wanted])
         pairs = zip(wanted, blobs, strict=True)
         for (name, minishard, extent), blob in _bar(
             pairs, progress, "Minishard indices", len(wanted)
@@ -770,7 +770,7 @@ class ShardReader:
             begin, end = self._absolute_extents(head, what)[0].tolist()
             if begin != end:
                 wanted.append((name, minishard, ByteRange(begin, end - begin)))
-        blobs = self.read_ranges([(self.join(path, name), r) for name, _, r in wanted])
+        blobs = self._read_tables([(self.join(path, name), m, r) for name, m, r in wanted])
         for (name, minishard, extent), blob in zip(wanted, blobs, strict=True):
             key = self.join(path, name)
             what = f"{key}: minishard {minishard} index"
@@ -778,6 +778,12 @@ class ShardReader:
             out[name, minishard] = self._absolute_entries(blob, what)
             self._minishards.put((key, minishard), out[name, minishard])
         return out
+
+    def _read_tables(
+        self, wanted: Sequence[tuple[str, int, ByteRange]]
+    ) -> Sequence[bytes | memoryview]:
+        """Read minishard indexes, each given by key, minishard and where it is, as they are stored."""
+        return self.read_ranges([(key, place) for key, _, place in wanted])
 
     def read_ranges(self, wanted: Sequence[tuple[str, ByteRange]]) -> list[memoryview]:
         """Read ranges of shards, joined to few requests.

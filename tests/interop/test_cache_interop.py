@@ -7,6 +7,7 @@ import functools
 import importlib.util
 import io
 import os
+import re
 import subprocess
 import sys
 import zipfile
@@ -103,23 +104,81 @@ def requests() -> int:
     return int(_runtime.HttpClient.stats()["requests"])
 
 
-@pytest.mark.parametrize(
-    ("kind", "name"), [("meshes", "legacy_raw"), ("skeletons", "igneous_files")]
-)
-def test_meshes_and_skeletons_that_cloud_volume_kept_are_used(
-    kind: str, name: str, nginx: Nginx, nginx_folder: Path, tmp_path: Path
-) -> None:
-    content = (GOLDEN / kind / f"{name}.zip").read_bytes()
-    zipfile.ZipFile(io.BytesIO(content)).extractall(nginx_folder)
-    local = CloudVolume(f"file://{nginx_folder}", progress=False)
-    wanted = [5, 7, 9, 2**40 + 3] if kind == "meshes" else local.skeleton.list().tolist()
-    path, cache = f"{nginx.url}/{nginx_folder.name}", tmp_path / "cache"
-    peer(path, cache, None, kind if kind == "meshes" else ",".join(map(str, wanted)))
-    vol = CloudVolume(path, cache=str(cache), progress=False)
-    source, expected = (
-        (vol.mesh, local.mesh) if kind == "meshes" else (vol.skeleton, local.skeleton)
-    )
-    first = requests()
-    for label in wanted:
-        np.testing.assert_array_equal(source.get(label).vertices, expected.get(label).vertices)
-    assert requests() == first
+LAYERS = [
+    ("meshes", "legacy_raw"),
+    ("meshes", "multilod_sharded"),
+    ("skeletons", "igneous_files"),
+    ("skeletons", "igneous_sharded"),
+]
+
+
+class Served:
+    """A golden layer behind nginx, and on this machine."""
+
+    def __init__(self, kind: str, name: str, nginx: Nginx, folder: Path) -> None:
+        content = (GOLDEN / kind / f"{name}.zip").read_bytes()
+        zipfile.ZipFile(io.BytesIO(content)).extractall(folder)
+        self.kind, self.name = kind, name
+        self.path = f"{nginx.url}/{folder.name}"
+        local = CloudVolume(f"file://{folder}", progress=False)
+        self.wanted = [5, 7, 9, 2**40 + 3] if kind == "meshes" else local.skeleton.list().tolist()
+        self.expected = self.vertices(local)
+        self.what = kind if kind == "meshes" else ",".join(map(str, self.wanted))
+
+    def vertices(self, vol: Any) -> dict[int, np.ndarray]:
+        source = vol.mesh if self.kind == "meshes" else vol.skeleton
+        found = {label: source.get(label) for label in self.wanted}
+        return {
+            label: (one[label] if isinstance(one, dict) else one).vertices
+            for label, one in found.items()
+        }
+
+    def check(self, vol: Any) -> None:
+        for label, vertices in self.vertices(vol).items():
+            np.testing.assert_array_equal(vertices, self.expected[label])
+
+
+@pytest.fixture(params=LAYERS, ids=[name for _, name in LAYERS])
+def served(request: pytest.FixtureRequest, nginx: Nginx, nginx_folder: Path) -> Served:
+    return Served(*request.param, nginx, nginx_folder)
+
+
+class TestMeshesAndSkeletons:
+    def test_those_of_cloud_volume_are_used(self, served: Served, tmp_path: Path) -> None:
+        peer(served.path, tmp_path / "cache", None, served.what)
+        vol = CloudVolume(served.path, cache=str(tmp_path / "cache"), progress=False)
+        first = requests()
+        served.check(vol)
+        assert requests() == first
+
+    def test_cloud_volume_uses_ours(
+        self, served: Served, nginx_folder: Path, tmp_path: Path
+    ) -> None:
+        cache = tmp_path / "cache"
+        vol = CloudVolume(served.path, cache=str(cache), progress=False)
+        served.check(vol)
+        # It asks for manifests of legacy meshes even if it has kept them itself.
+        asked_for = re.compile(r"(info|provenance|\d+:0)(\.gz)?")
+        for data in nginx_folder.rglob("*"):
+            if data.is_file() and not asked_for.fullmatch(data.name):
+                data.unlink()
+        peer(served.path, cache, None, served.what)
+
+    def test_one_that_was_cut_short_is_asked_for_again(
+        self, served: Served, tmp_path: Path
+    ) -> None:
+        cache = tmp_path / "cache"
+        peer(served.path, cache, "False", served.what)
+        entries = [
+            path
+            for path in cache.rglob("*")
+            if path.is_file() and path.name not in ("info", "provenance")
+        ]
+        assert entries
+        for path in entries:
+            path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+        vol = CloudVolume(served.path, cache=str(cache), progress=False)
+        served.check(vol)
+        first = requests()
+        served.check(CloudVolume(served.path, cache=str(cache), progress=False))
+        assert requests() - first <= 4  # info and provenance: what had been cut short was replaced

@@ -13,7 +13,7 @@ from cloudvolume_fast.errors import (
     MeshDecodeError,
     SpecViolation,
 )
-from cloudvolume_fast.fetch.shard_reader import ShardReader
+from cloudvolume_fast.fetch.kept_shards import KeptShardReader
 from cloudvolume_fast.fetch.store import locked_shard
 from cloudvolume_fast.locate.byte_ranges import ByteRange
 from cloudvolume_fast.model.mesh_manifest import MultiLevelPrecomputedMeshManifest
@@ -51,7 +51,7 @@ class ShardedMultiLevelPrecomputedMeshSource(MultilodMeshSource):
                 found=sharding,
             )
         self.spec = ShardingSpecification.from_dict(sharding)
-        self.reader = ShardReader(meta.meta.store, self.spec)
+        self.reader = self._open_reader()
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave out the reader, whose store may hold credentials."""
@@ -59,7 +59,11 @@ class ShardedMultiLevelPrecomputedMeshSource(MultilodMeshSource):
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
-        self.reader = ShardReader(self.meta.meta.store, self.spec)
+        self.reader = self._open_reader()
+
+    def _open_reader(self) -> KeptShardReader:
+        layer = self.meta.meta
+        return KeptShardReader(layer.source_store, self.spec, layer)
 
     # Reading.
 
@@ -123,10 +127,9 @@ class ShardedMultiLevelPrecomputedMeshSource(MultilodMeshSource):
         return LodRange(what, manifest, lod, key, begin, manifest.lod_bytes(lod))
 
     def _read_ranges(self, wanted: Sequence[LodRange]) -> list[bytes | memoryview]:
-        return list(
-            self.reader.read_ranges(
-                [(place.key, ByteRange(place.offset, place.size)) for place in wanted]
-            )
+        return self.reader.read_kept_ranges(
+            [self.meta.key(f"{place.manifest.segment_id}-{place.lod}.mesh") for place in wanted],
+            [(place.key, ByteRange(place.offset, place.size)) for place in wanted],
         )
 
     # Writing.
@@ -157,16 +160,14 @@ class ShardedMultiLevelPrecomputedMeshSource(MultilodMeshSource):
         for label, shard in zip(labels, self.spec.locate(labels)[0].tolist(), strict=True):
             by_shard.setdefault(shard, []).append(label)
         for shard, members in by_shard.items():
-            with locked_shard(self.meta.meta.store, self.path, shard):
+            with locked_shard(self.meta.meta.source_store, self.path, shard):
                 self._rewrite_shard(
-                    self.meta.key(self.spec.shard_filename(shard)),
-                    {label: changes[label] for label in members},
+                    self.spec.shard_filename(shard), {label: changes[label] for label in members}
                 )
-        self.reader.clear_cache()
 
-    def _rewrite_shard(self, key: str, changes: Mapping[int, tuple[bytes, int] | None]) -> None:
-        store = self.meta.meta.store
-        stored = store.get(key)
+    def _rewrite_shard(self, name: str, changes: Mapping[int, tuple[bytes, int] | None]) -> None:
+        store, key = self.meta.meta.source_store, self.meta.key(name)
+        stored = store.get(key)  # not a copy, which others may have made obsolete
         data: dict[int, bytes] = {}
         sizes: dict[int, int] = {}
         if stored:
@@ -178,8 +179,10 @@ class ShardedMultiLevelPrecomputedMeshSource(MultilodMeshSource):
                 sizes.pop(label, None)
             else:
                 data[label], sizes[label] = change
+        self.reader.forget(name, self.path)
         if data:
             if set(data) != before or any(change is not None for change in changes.values()):
                 store.put(key, self.spec.synthesize_shard(data, data_offset=sizes))
         elif stored is not None:
             store.delete_many([key])
+        self.reader.forget(name, self.path)  # what was read meanwhile

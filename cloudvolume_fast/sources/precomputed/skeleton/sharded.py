@@ -18,7 +18,7 @@ from cloudvolume_fast.errors import (
     InvalidArgumentError,
     UnsupportedOptionError,
 )
-from cloudvolume_fast.fetch.shard_reader import ShardReader
+from cloudvolume_fast.fetch.kept_shards import KeptShardReader
 from cloudvolume_fast.fetch.store import locked_shard
 from cloudvolume_fast.model.labels import as_label, as_labels, is_scalar
 from cloudvolume_fast.sources.precomputed.any_arguments import any_arguments
@@ -31,14 +31,16 @@ if TYPE_CHECKING:
 class ShardedPrecomputedSkeletonSource(SkeletonSource):
     """Skeletons that lie in shards; see `SkeletonSource`."""
 
-    _reader: tuple[object, ShardReader] | None = None
+    _reader: tuple[object, KeptShardReader] | None = None
 
     @property
-    def reader(self) -> ShardReader:
+    def reader(self) -> KeptShardReader:
         """Reads the shards that the info describes; keeps their indexes as long as its specification stays the same."""
         spec = self.meta.sharding_specification()
         if self._reader is None or self._reader[0] != spec:
-            self._reader = (spec, ShardReader(self.meta.store, spec))
+            layer = self.meta.meta
+            reader = KeptShardReader(layer.source_store, spec, layer)
+            self._reader = (spec, reader)
         return self._reader[1]
 
     def get(self, segids: Any, allow_missing: bool = False) -> Any:  # Any: a label or several
@@ -156,18 +158,18 @@ class ShardedPrecomputedSkeletonSource(SkeletonSource):
                 found=names,
             )
         encoded = self._encoded(listed)  # raises where there is no id, hence no shard
-        with locked_shard(self.meta.store, self.path, shards[0]):
+        with locked_shard(self.meta.meta.source_store, self.path, shards[0]):
             self._put_shard(spec.shard_filename(shards[0]), dict(encoded))
 
     put = any_arguments(upload)
 
     def _put_shard(self, name: str, data: dict[int, bytes]) -> None:
-        self.meta.store.put_many(
-            [(self.meta.key(name), self.reader.spec.synthesize_shard(data))],
-            compress=None,
-            cache_control="no-cache",
+        content = self.reader.spec.synthesize_shard(data)
+        self.reader.forget(name, self.path)
+        self.meta.meta.source_store.put_many(
+            [(self.meta.key(name), content)], compress=None, cache_control="no-cache"
         )
-        self.reader.clear_cache()
+        self.reader.forget(name, self.path)  # what was read meanwhile
 
     def upload_raw(self, *args: Any, **kwargs: Any) -> None:  # Any: as of other sources
         """Refuse: one skeleton alone makes no shard.
@@ -206,10 +208,11 @@ class ShardedPrecomputedSkeletonSource(SkeletonSource):
     def _rewrite_without(self, shard: int, labels: Sequence[int]) -> None:
         reader = self.reader
         name = reader.spec.shard_filename(shard)
-        with locked_shard(self.meta.store, self.path, shard):
-            reader.clear_cache()  # the file may be another one by now
+        store, key = self.meta.meta.source_store, self.meta.key(name)
+        with locked_shard(store, self.path, shard):
+            reader.forget(name, self.path)  # the file may be another one by now
             doomed = {label for label, is_there in self._exists(labels).items() if is_there}
-            content = self.meta.store.get(self.meta.key(name)) if doomed else None
+            content = store.get(key) if doomed else None
             if not content:
                 return
             data = reader.disassemble_shard(content)
@@ -217,8 +220,8 @@ class ShardedPrecomputedSkeletonSource(SkeletonSource):
             if kept:
                 self._put_shard(name, kept)
             else:
-                self.meta.store.delete_many([self.meta.key(name)])
-        reader.clear_cache()
+                store.delete_many([key])
+                reader.forget(name, self.path)
 
 
 def _parse_labels(key: str, content: bytes | None) -> NDArray[np.uint64]:

@@ -76,8 +76,7 @@ def test_meshes_are_asked_for_once(name: str, nginx_folder: Path, open_layer: An
     assert requests() == first
     names = vol.cache.list_meshes()
     assert [name for name in names if name.startswith("info")]
-    if name != "multilod_sharded":  # all that is kept there are parts of shards
-        assert len(names) > len(LABELS)
+    assert len(names) > len(LABELS)
     again = open_layer()
     assert again.mesh is not None
     assert again.cache.list_meshes() == names
@@ -111,8 +110,7 @@ def test_skeletons_are_asked_for_once(name: str, nginx_folder: Path, open_layer:
     check(vol, labels)
     assert requests() == first
     names = vol.cache.list_skeletons()
-    if name == "igneous_files":
-        assert set(names) >= {f"{label}.gz" for label in labels}
+    assert set(names) >= {f"{label}.gz" for label in labels}
     again = open_layer()
     assert again.skeleton.meta.info
     first = requests()
