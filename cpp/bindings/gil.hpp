@@ -4,7 +4,6 @@
 #include <pybind11/pybind11.h>
 
 #include <chrono>
-#include <exception>
 #include <optional>
 #include <thread>
 #include <utility>
@@ -57,23 +56,30 @@ inline pybind11::object call_python(const pybind11::handle& function, const pybi
   return pybind11::reinterpret_steal<pybind11::object>(result);
 }
 
+/// Gives up the GIL; pybind11's own class would end the process in a destructor.
+class ReleasedGil {
+ public:
+  ReleasedGil() : state_(PyEval_SaveThread()) {}
+  ReleasedGil(const ReleasedGil&) = delete;
+  ReleasedGil& operator=(const ReleasedGil&) = delete;
+  ~ReleasedGil() {
+    if (is_shutting_down()) sleep_until_the_process_ends();
+    try {
+      PyEval_RestoreThread(state_);
+    } catch (...) {
+      sleep_until_the_process_ends();
+    }
+  }
+
+ private:
+  PyThreadState* state_;
+};
+
 /// Calls a function without the GIL.
 template <typename Function>
 void without_gil(Function&& function) {
-  PyThreadState* const state = PyEval_SaveThread();
-  std::exception_ptr raised;
-  try {
-    std::forward<Function>(function)();
-  } catch (...) {
-    raised = std::current_exception();
-  }
-  if (is_shutting_down()) sleep_until_the_process_ends();
-  try {
-    PyEval_RestoreThread(state);
-  } catch (...) {
-    sleep_until_the_process_ends();
-  }
-  if (raised) std::rethrow_exception(raised);
+  const ReleasedGil released;
+  std::forward<Function>(function)();
 }
 
 }  // namespace cvfast::bindings

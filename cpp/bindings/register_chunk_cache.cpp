@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "cvfast/runtime/chunk_cache.hpp"
+#include "gil.hpp"
 #include "register.hpp"
 
 namespace {
@@ -59,6 +60,6 @@ void register_chunk_cache(py::module_& module) {
       .def("paths", &paths)
       .def("get", &get, arg("path"), arg("is_use"))
       .def("take", &take, arg("path"))
-      .def("resize", &rt::ChunkCache::resize, arg("limit_bytes"), py::call_guard<py::gil_scoped_release>())
-      .def("clear", &rt::ChunkCache::clear, py::call_guard<py::gil_scoped_release>());
+      .def("resize", &rt::ChunkCache::resize, arg("limit_bytes"), py::call_guard<cvfast::bindings::ReleasedGil>())
+      .def("clear", &rt::ChunkCache::clear, py::call_guard<cvfast::bindings::ReleasedGil>());
 }

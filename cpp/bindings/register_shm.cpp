@@ -24,7 +24,7 @@ struct Owner {
   SharedSegment segment;
   ~Owner() {
     if (PyGILState_Check() == 0 || cvfast::bindings::is_shutting_down()) return;
-    const py::gil_scoped_release released;
+    const cvfast::bindings::ReleasedGil released;
     segment.reset();
   }
 };
@@ -102,7 +102,7 @@ void register_shm(py::module_& module) {
       PyErr_SetString(PyExc_ValueError, error.what());
     }
   });
-  using Released = py::call_guard<py::gil_scoped_release>;
+  using Released = py::call_guard<cvfast::bindings::ReleasedGil>;
   py::class_<shm::Segment, SharedSegment>(module, "Segment")
       .def_static("create", &shm::Segment::create, py::arg("name"), py::arg("size_bytes"), Released())
       .def_static("open", &shm::Segment::open, py::arg("name"), py::arg("is_writable"), Released())

@@ -652,5 +652,25 @@ TEST(ChunkLedger, ASharedJobIsAbandonedWhenAllHaveEnded) {
   ::close(pipe[1]);
 }
 
+TEST(ChunkLedger, ACompleteJobIsAbandonedWhenItsNameIsThatOfOtherMemory) {
+  const std::string location = fresh_name();
+  const std::string name = shared_ledger_name(location);
+  const auto ledger = ChunkLedger::create(name, plan_of(1));
+  const auto data = Segment::create(location, 100);
+  const auto me = ledger->join();
+  ASSERT_TRUE(ledger->may_make_data(me));
+  ledger->set_data_ready(data->identity());
+  ledger->finish(JobState::kComplete);
+  ledger->leave(me);
+  (void)remove_abandoned();
+  EXPECT_TRUE(exists(name));
+  data->unlink();
+  const auto other = Segment::create(location, 50);
+  (void)remove_abandoned();
+  EXPECT_FALSE(exists(name));
+  EXPECT_TRUE(exists(location));
+  other->unlink();
+}
+
 }  // namespace
 }  // namespace cvfast::shm

@@ -19,7 +19,7 @@ import support
 from kills.runs import shm_names, write_volume
 from servers.faulty import Answer, FaultServer
 
-from cloudvolume_fast import CloudVolume, _runtime
+from cloudvolume_fast import Bbox, CloudVolume, _runtime
 from cloudvolume_fast.errors import ChunkDecodeError, InvalidArgumentError
 
 SHM = Path(_runtime.shm_folder())
@@ -265,3 +265,14 @@ def test_result_that_was_unlinked_is_made_again(tmp_path: Path, name: str) -> No
     found = vol.download_to_shared_memory(np.s_[:], location=name, cooperate=True)
     assert np.array_equal(found, voxels)
     assert (SHM / name).exists()
+
+
+def test_a_name_that_other_memory_has_now_is_free_for_another_box(volume, name: str) -> None:
+    path, voxels = volume
+    vol = CloudVolume(path, progress=False)
+    vol.download_to_shared_memory(vol.bounds, location=name, cooperate=True)
+    (SHM / name).unlink()
+    (SHM / name).write_bytes(bytes(100))
+    low = vol.bounds.minpt
+    part = vol.download_to_shared_memory(Bbox(low, low + 16), location=name, cooperate=True)
+    np.testing.assert_array_equal(part, voxels[:16, :16, :16])

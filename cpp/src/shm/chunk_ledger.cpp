@@ -433,7 +433,9 @@ bool is_abandoned_job(const std::string& name, const std::string& location) {
   if (!digest) return false;  // of another build, which knows better
   const auto ledger = ChunkLedger::open(name, *digest);
   if (ledger->has_participants()) return false;
-  return ledger->state() != JobState::kComplete || !exists(location);
+  if (ledger->state() != JobState::kComplete || !exists(location)) return true;
+  // The name may have been given to other memory.
+  return Segment::open(location, false)->identity() != ledger->data_identity();
 }
 
 }  // namespace

@@ -300,6 +300,26 @@ print(json.dumps("done"), flush=True)
             assert done == "done"
 
 
+def test_interpreter_ends_cleanly_while_daemon_threads_wait_for_other_processes() -> None:
+    for _ in range(5):
+        done = support.run_python(
+            """
+import json, os, threading, time
+from cloudvolume_fast import _runtime
+ledger = _runtime.ChunkLedger.create(f"cvfast-test-exit-{os.getpid()}", 1, 1, bytes(32), 1)
+ledger.unlink()
+def wait():
+    while True:
+        ledger.wait(ledger.changes, 1)
+for _ in range(4):
+    threading.Thread(target=wait, daemon=True).start()
+time.sleep(0.05)
+print(json.dumps("done"), flush=True)
+"""
+        )
+        assert done == "done"
+
+
 COUNT_THREADS = """
 import json, os, sys
 from cloudvolume_fast import CloudVolume
