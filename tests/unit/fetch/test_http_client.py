@@ -568,7 +568,7 @@ def test_the_deadline_counts_retries_too(faulty):
     faulty.answer(*[Answer(status=500)] * 999)
     start = time.monotonic()
     row = get(faulty.put("/object", DATA), bounds={"total_seconds": 0.4, "max_attempts": 10**6})
-    assert time.monotonic() - start < 0.7
+    assert time.monotonic() - start < 2  # a million attempts take hours
     assert (row.state, row.error, row.status) == ("failed", "status", 500)
     assert "deadline of 0.4 s" in row.message
 
