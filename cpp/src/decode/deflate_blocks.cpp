@@ -64,7 +64,7 @@ struct Code {
 void sort_by_frequency(std::span<const std::uint16_t> symbols, std::span<const std::uint32_t> frequency,
                        std::uint16_t* sorted) noexcept {
   // Most symbols of a small block are rare ones: these are dealt to their places, and only the others compared.
-  constexpr std::size_t kRare = 64;
+  constexpr std::size_t kRare = 32;
   std::array<std::uint16_t, kRare + 1> starts{};
   std::array<std::uint16_t, kNumLitLen> more;
   std::size_t num_single = 0;
@@ -79,8 +79,8 @@ void sort_by_frequency(std::span<const std::uint16_t> symbols, std::span<const s
   for (const std::uint16_t symbol : rest) {
     if (frequency[symbol] < kRare) ++starts[frequency[symbol] + 1];
   }
-  starts[0] = static_cast<std::uint16_t>(num_single);
-  for (std::size_t i = 1; i <= kRare; ++i) starts[i] = static_cast<std::uint16_t>(starts[i] + starts[i - 1]);
+  std::size_t sum = num_single;
+  for (std::uint16_t& start : starts) start = static_cast<std::uint16_t>(sum += start);
   const std::size_t num_rare = starts[kRare];
   std::size_t end = num_rare;
   for (const std::uint16_t symbol : rest) {
@@ -95,9 +95,9 @@ void sort_by_frequency(std::span<const std::uint16_t> symbols, std::span<const s
 /// Which symbols have a code, and how long it is.
 template <std::size_t N>
 struct CodeLengths {
-  std::array<std::uint8_t, N> lengths;    ///< 0: none
-  std::array<std::uint16_t, N> symbols;   ///< those that have one, ascending
-  std::array<std::uint16_t, 16> count{};  ///< how many have a code of each length
+  std::array<std::uint8_t, N> lengths;       ///< 0: none
+  std::array<std::uint16_t, N + 1> symbols;  ///< those that have one, ascending
+  std::array<std::uint16_t, 16> count{};     ///< how many have a code of each length
   std::size_t used = 0;
 
   /// One more than the last symbol with a code, or `least`.
@@ -115,9 +115,9 @@ struct CodeLengths {
 /// Lengths of an optimal prefix code, cut to max_bits.  At least two symbols get a code: some decoders want a complete
 /// one.
 template <std::size_t N>
-void code_lengths(const std::array<std::uint32_t, N>& counted, unsigned max_bits, CodeLengths<N>& out) {
-  std::array<std::uint32_t, N> frequency = counted;
-  out = {};
+void code_lengths(const std::array<std::uint32_t, N>& frequency, unsigned max_bits, CodeLengths<N>& out) {
+  out.lengths.fill(0);
+  out.count.fill(0);
   std::size_t used = 0;
   for (std::size_t i = 0; i < N; ++i) {
     out.symbols[used] = static_cast<std::uint16_t>(i);
@@ -125,12 +125,13 @@ void code_lengths(const std::array<std::uint32_t, N>& counted, unsigned max_bits
   }
   if (used < 2) {
     // 0 and what there is, or 0 and 1.
-    const std::size_t only = used == 1 ? out.symbols[0] : 0;
-    const std::size_t other = only == 0 ? 1 : 0;
-    for (const std::size_t i : {only, other}) frequency[i] = std::max(frequency[i], 1U);
-    out.symbols[0] = static_cast<std::uint16_t>(std::min(only, other));
-    out.symbols[1] = static_cast<std::uint16_t>(std::max(only, other));
-    used = 2;
+    const auto other = static_cast<std::uint16_t>(used == 1 ? std::max<unsigned>(1, out.symbols[0]) : 1);
+    out.symbols[0] = 0;
+    out.symbols[1] = other;
+    out.used = 2;
+    out.lengths[0] = out.lengths[other] = 1;
+    out.count[1] = 2;
+    return;
   }
   out.used = used;
   std::array<std::uint16_t, N + 1> order;
@@ -322,9 +323,11 @@ struct BlockCodes {
     num_litlen = litlen.end(kEndOfBlock + 1);
     num_distances = distances.end(1);
 
-    std::array<std::uint8_t, kNumLitLen + kNumDistances> all;
+    std::array<std::uint8_t, kNumLitLen + kNumDistances + 8> all;
     std::copy_n(litlen.lengths.begin(), num_litlen, all.begin());
     std::copy_n(distances.lengths.begin(), num_distances, all.begin() + static_cast<std::ptrdiff_t>(num_litlen));
+    // What no length is, behind the last one: runs are looked for in eight at once.
+    std::fill_n(all.begin() + static_cast<std::ptrdiff_t>(num_litlen + num_distances), 8, std::uint8_t{255});
     describe({all.data(), num_litlen + num_distances});
 
     std::array<std::uint32_t, 19> frequency{};
@@ -339,6 +342,16 @@ struct BlockCodes {
   }
 
  private:
+  // How many of these are the same; behind them are eight that are not.
+  static std::size_t run_length(const std::uint8_t* lengths, std::uint8_t length) noexcept {
+    const std::uint64_t expected = 0x0101010101010101U * length;
+    for (std::size_t n = 0;; n += 8) {
+      const std::uint64_t difference =
+          load_le<std::uint64_t>(reinterpret_cast<const std::byte*>(lengths + n)) ^ expected;
+      if (difference != 0) return n + static_cast<std::size_t>(std::countr_zero(difference)) / 8;
+    }
+  }
+
   // RFC 1951, 3.2.7: lengths as they are, or runs of the last one or of zeros.
   void describe(std::span<const std::uint8_t> all) noexcept {
     const auto push = [this](unsigned symbol, std::size_t extra, unsigned extra_bits) {
@@ -347,8 +360,7 @@ struct BlockCodes {
     };
     for (std::size_t i = 0; i < all.size();) {
       const std::uint8_t length = all[i];
-      std::size_t run = 1;
-      while (i + run < all.size() && all[i + run] == length) ++run;
+      std::size_t run = run_length(all.data() + i, length);
       i += run;
       if (length != 0) {
         push(length, 0, 0);
