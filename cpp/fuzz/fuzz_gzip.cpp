@@ -7,6 +7,7 @@
 #include <cstdlib>
 #include <optional>
 
+#include "cvfast/core/endian.hpp"
 #include "cvfast/decode/gzip.hpp"
 #include "fuzz_input.hpp"
 
@@ -51,6 +52,28 @@ std::optional<Bytes> inflate_padded(Bytes in, std::size_t n) {
   return out;
 }
 
+/// Compresses, and inflates by everything there is.
+void round_trip(const Bytes& data, std::optional<int> given = std::nullopt) {
+  const std::size_t size = data.size();
+  const auto byte = [&](std::size_t i) { return std::to_integer<int>(data[i]); };
+  const int level = given ? *given : size == 0 ? 6 : byte(0) % 13;
+  Bytes packed;
+  Bytes out;
+  const bool is_segmentation = size > 1 && byte(1) % 2 != 0;
+  using decode::gzip::Content;
+  require(
+      decode::gzip::compress(data, level, packed, is_segmentation ? Content::kCompressedSegmentation : Content::kAny)
+          .ok());
+  require(packed.size() <= decode::gzip::compress_bound(size));
+  if (size <= kLimit) {
+    require(decode::gzip::decompress(packed, kLimit, out).ok());
+    require(out == data);
+    const std::optional<Bytes> back = inflate_by_zlib(packed);
+    require(back.has_value() && *back == data);
+    require(inflate_padded(packed, size) == data);
+  }
+}
+
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* input, std::size_t size) {
@@ -82,20 +105,19 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* input, std::size_t siz
     if (padded && status.ok()) require(*padded == out);
   }
 
-  const int level = size == 0 ? 6 : input[0] % 13;
-  Bytes packed;
-  const bool is_segmentation = size > 1 && input[1] % 2 != 0;
-  using decode::gzip::Content;
-  require(
-      decode::gzip::compress(data, level, packed, is_segmentation ? Content::kCompressedSegmentation : Content::kAny)
-          .ok());
-  require(packed.size() <= decode::gzip::compress_bound(size));
-  if (size <= kLimit) {
-    require(decode::gzip::decompress(packed, kLimit, out).ok());
-    require(out == data);
-    const std::optional<Bytes> back = inflate_by_zlib(packed);
-    require(back.has_value() && *back == data);
-    require(inflate_padded(packed, size) == data);
+  round_trip(data);
+  // The same as a skeleton of up to 2,000 vertices without edges, which has an encoder of its own at level 6.
+  if (size >= 2) {
+    const std::size_t vertices = 1 + (std::size_t{input[0]} << 8 | input[1]) % 2000;
+    Bytes skeleton = data;
+    skeleton.resize(std::max(size, 8 + 12 * vertices));
+    skeleton.resize(8 + (skeleton.size() - 8) / vertices * vertices);
+    store_le(skeleton.data(), static_cast<std::uint32_t>(vertices));
+    store_le(skeleton.data() + 4, std::uint32_t{0});
+    // What is short is repeated rather than followed by zeros alone.
+    for (std::size_t i = std::max<std::size_t>(size, 8); i < skeleton.size(); ++i)
+      skeleton[i] = data[(i * 5 / 4) % size];
+    round_trip(skeleton, 6);
   }
   return 0;
 }

@@ -20,6 +20,7 @@
 
 #include "cvfast/core/endian.hpp"
 #include "inflate_prefix.hpp"
+#include "skeleton_deflate.hpp"
 #include "sparse_deflate.hpp"
 #include "thread_deflate.hpp"
 
@@ -145,6 +146,7 @@ Status skip_padding(std::span<const std::byte> in, std::size_t& pos, bool& has_m
 // Compressing.
 
 constexpr int kBestOfZlib = 9;
+constexpr int kSkeletonLevel = 6;
 
 template <typename T>
 void append(std::vector<std::byte>& out, T value) {
@@ -163,19 +165,31 @@ Status compress_at(std::span<const std::byte> in, int level, std::vector<std::by
   return {};
 }
 
-/// Compresses, or where too much repeats leaves `out` empty; returns how many bytes repeat.
-std::size_t compress_sparsely(std::span<const std::byte> in, std::size_t most_matched, std::vector<std::byte>& out) {
+/// Header and trailer of a member, around the stream that make() appends.
+template <typename Make>
+void append_member(std::span<const std::byte> in, std::vector<std::byte>& out, const Make& make) {
   constexpr std::array<std::uint8_t, kHeaderBytes> kHeader = {0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 2, 255};
   out.resize(kHeaderBytes);
   std::memcpy(out.data(), kHeader.data(), kHeaderBytes);
-  const SparseDeflate done = sparse_deflate(in, out, most_matched);
-  if (done.matched_bytes > most_matched) {
-    out.clear();
-    return done.matched_bytes;
-  }
+  if (!make()) return out.clear();
   append(out, libdeflate_crc32(0, in.data(), in.size()));
   append(out, static_cast<std::uint32_t>(in.size()));
+}
+
+/// Compresses, or where too much repeats leaves `out` empty; returns how many bytes repeat.
+std::size_t compress_sparsely(std::span<const std::byte> in, std::size_t most_matched, std::vector<std::byte>& out) {
+  SparseDeflate done;
+  append_member(in, out, [&] {
+    done = sparse_deflate(in, out, most_matched);
+    return done.matched_bytes <= most_matched;
+  });
   return done.matched_bytes;
+}
+
+/// At the level that skeletons are written at; others are libdeflate's.
+Status compress_small(std::span<const std::byte> in, std::vector<std::byte>& out) {
+  append_member(in, out, [&] { return skeleton_deflate(in, out); });
+  return out.empty() ? compress_at(in, kSkeletonLevel, out) : Status{};
 }
 
 std::span<const std::byte> middle(std::span<const std::byte> in, std::size_t size) noexcept {
@@ -312,6 +326,7 @@ Status compress(std::span<const std::byte> in, int level, std::vector<std::byte>
     return fail(Code::kInvalidArgument, 0, kMaxDeflateLevel, static_cast<std::uint64_t>(level));
   }
   return within_memory([&]() -> Status {
+    if (level == kSkeletonLevel) return compress_small(in, out);
     if (level != kBestOfZlib) return compress_at(in, level, out);
     return content == Content::kCompressedSegmentation ? compress_segmentation(in, out) : compress_any(in, out);
   });

@@ -358,9 +358,13 @@ Folder::Linked Folder::put_new(const char* target, std::span<const std::span<con
   constexpr mode_t kMode = 0666;
   UniqueFd fd(::openat(fd_.get(), ".", O_WRONLY | O_TMPFILE | O_CLOEXEC, kMode));
   if (!fd) return Linked::kNotLinked;
-  // Kernels before 5.19 do not apply the mask to such files on every file system.
-  struct stat info{};
-  if (::fstat(fd.get(), &info) != 0 || (info.st_mode & kMode) == kMode) return Linked::kNotLinked;
+  // Kernels before 5.19 do not apply the mask to such files on every file system.  Where one was right, all are.
+  const std::atomic_ref<bool> masks(masks_);  // relaxed: at worst one file more is looked at
+  if (!masks.load(std::memory_order_relaxed)) {
+    struct stat info{};
+    if (::fstat(fd.get(), &info) != 0 || (info.st_mode & kMode) == kMode) return Linked::kNotLinked;
+    masks.store(true, std::memory_order_relaxed);
+  }
   if (const int code = write_all(fd.get(), pieces); code != 0) {
     error = {"write", code};
     return Linked::kFailed;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// Keys are grouped by their folder and dealt to the pool in runs of up to 64: a task opens its folder once and works
+// Keys are grouped by their folder and dealt to the pool in runs of up to 16: a task opens its folder once and works
 // relative to it, so that an object costs its own look-ups and no walk along the path.
 #include "cvfast/runtime/object_batch.hpp"
 
@@ -23,7 +23,7 @@ namespace {
 using fetch::ContentEncoding;
 using fetch::FetchState;
 
-constexpr std::size_t kRun = 64;
+constexpr std::size_t kRun = 16;  // a millisecond of writing: what the last thread may have left when others are done
 
 std::string_view folder_of(std::string_view key) noexcept {
   const std::size_t slash = key.rfind('/');

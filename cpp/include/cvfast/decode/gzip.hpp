@@ -41,7 +41,8 @@ enum class Content : std::uint8_t {
 
 /// Compresses as one member.  level 0 (stored) to 9 as in zlib, up to 12 as libdeflate has them.  At level 9, zlib's
 /// best and the default of those who write volumes, the level stands for the size that zlib makes, and time is spent
-/// where it pays: the result depends on the input alone.
+/// where it pays; at level 6, that of skeletons, what is a skeleton of 2 to 32 KiB has an encoder of its own.  The
+/// result depends on the input alone.
 Status compress(std::span<const std::byte> in, int level, std::vector<std::byte>& out,
                 Content content = Content::kAny) noexcept;
 

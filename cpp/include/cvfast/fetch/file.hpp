@@ -168,6 +168,7 @@ class Folder {
   int open_error_ = 0;
   FolderMemory* memory_ = nullptr;  ///< null where it cannot be relied on
   std::uint64_t state_ = 0;
+  mutable bool masks_ = false;  ///< whether files without a name are made under the process's mask here
 };
 
 /// Reads n bytes of an object, from an offset within it.
