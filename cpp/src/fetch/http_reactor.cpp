@@ -6,6 +6,7 @@
 
 #include <fcntl.h>
 #include <pthread.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -290,20 +291,34 @@ int HttpReactor::on_close(void* self, curl_socket_t fd) noexcept {
 }
 
 bool HttpReactor::open() {
-  settings_ = settings();
   multi_ = ::curl_multi_init();
   if (multi_ == nullptr) return false;
   ::curl_multi_setopt(multi_, CURLMOPT_SOCKETFUNCTION, &on_socket);
   ::curl_multi_setopt(multi_, CURLMOPT_SOCKETDATA, static_cast<void*>(this));
   ::curl_multi_setopt(multi_, CURLMOPT_TIMERFUNCTION, &on_timer);
   ::curl_multi_setopt(multi_, CURLMOPT_TIMERDATA, static_cast<void*>(this));
-  ::curl_multi_setopt(multi_, CURLMOPT_MAXCONNECTS, static_cast<long>(settings_.max_transfers));
+  settings_ = {};
+  settings_.max_transfers = 0;
+  apply(settings());
   ::curl_multi_setopt(multi_, CURLMOPT_PIPELINING, static_cast<long>(CURLPIPE_MULTIPLEX));
 #if LIBCURL_VERSION_NUM >= 0x074300
   // Several connections for many streams: one connection has one TCP window, and loses everything at each lost packet.
   ::curl_multi_setopt(multi_, CURLMOPT_MAX_CONCURRENT_STREAMS, 16L);
 #endif
   return true;
+}
+
+void HttpReactor::apply(const HttpSettings& settings) {
+  const int before = settings_.max_transfers;
+  settings_ = settings;
+  rlimit descriptors{};
+  if (::getrlimit(RLIMIT_NOFILE, &descriptors) == 0 && descriptors.rlim_cur != RLIM_INFINITY) {
+    const auto half = std::max<rlim_t>(1, descriptors.rlim_cur / 2);
+    if (half < static_cast<rlim_t>(settings_.max_transfers)) settings_.max_transfers = static_cast<int>(half);
+  }
+  if (settings_.max_transfers != before) {
+    ::curl_multi_setopt(multi_, CURLMOPT_MAXCONNECTS, static_cast<long>(settings_.max_transfers));
+  }
 }
 
 void HttpReactor::shut() {
@@ -390,15 +405,17 @@ bool HttpReactor::take_inbox() {
   std::vector<std::unique_ptr<HttpTransfer>> arrived;
   std::vector<std::shared_ptr<HttpGroup>> cancelled;
   std::vector<Checked> checked;
+  HttpSettings settings;
   bool is_closing = false;
   {
     const std::lock_guard lock(inbox_mutex_);
     arrived.swap(inbox_);
     cancelled.swap(cancelled_);
     checked.swap(checked_);
-    settings_ = new_settings_;
+    settings = new_settings_;
     is_closing = is_closing_;
   }
+  if (multi_ != nullptr) apply(settings);
   for (auto& owner : arrived) {
     HttpTransfer* const transfer = owner.get();
     all_.emplace(transfer, std::move(owner));
@@ -608,8 +625,10 @@ void HttpReactor::handle_failure(HttpTransfer* transfer) {
                             (is_overload_status(transfer->status()) || transfer->retry_after() > 0)) ||
                            transfer->error() == HttpError::kConnect;
   if (is_overload) {
-    transfer->host->pace.on_overload(now, transfer->started, std::min(transfer->retry_after(), policy.total_seconds),
-                                     settings_.max_transfers_per_host, policy, random_);
+    HttpHost& host = *transfer->host;
+    host.pace.on_overload(now, transfer->started, std::min(transfer->retry_after(), policy.total_seconds),
+                          host.reach.last_limit(settings_.max_transfers_per_host), policy, random_);
+    host.reach.on_overload();
   } else if (transfer->error() == HttpError::kStatus && !is_retried_status(transfer->status())) {
     transfer->host->pace.on_answer(settings_.max_transfers_per_host);
   }

@@ -99,6 +99,7 @@ class HttpReactor {
   void shut();
   void loop();
   bool take_inbox();
+  void apply(const HttpSettings& settings);
   void drop_cancelled(const std::vector<std::shared_ptr<HttpGroup>>& groups);
   void drop_all();
   void enqueue(HttpTransfer* transfer, bool is_first);
@@ -151,7 +152,7 @@ class HttpReactor {
   std::atomic<std::uint64_t> bytes_{0};
 
   // The reactor's thread alone.
-  HttpSettings settings_;
+  HttpSettings settings_;  // with as many transfers as descriptors allow
   CURLM* multi_ = nullptr;
   TimePoint curl_due_ = TimePoint::max();
   std::vector<CURL*> free_handles_;
