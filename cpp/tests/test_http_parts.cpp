@@ -265,6 +265,11 @@ TEST(HttpPoller, WatchesASocketThatTookTheNumberOfAClosedOne) {
   ASSERT_EQ(events.size(), 1U);
   EXPECT_EQ(events[0].fd, first[0]);
   EXPECT_TRUE(events[0].is_readable);
+  EXPECT_TRUE(poller.watches(first[0]));
+  EXPECT_FALSE(poller.watches(second[0]));
+  EXPECT_FALSE(poller.watches(-1));
+  poller.remove(first[0]);
+  EXPECT_FALSE(poller.watches(first[0]));
   for (const int fd : {first[0], first[1], second[0], second[1]}) ::close(fd);
 }
 

@@ -105,6 +105,7 @@ class HttpReactor {
   void enqueue(HttpTransfer* transfer, bool is_first);
   void start_ready(TimePoint now);
   bool start(HttpHost& host, HttpTransfer* transfer, std::uint64_t reserved, TimePoint now);
+  void acknowledge() noexcept;
   void take_finished();
   void handle(HttpTransfer* transfer, HttpTransfer::Verdict verdict);
   void handle_failure(HttpTransfer* transfer);

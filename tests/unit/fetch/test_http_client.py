@@ -9,10 +9,12 @@ import email.utils
 import gc
 import gzip
 import hashlib
+import http.server
 import itertools
 import json
 import os
 import random
+import socket
 import struct
 import subprocess
 import sys
@@ -285,6 +287,46 @@ assert [len(row[2]) for row in rows] == list(range(300)), rows
 assert 32 < HttpClient.stats()["connections"] <= 40, HttpClient.stats()
 """
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+
+
+class PiecemealHandler(http.server.BaseHTTPRequestHandler):
+    """Sends headers and two pieces of a body one by one, as simple servers do."""
+
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self):
+        self.send_response(200)
+        self.send_header("Content-Length", "40000")
+        self.end_headers()
+        self.wfile.write(DATA[:30000])
+        self.wfile.write(DATA[30000:40000])
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.mark.skipif(
+    not hasattr(socket, "TCP_QUICKACK"), reason="the kernel acknowledges as it likes"
+)
+def test_servers_need_not_wait_for_acknowledgements():
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), PiecemealHandler)
+    server.daemon_threads = True
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        seconds = []
+        for i in range(30):
+            start = time.perf_counter()
+            row = get(f"http://127.0.0.1:{server.server_port}/{i}")
+            seconds.append(time.perf_counter() - start)
+            assert row.body == DATA[:40000]
+        HttpClient.close()
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+    # The kernel puts acknowledgements off for 40 ms, and the server's waits for them with the rest.
+    assert sorted(seconds)[15] < 0.02
 
 
 def test_http2_where_it_is_offered(nginx, nginx_folder, monkeypatch):
