@@ -217,6 +217,37 @@ TEST(HttpRetry, ManyRequestsToAFarHost) {
   EXPECT_EQ(reach.limit(kMost, 0, now), kNear);
 }
 
+TEST(HttpRetry, AFarHostIsGivenMoreAsItAnswers) {
+  auto now = fetch::HttpClock::now();
+  constexpr int kMost = 256;
+  constexpr int kFar = fetch::HostReach::kFar;
+  fetch::HostReach reach;
+  reach.on_burst(now);
+  for (int i = 0; i < 100; ++i) reach.on_answer(now, now + 1ms);  // near
+  EXPECT_EQ(reach.limit(kMost, fetch::HostReach::kNear, now + 21ms), kFar);
+  EXPECT_EQ(reach.last_limit(kMost), kFar);
+  EXPECT_EQ(reach.last_limit(kFar - 1), kFar - 1);
+  for (int i = 1; i <= 1000; ++i) {
+    reach.on_answer(now, now + 50ms);
+    EXPECT_EQ(reach.limit(kMost, 0, now + 50ms), std::min(kMost, kFar + i));
+  }
+  reach.on_overload();
+  EXPECT_EQ(reach.limit(kMost, 0, now + 50ms), kFar);
+  reach.on_answer(now, now + 50ms);
+  EXPECT_EQ(reach.limit(kMost, 0, now + 50ms), kFar + 1);
+}
+
+TEST(HttpRetry, OverloadHalvesWhatTheHostWasGiven) {
+  const auto now = fetch::HttpClock::now();
+  constexpr int kMost = 256;
+  std::minstd_rand random(1);
+  fetch::HostPace pace;
+  fetch::HostReach reach;
+  reach.on_burst(now);
+  pace.on_overload(now, now, 0, reach.last_limit(kMost), {}, random);
+  EXPECT_EQ(pace.window(kMost), fetch::HostReach::kNear / 2);
+}
+
 // libcurl closes a socket that is still connecting, and says so afterwards or not at all.
 TEST(HttpPoller, WatchesASocketThatTookTheNumberOfAClosedOne) {
   fetch::HttpPoller poller;
@@ -234,6 +265,11 @@ TEST(HttpPoller, WatchesASocketThatTookTheNumberOfAClosedOne) {
   ASSERT_EQ(events.size(), 1U);
   EXPECT_EQ(events[0].fd, first[0]);
   EXPECT_TRUE(events[0].is_readable);
+  EXPECT_TRUE(poller.watches(first[0]));
+  EXPECT_FALSE(poller.watches(second[0]));
+  EXPECT_FALSE(poller.watches(-1));
+  poller.remove(first[0]);
+  EXPECT_FALSE(poller.watches(first[0]));
   for (const int fd : {first[0], first[1], second[0], second[1]}) ::close(fd);
 }
 

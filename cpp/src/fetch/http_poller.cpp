@@ -81,6 +81,11 @@ void HttpPoller::set(int fd, bool reads, bool writes) {
   is_watched_[index] = true;
 }
 
+bool HttpPoller::watches(int fd) const noexcept {
+  const auto index = static_cast<std::size_t>(fd);
+  return index < is_watched_.size() && is_watched_[index];
+}
+
 void HttpPoller::remove(int fd) noexcept {
   const auto index = static_cast<std::size_t>(fd);
   if (index >= is_watched_.size() || !is_watched_[index]) return;
@@ -110,6 +115,10 @@ void HttpPoller::wait(int timeout_ms, std::vector<Event>& events) {
 void HttpPoller::set(int fd, bool reads, bool writes) {
   remove(fd);
   watched_.push_back({fd, reads, writes});
+}
+
+bool HttpPoller::watches(int fd) const noexcept {
+  return std::any_of(watched_.begin(), watched_.end(), [&](const Watched& watched) { return watched.fd == fd; });
 }
 
 void HttpPoller::remove(int fd) noexcept {

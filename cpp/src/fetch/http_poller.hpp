@@ -25,6 +25,7 @@ class HttpPoller {
   [[nodiscard]] int open() noexcept;
   void set(int fd, bool reads, bool writes);
   void remove(int fd) noexcept;
+  [[nodiscard]] bool watches(int fd) const noexcept;
   /// Events of sockets; those of `wake` only end the wait.
   void wait(int timeout_ms, std::vector<Event>& events);
   /// Ends a wait, the next one if none is under way.  Any thread, signal safe.

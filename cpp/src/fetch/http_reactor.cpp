@@ -5,7 +5,10 @@
 #include "http_reactor.hpp"
 
 #include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <pthread.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -238,13 +241,17 @@ void HttpReactor::stop_for_exit() noexcept {
 
 // -- the reactor's thread ---------------------------------------------------------------------------------------------
 
-int HttpReactor::on_socket(CURL* /*easy*/, curl_socket_t fd, int what, void* self, void* /*socket*/) noexcept {
+int HttpReactor::on_socket(CURL* easy, curl_socket_t fd, int what, void* self, void* /*socket*/) noexcept {
   HttpPoller& poller = static_cast<HttpReactor*>(self)->poller_;
   try {
     if (what == CURL_POLL_REMOVE) {
       poller.remove(fd);
     } else {
       poller.set(fd, what != CURL_POLL_OUT, what != CURL_POLL_IN);
+      char* transfer = nullptr;
+      if (::curl_easy_getinfo(easy, CURLINFO_PRIVATE, &transfer) == CURLE_OK && transfer != nullptr) {
+        reinterpret_cast<HttpTransfer*>(transfer)->socket = fd;
+      }
     }
     return 0;
   } catch (...) {
@@ -290,20 +297,34 @@ int HttpReactor::on_close(void* self, curl_socket_t fd) noexcept {
 }
 
 bool HttpReactor::open() {
-  settings_ = settings();
   multi_ = ::curl_multi_init();
   if (multi_ == nullptr) return false;
   ::curl_multi_setopt(multi_, CURLMOPT_SOCKETFUNCTION, &on_socket);
   ::curl_multi_setopt(multi_, CURLMOPT_SOCKETDATA, static_cast<void*>(this));
   ::curl_multi_setopt(multi_, CURLMOPT_TIMERFUNCTION, &on_timer);
   ::curl_multi_setopt(multi_, CURLMOPT_TIMERDATA, static_cast<void*>(this));
-  ::curl_multi_setopt(multi_, CURLMOPT_MAXCONNECTS, static_cast<long>(settings_.max_transfers));
+  settings_ = {};
+  settings_.max_transfers = 0;
+  apply(settings());
   ::curl_multi_setopt(multi_, CURLMOPT_PIPELINING, static_cast<long>(CURLPIPE_MULTIPLEX));
 #if LIBCURL_VERSION_NUM >= 0x074300
   // Several connections for many streams: one connection has one TCP window, and loses everything at each lost packet.
   ::curl_multi_setopt(multi_, CURLMOPT_MAX_CONCURRENT_STREAMS, 16L);
 #endif
   return true;
+}
+
+void HttpReactor::apply(const HttpSettings& settings) {
+  const int before = settings_.max_transfers;
+  settings_ = settings;
+  rlimit descriptors{};
+  if (::getrlimit(RLIMIT_NOFILE, &descriptors) == 0 && descriptors.rlim_cur != RLIM_INFINITY) {
+    const auto half = std::max<rlim_t>(1, descriptors.rlim_cur / 2);
+    if (half < static_cast<rlim_t>(settings_.max_transfers)) settings_.max_transfers = static_cast<int>(half);
+  }
+  if (settings_.max_transfers != before) {
+    ::curl_multi_setopt(multi_, CURLMOPT_MAXCONNECTS, static_cast<long>(settings_.max_transfers));
+  }
 }
 
 void HttpReactor::shut() {
@@ -377,6 +398,7 @@ void HttpReactor::loop() {
       curl_due_ = TimePoint::max();
       ::curl_multi_socket_action(multi_, CURL_SOCKET_TIMEOUT, 0, &running);
     }
+    acknowledge();
     take_finished();
     resume_paused(now);
     check_deadlines(now);
@@ -385,20 +407,38 @@ void HttpReactor::loop() {
   }
 }
 
+// Has servers told at once what has come, where more is to come.  One that does not send small segments at once
+// (Nagle's algorithm) keeps the end of a body back until what went before is acknowledged, which the kernel puts off
+// for 40 ms on a connection where requests and answers take turns.
+void HttpReactor::acknowledge() noexcept {
+  for (HttpTransfer* const transfer : context_.touched) {
+    transfer->is_touched = false;
+#ifdef TCP_QUICKACK
+    if (!transfer->expects_more() || !poller_.watches(transfer->socket)) continue;
+    // Not for good: the kernel goes back to its ways after a few more turns.
+    const int is_on = 1;
+    ::setsockopt(transfer->socket, IPPROTO_TCP, TCP_QUICKACK, &is_on, sizeof(is_on));
+#endif
+  }
+  context_.touched.clear();
+}
+
 // Returns false when the loop is to end.
 bool HttpReactor::take_inbox() {
   std::vector<std::unique_ptr<HttpTransfer>> arrived;
   std::vector<std::shared_ptr<HttpGroup>> cancelled;
   std::vector<Checked> checked;
+  HttpSettings settings;
   bool is_closing = false;
   {
     const std::lock_guard lock(inbox_mutex_);
     arrived.swap(inbox_);
     cancelled.swap(cancelled_);
     checked.swap(checked_);
-    settings_ = new_settings_;
+    settings = new_settings_;
     is_closing = is_closing_;
   }
+  if (multi_ != nullptr) apply(settings);
   for (auto& owner : arrived) {
     HttpTransfer* const transfer = owner.get();
     all_.emplace(transfer, std::move(owner));
@@ -608,8 +648,10 @@ void HttpReactor::handle_failure(HttpTransfer* transfer) {
                             (is_overload_status(transfer->status()) || transfer->retry_after() > 0)) ||
                            transfer->error() == HttpError::kConnect;
   if (is_overload) {
-    transfer->host->pace.on_overload(now, transfer->started, std::min(transfer->retry_after(), policy.total_seconds),
-                                     settings_.max_transfers_per_host, policy, random_);
+    HttpHost& host = *transfer->host;
+    host.pace.on_overload(now, transfer->started, std::min(transfer->retry_after(), policy.total_seconds),
+                          host.reach.last_limit(settings_.max_transfers_per_host), policy, random_);
+    host.reach.on_overload();
   } else if (transfer->error() == HttpError::kStatus && !is_retried_status(transfer->status())) {
     transfer->host->pace.on_answer(settings_.max_transfers_per_host);
   }

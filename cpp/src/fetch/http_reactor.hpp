@@ -99,11 +99,13 @@ class HttpReactor {
   void shut();
   void loop();
   bool take_inbox();
+  void apply(const HttpSettings& settings);
   void drop_cancelled(const std::vector<std::shared_ptr<HttpGroup>>& groups);
   void drop_all();
   void enqueue(HttpTransfer* transfer, bool is_first);
   void start_ready(TimePoint now);
   bool start(HttpHost& host, HttpTransfer* transfer, std::uint64_t reserved, TimePoint now);
+  void acknowledge() noexcept;
   void take_finished();
   void handle(HttpTransfer* transfer, HttpTransfer::Verdict verdict);
   void handle_failure(HttpTransfer* transfer);
@@ -151,7 +153,7 @@ class HttpReactor {
   std::atomic<std::uint64_t> bytes_{0};
 
   // The reactor's thread alone.
-  HttpSettings settings_;
+  HttpSettings settings_;  // with as many transfers as descriptors allow
   CURLM* multi_ = nullptr;
   TimePoint curl_due_ = TimePoint::max();
   std::vector<CURL*> free_handles_;

@@ -62,11 +62,12 @@ void HostReach::on_burst(HttpClock::time_point now) noexcept {
 void HostReach::on_answer(HttpClock::time_point started, HttpClock::time_point now) noexcept {
   least_ = std::min(least_, now - started);
   done_at_ = now;
+  if (!is_near_ && far_ < std::numeric_limits<int>::max()) ++far_;
 }
 
 int HostReach::limit(int most, int active, HttpClock::time_point now) noexcept {
   if (now >= due(most, active)) is_near_ = false;
-  return is_near_ ? std::min(most, kNear) : most;
+  return last_limit(most);
 }
 
 HttpClock::time_point HostReach::due(int most, int active) const noexcept {

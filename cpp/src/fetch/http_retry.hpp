@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
+#include <algorithm>
 #include <chrono>
 #include <cstdint>
+#include <limits>
 #include <optional>
 #include <random>
 #include <string>
@@ -55,6 +57,7 @@ class HostPace {
 
   void on_answer(int max_transfers) noexcept;
   /// @param started when the failed attempt began: failures of attempts from before the last pause say nothing new.
+  /// @param max_transfers how many the host may have been given at once.
   /// @param stated_seconds of a Retry-After header, 0 for none.
   void on_overload(HttpClock::time_point now, HttpClock::time_point started, double stated_seconds, int max_transfers,
                    const HttpPolicy& policy, std::minstd_rand& random) noexcept;
@@ -75,9 +78,13 @@ class HostPace {
 ///
 /// A host counts as near until a few requests have been under way for a while without one of them being done. Of each
 /// burst of requests the quickest tells what the host is in the next one.
+///
+/// A far host is given kFar at first, and one more for each answer, so that no server is met by more connections at
+/// once than it has shown to bear.  Overload takes it back to kFar.
 class HostReach {
  public:
   static constexpr int kNear = 32;
+  static constexpr int kFar = 128;
   static constexpr std::chrono::milliseconds kNearTime{5};  ///< from the start of a request to its end
   /// How long to believe so while nothing is done: longer, since the machine may be busy.
   static constexpr std::chrono::milliseconds kPatience{20};
@@ -86,13 +93,18 @@ class HostReach {
   void on_burst(HttpClock::time_point now) noexcept;
   /// A request that began then is done.
   void on_answer(HttpClock::time_point started, HttpClock::time_point now) noexcept;
+  /// The host has said that it has too much to do.
+  void on_overload() noexcept { far_ = kFar; }
   /// How many may be under way.
   [[nodiscard]] int limit(int most, int active, HttpClock::time_point now) noexcept;
+  /// The same, as it was last told.
+  [[nodiscard]] int last_limit(int most) const noexcept { return std::min(most, is_near_ ? kNear : far_); }
   /// When to ask for the limit again although nothing has been done, if it keeps requests waiting.
   [[nodiscard]] HttpClock::time_point due(int most, int active) const noexcept;
 
  private:
   bool is_near_ = true;
+  int far_ = kFar;
   HttpClock::time_point done_at_{};
   HttpClock::duration least_ = HttpClock::duration::max();
 };

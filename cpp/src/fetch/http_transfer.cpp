@@ -129,6 +129,7 @@ bool HttpTransfer::begin(CURL* handle, HttpTransferContext& context, std::uint64
   forget_answer();
   reserved_ = reserved;
   easy = handle;
+  socket = CURL_SOCKET_BAD;
   curl_text_[0] = '\0';
   const auto set = [&](CURLoption option, auto value) { (void)::curl_easy_setopt(handle, option, value); };
   set(CURLOPT_PRIVATE, static_cast<void*>(this));
@@ -222,6 +223,18 @@ bool HttpTransfer::begin(CURL* handle, HttpTransferContext& context, std::uint64
   return true;
 }
 
+void HttpTransfer::touch() {
+  if (is_touched) return;
+  context_->touched.push_back(this);
+  is_touched = true;
+}
+
+bool HttpTransfer::expects_more() const noexcept {
+  if (is_paused || error_ != HttpError::kNone) return false;
+  if (!is_header_complete_) return true;
+  return request_.method != HttpMethod::kHead && status_ != 204 && status_ != 304 && (!stated_ || position_ < *stated_);
+}
+
 void HttpTransfer::end() noexcept {
   ::curl_slist_free_all(header_list_);
   header_list_ = nullptr;
@@ -230,6 +243,7 @@ void HttpTransfer::end() noexcept {
   if (context_ != nullptr) {
     context_->memory.unreserve(std::exchange(reserved_, 0));
     std::erase(context_->paused, this);
+    if (std::exchange(is_touched, false)) std::erase(context_->touched, this);
     if (context_->grower == this) context_->grower = nullptr;
   }
 }
@@ -281,6 +295,7 @@ bool HttpTransfer::is_plain() const noexcept {
 std::size_t HttpTransfer::on_header(char* data, std::size_t size, std::size_t count, void* self) noexcept {
   auto& transfer = *static_cast<HttpTransfer*>(self);
   try {
+    transfer.touch();
     transfer.read_header({data, size * count});
   } catch (...) {
     transfer.error_ = HttpError::kNoMemory;
@@ -395,6 +410,7 @@ void HttpTransfer::plan_range() {
 std::size_t HttpTransfer::on_body(char* data, std::size_t size, std::size_t count, void* self) noexcept {
   auto& transfer = *static_cast<HttpTransfer*>(self);
   try {
+    transfer.touch();
     return transfer.take(reinterpret_cast<const std::byte*>(data), size * count);
   } catch (...) {
     transfer.error_ = HttpError::kNoMemory;

@@ -42,6 +42,8 @@ struct HttpTransferContext {
   HttpTransfer* grower = nullptr;
   /// Waiting for memory, in order.
   std::deque<HttpTransfer*> paused{};
+  /// Those to which something came in this round of events.
+  std::vector<HttpTransfer*> touched{};
   std::uint64_t pauses = 0;
   std::uint64_t bytes = 0;
 };
@@ -74,6 +76,8 @@ class HttpTransfer {
   [[nodiscard]] Verdict judge(CURL* easy, CURLcode code);
   /// Whether there is memory now for what a paused transfer waits for.
   [[nodiscard]] bool can_go_on() noexcept;
+  /// Whether more of the answer is to come.
+  [[nodiscard]] bool expects_more() const noexcept;
   /// Lets go of the handle.
   void end() noexcept;
   /// Back to the first URL, for another attempt.
@@ -109,6 +113,8 @@ class HttpTransfer {
   std::uint64_t marked_bytes = 0;
   double pause_seconds = 0;
   bool is_paused = false;
+  bool is_touched = false;
+  curl_socket_t socket = CURL_SOCKET_BAD;  // where known: of HTTP/2 only one transfer knows it
   std::atomic<bool> is_check_cancelled{false};
 
   /// Bytes moved in this attempt, headers included, for finding stalls.
@@ -117,6 +123,7 @@ class HttpTransfer {
  private:
   static std::size_t on_header(char* data, std::size_t size, std::size_t count, void* self) noexcept;
   static std::size_t on_body(char* data, std::size_t size, std::size_t count, void* self) noexcept;
+  void touch();
   void read_header(std::string_view line);
   void plan_body();
   void plan_range();

@@ -9,12 +9,15 @@ import email.utils
 import gc
 import gzip
 import hashlib
+import http.server
 import itertools
 import json
 import os
 import random
+import socket
 import struct
 import subprocess
+import sys
 import threading
 import time
 from collections import Counter
@@ -61,7 +64,7 @@ def settings():
     """Restores what all clients share."""
     yield HttpClient.configure
     HttpClient.configure(
-        max_transfers=256, max_transfers_per_host=128, max_inflight_bytes=256 << 20, idle_seconds=60
+        max_transfers=512, max_transfers_per_host=256, max_inflight_bytes=256 << 20, idle_seconds=60
     )
 
 
@@ -225,6 +228,105 @@ def test_connections_are_bounded(faulty, settings):
     urls = [faulty.put(f"/{i}", DATA[:100]) for i in range(40)]
     assert all(row[0] == "data" for row in HttpClient().get_many(urls))
     assert faulty.connections <= 3
+
+
+class CountingScript:
+    """Answers after a while; counts how many requests it has at once, and refuses those above `most`."""
+
+    def __init__(self, most: int = 1 << 30) -> None:
+        self.lock = threading.Lock()
+        self.most = most
+        self.now = 0
+        self.peaks: list[int] = []
+        self.refused = 0
+
+    def __call__(self, request, count):
+        with self.lock:
+            self.now += 1
+            self.peaks.append(self.now)
+            is_refused = self.now > self.most
+            self.refused += is_refused
+        time.sleep(0.06)
+        with self.lock:
+            self.now -= 1
+        return Answer(status=503) if is_refused else Answer()
+
+
+def test_a_far_host_is_given_more_as_it_answers(faulty):
+    faulty.script = script = CountingScript()
+    urls = [faulty.put(f"/{i}", DATA[:i]) for i in range(700)]
+    HttpClient.close()
+    rows = HttpClient().get_many(urls)
+    assert [row[2] for row in rows] == [DATA[:i] for i in range(700)]
+    # None of the first 128 has been answered when the last of them arrives.
+    assert max(script.peaks[:128]) <= 128
+    assert 128 < max(script.peaks) <= 256
+    assert faulty.connections <= 256
+
+
+def test_a_far_host_may_refuse_what_is_too_much(faulty):
+    faulty.script = script = CountingScript(most=150)
+    urls = [faulty.put(f"/{i}", DATA[:i]) for i in range(700)]
+    HttpClient.close()
+    rows = HttpClient(backoff_seconds=0.05, max_backoff_seconds=0.2).get_many(urls)
+    assert [row[2] for row in rows] == [DATA[:i] for i in range(700)]
+    assert script.refused > 0
+    assert max(script.peaks) <= 256
+
+
+def test_connections_leave_descriptors_for_others(faulty):
+    faulty.script = CountingScript()
+    for i in range(300):
+        faulty.put(f"/{i}", DATA[:i])
+    code = f"""
+import resource
+from cloudvolume_fast._runtime import HttpClient
+resource.setrlimit(resource.RLIMIT_NOFILE, (80, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+rows = HttpClient().get_many([f"{faulty.url}/{{i}}" for i in range(300)])
+assert [len(row[2]) for row in rows] == list(range(300)), rows
+assert 32 < HttpClient.stats()["connections"] <= 40, HttpClient.stats()
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+
+
+class PiecemealHandler(http.server.BaseHTTPRequestHandler):
+    """Sends headers and two pieces of a body one by one, as simple servers do."""
+
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self):
+        self.send_response(200)
+        self.send_header("Content-Length", "40000")
+        self.end_headers()
+        self.wfile.write(DATA[:30000])
+        self.wfile.write(DATA[30000:40000])
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.mark.skipif(
+    not hasattr(socket, "TCP_QUICKACK"), reason="the kernel acknowledges as it likes"
+)
+def test_servers_need_not_wait_for_acknowledgements():
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), PiecemealHandler)
+    server.daemon_threads = True
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        seconds = []
+        for i in range(30):
+            start = time.perf_counter()
+            row = get(f"http://127.0.0.1:{server.server_port}/{i}")
+            seconds.append(time.perf_counter() - start)
+            assert row.body == DATA[:40000]
+        HttpClient.close()
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+    # The kernel puts acknowledgements off for 40 ms, and the server's waits for them with the rest.
+    assert sorted(seconds)[15] < 0.02
 
 
 def test_http2_where_it_is_offered(nginx, nginx_folder, monkeypatch):

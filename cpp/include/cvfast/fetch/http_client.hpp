@@ -197,8 +197,8 @@ class HttpGroup {
 };
 
 struct HttpSettings {
-  int max_transfers = 256;                                      ///< at once, over all hosts
-  int max_transfers_per_host = 128;                             ///< also the most connections to one host
+  int max_transfers = 512;  ///< at once, over all hosts; at most half of the descriptors that a process may have
+  int max_transfers_per_host = 256;                             ///< also the most connections to one host
   std::uint64_t max_inflight_bytes = std::uint64_t{256} << 20;  ///< of a new process: CVFAST_MAX_INFLIGHT_BYTES
   double idle_seconds = 60;                                     ///< after which thread and connections are given up
 };
