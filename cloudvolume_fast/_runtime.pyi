@@ -369,7 +369,7 @@ class HttpClient:
         max_transfers, max_transfers_per_host : int
             At once, 512 and 256. Of all of them never more than half of the descriptors that the process may have.
         max_inflight_bytes : int
-            Of bodies that are received and not yet delivered, 256 MiB.
+            Of bodies that are received and not yet delivered, 192 MiB.
         idle_seconds : float
             After which the thread ends and connections are closed, 60.
 

@@ -55,6 +55,8 @@ std::byte* HttpMemory::allocate(std::size_t capacity) noexcept {
       kept_ -= capacity;
       return data;
     }
+    // Blocks of other sizes would come on top of what may be in flight.
+    if (kept_ != 0 && reserved() + kept_ > limit_.load(std::memory_order_relaxed)) drop_kept();
   }
   return static_cast<std::byte*>(std::aligned_alloc(64, capacity));
 }
@@ -77,6 +79,10 @@ void HttpMemory::release(std::byte* data, std::size_t capacity) noexcept {
 
 void HttpMemory::trim() noexcept {
   const std::lock_guard lock(mutex_);
+  drop_kept();
+}
+
+void HttpMemory::drop_kept() noexcept {
   for (auto& [capacity, blocks] : free_) {
     for (std::byte* data : blocks) std::free(data);
   }

@@ -47,10 +47,12 @@ class HttpMemory {
   void abandon() noexcept { is_abandoned_.store(true, std::memory_order_relaxed); }
 
  private:
+  void drop_kept() noexcept;  // under the lock
+
   static constexpr std::uint64_t kKeptBytes = std::uint64_t{64} << 20;
 
   std::function<void()> on_release_;
-  std::atomic<std::uint64_t> limit_{std::uint64_t{256} << 20};
+  std::atomic<std::uint64_t> limit_{HttpSettings{}.max_inflight_bytes};
   // Sequentially consistent, as is_waited_for_: either who releases sees the waiter, or the waiter sees the release.
   std::atomic<std::uint64_t> reserved_{0};
   std::atomic<bool> is_waited_for_{false};

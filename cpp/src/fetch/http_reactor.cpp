@@ -95,7 +95,7 @@ void HttpChecker::run() {
 HttpReactor::HttpReactor() : memory_([this] { wake(); }) {
   if (const char* text = std::getenv("CVFAST_MAX_INFLIGHT_BYTES"); text != nullptr) {
     const auto bytes = parse_number(text);
-    if (bytes && *bytes > 0) new_settings_.max_inflight_bytes = *bytes;
+    if (bytes && *bytes > 0) new_settings_.max_inflight_bytes = std::max<std::uint64_t>(1, *bytes / 4 * 3);
   }
 }
 

@@ -64,7 +64,7 @@ def settings():
     """Restores what all clients share."""
     yield HttpClient.configure
     HttpClient.configure(
-        max_transfers=512, max_transfers_per_host=256, max_inflight_bytes=256 << 20, idle_seconds=60
+        max_transfers=512, max_transfers_per_host=256, max_inflight_bytes=192 << 20, idle_seconds=60
     )
 
 

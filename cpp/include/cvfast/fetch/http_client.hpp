@@ -198,9 +198,11 @@ class HttpGroup {
 
 struct HttpSettings {
   int max_transfers = 512;  ///< at once, over all hosts; at most half of the descriptors that a process may have
-  int max_transfers_per_host = 256;                             ///< also the most connections to one host
-  std::uint64_t max_inflight_bytes = std::uint64_t{256} << 20;  ///< of a new process: CVFAST_MAX_INFLIGHT_BYTES
-  double idle_seconds = 60;                                     ///< after which thread and connections are given up
+  int max_transfers_per_host = 256;  ///< also the most connections to one host
+  /// Of bodies.  Of a new process: three quarters of CVFAST_MAX_INFLIGHT_BYTES, as libcurl's buffers and what malloc
+  /// keeps come on top.
+  std::uint64_t max_inflight_bytes = std::uint64_t{192} << 20;
+  double idle_seconds = 60;  ///< after which thread and connections are given up
 };
 
 struct HttpStats {
