@@ -157,7 +157,7 @@ TEST(SkeletonDeflate, RoundTripsWhateverLooksLikeOne) {
     taken += round_trips(shaped(std::move(in), n, m)) ? 1 : 0;
     if (HasFailure()) FAIL() << "case " << i;
   }
-  EXPECT_GT(taken, 1000);
+  EXPECT_GT(taken, 800);
 }
 
 TEST(SkeletonDeflate, LeavesOthersAlone) {

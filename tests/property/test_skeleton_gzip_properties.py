@@ -50,3 +50,26 @@ def test_every_decoder_reads_what_is_written(content: bytes) -> None:
     assert decompress_bytes(stored, limit_bytes=LIMIT) == content
     assert len(stored) <= len(content) + 5 * (len(content) // 65535 + 1) + 18
     assert compress_bytes(content, level=LEVEL) == stored
+
+
+@st.composite
+def walks(draw: st.DrawFn) -> bytes:
+    """Skeletons of one path over a grid, whose vertices are stored along the path or in no order."""
+    num_vertices = draw(st.integers(160, 1000))
+    rng = np.random.default_rng(draw(st.integers(0, 2**32)))
+    most, scale = draw(st.integers(1, 5)), draw(st.sampled_from([0.1, 0.5, 4.0, 16.0, 40.0]))
+    steps = rng.integers(-most, most + 1, (num_vertices, 3))
+    order = rng.permutation(num_vertices) if draw(st.booleans()) else np.arange(num_vertices)
+    at = np.argsort(order)
+    vertices = (np.cumsum(steps, 0)[order] * scale).astype("<f4")
+    edges = np.stack([at[:-1], at[1:]], axis=1).astype("<u4")
+    radii = np.abs(rng.normal(100, 30, num_vertices)).astype("<f4")
+    head = np.array([num_vertices, len(edges)], "<u4")
+    return b"".join(part.tobytes() for part in (head, vertices, edges, radii))
+
+
+@given(walks())
+@settings(max_examples=200)
+def test_skeletons_are_at_most_a_tenth_larger_than_zlib_makes_them(content: bytes) -> None:
+    stored = compress_bytes(content, level=LEVEL)
+    assert len(stored) <= 1.1 * len(zlib.compress(content, LEVEL)) + 20

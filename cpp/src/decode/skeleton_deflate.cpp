@@ -74,12 +74,14 @@ class Search {
         scratch_(scratch) {}
 
   /// @param least_far bytes that a repetition from afar must have.
-  void run(std::size_t least_far) noexcept {
+  /// @return how many repetitions of a word had fewer.
+  std::size_t run(std::size_t least_far) noexcept {
     constexpr std::size_t kLeastBytes = 16;
-    if (end_ < origin_ + kLeastBytes) return;
+    if (end_ < origin_ + kLeastBytes) return 0;
     compare_near();
     search_far(least_far);
     use_near(end_);
+    return num_short_;
   }
 
  private:
@@ -119,6 +121,7 @@ class Search {
           load_le<std::uint32_t>(data_ + pos - 4) ^ load_le<std::uint32_t>(data_ + candidate - 4);
       const std::size_t back = std::min(pos - covered_, static_cast<std::size_t>(std::countl_zero(before)) / 8);
       if (length + back < least) {
+        ++num_short_;
         pos += kWordBytes;
         continue;
       }
@@ -163,6 +166,7 @@ class Search {
   std::size_t end_;
   std::size_t near_;
   std::size_t covered_;  // end of the last repetition from afar
+  std::size_t num_short_ = 0;
   Scratch& scratch_;
 };
 
@@ -178,9 +182,11 @@ bool skeleton_deflate(std::span<const std::byte> in, std::vector<std::byte>& out
   if (!find_layout(in, layout)) return false;
   thread_local Scratch scratch;
   scratch.num_matches = 0;
-  Search(in, kHeaderBytes, layout.edges, kVertexBytes, scratch).run(kFarVertices);
-  Search(in, layout.edges, layout.attributes, kWordBytes, scratch).run(kFarEdges);
-  Search(in, layout.attributes, in.size(), kWordBytes, scratch).run(kFarAttributes);
+  // Coordinates that come back singly, as of vertices in no order, are what general encoders are good at.
+  const std::size_t num_short = Search(in, kHeaderBytes, layout.edges, kVertexBytes, scratch).run(kFarVertices);
+  if (num_short * kWordBytes * 5 > (layout.edges - kHeaderBytes) * 2) return false;
+  (void)Search(in, layout.edges, layout.attributes, kWordBytes, scratch).run(kFarEdges);
+  (void)Search(in, layout.attributes, in.size(), kWordBytes, scratch).run(kFarAttributes);
   std::array<std::size_t, 3> ends{};
   std::size_t num_ends = 0;
   std::size_t begin = 0;
