@@ -246,7 +246,7 @@ class CountingScript:
             self.peaks.append(self.now)
             is_refused = self.now > self.most
             self.refused += is_refused
-        time.sleep(0.06)
+        time.sleep(0.25)
         with self.lock:
             self.now -= 1
         return Answer(status=503) if is_refused else Answer()
